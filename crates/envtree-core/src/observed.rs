@@ -1,0 +1,110 @@
+//! What the Engine has, as plain data.
+
+use indexmap::IndexMap;
+
+/// What one observation saw of an environment and of what it shares the Engine with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObservedState {
+    /// Containers of the project, stopped ones included, by name.
+    pub containers: Vec<ObservedContainer>,
+    /// All networks of the Engine: those of others matter for their names and subnets.
+    pub networks: Vec<ObservedNetwork>,
+    /// Volumes of the project, and those that the scope names.
+    pub volumes: Vec<ObservedVolume>,
+    /// The images of the scope that the Engine has, by the reference they were asked for.
+    pub images: IndexMap<String, ObservedImage>,
+}
+
+/// A container as the Engine lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedContainer {
+    /// The Engine's id.
+    pub id: String,
+    /// The name without the leading slash.
+    pub name: String,
+    /// What it is doing.
+    pub state: ContainerState,
+    /// Docker's health state, if the container has a health check.
+    pub health: Option<Health>,
+    /// The image reference that it was made from.
+    pub image: String,
+    /// The id of the image that it was made from.
+    pub image_id: String,
+    /// All labels.
+    pub labels: IndexMap<String, String>,
+    /// The networks that it is attached to, by the Engine's name, with its address if it runs.
+    pub networks: IndexMap<String, Option<String>>,
+    /// The named volumes that it mounts, by target; anonymous ones have a name of 64 hex digits.
+    pub volumes: IndexMap<String, String>,
+    /// Seconds since 1970 when it was made.
+    pub created: i64,
+    /// The Engine's words for its state, such as `Exited (1) 2 hours ago`.
+    pub status: String,
+}
+
+/// A container's state, in the Engine's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Made, never started.
+    Created,
+    /// Running.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Between two runs.
+    Restarting,
+    /// Being removed.
+    Removing,
+    /// Stopped.
+    Exited,
+    /// Could not be removed.
+    Dead,
+}
+
+/// Docker's health state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// No result yet.
+    Starting,
+    /// The check passes.
+    Healthy,
+    /// The check failed too often.
+    Unhealthy,
+}
+
+/// A network as the Engine lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedNetwork {
+    /// The Engine's id.
+    pub id: String,
+    /// The name, which the Engine does not keep unique.
+    pub name: String,
+    /// Its subnets in CIDR notation.
+    pub subnets: Vec<String>,
+    /// All labels.
+    pub labels: IndexMap<String, String>,
+}
+
+/// A volume as the Engine lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedVolume {
+    /// The name.
+    pub name: String,
+    /// The driver.
+    pub driver: String,
+    /// All labels.
+    pub labels: IndexMap<String, String>,
+}
+
+/// An image that the Engine has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObservedImage {
+    /// The image's id.
+    pub id: String,
+    /// The targets of its `VOLUME`s.
+    pub volumes: Vec<String>,
+    /// The ports of its `EXPOSE`s, as `port/protocol`.
+    pub exposed: Vec<String>,
+    /// Whether it has a health check of its own.
+    pub has_health_check: bool,
+}

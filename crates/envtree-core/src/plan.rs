@@ -1,0 +1,209 @@
+//! A plan: the Engine calls that lead from what is to what should be, their order and their causes.
+//!
+//! A plan is shown through [`std::fmt::Display`] alone, which names objects and never their variables: a definition
+//! holds secrets.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+
+use crate::name::{NetworkName, ServiceName, VolumeName};
+use crate::project::{Network, Volume};
+use crate::service::{Attachment, Condition, Service};
+
+/// The steps that make an environment what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// The steps; a step comes after every step that it names.
+    pub steps: Vec<Step>,
+    /// What the person should know, whether or not anything is done.
+    pub warnings: Vec<String>,
+    /// What would be lost; the plan is carried out only with consent to each.
+    pub confirmations: Vec<String>,
+}
+
+impl Plan {
+    /// Returns whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Appends a step and returns its id.
+    pub fn push(&mut self, step: Step) -> StepId {
+        self.steps.push(step);
+        StepId(self.steps.len() - 1)
+    }
+}
+
+/// The position of a step in its plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepId(pub usize);
+
+/// One Engine call with its cause and what must come before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The call.
+    pub operation: Operation,
+    /// Why it is needed, as a lower-case fragment.
+    pub cause: String,
+    /// Steps that must have succeeded.
+    pub after: Vec<StepId>,
+    /// Conditions outside the plan's own steps that must hold.
+    pub awaits: Vec<Await>,
+}
+
+/// Something that a step waits for and that no Engine call brings about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Await {
+    /// A service has reached a condition.
+    Service {
+        /// The service waited for.
+        service: ServiceName,
+        /// What it must have reached.
+        condition: Condition,
+        /// Whether the step fails when the service does.
+        required: bool,
+    },
+    /// The files of the worktree are in place.
+    Checkout,
+}
+
+/// One call of the Engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Bring an image to the Engine.
+    PullImage {
+        /// The reference as it is written.
+        image: String,
+        /// `os/architecture[/variant]`.
+        platform: Option<String>,
+    },
+    /// Make a network.
+    CreateNetwork {
+        /// Its key in the project.
+        key: NetworkName,
+        /// The isolated definition, whose name is present.
+        network: Network,
+    },
+    /// Remove a network.
+    RemoveNetwork {
+        /// The Engine's id: names are not unique.
+        id: String,
+        /// The name, for people.
+        name: String,
+    },
+    /// Make a volume.
+    CreateVolume {
+        /// Its key in the project.
+        key: VolumeName,
+        /// The isolated definition, whose name is present.
+        volume: Volume,
+    },
+    /// Remove a volume and its data.
+    RemoveVolume {
+        /// The Engine's name.
+        name: String,
+    },
+    /// Make a container.
+    CreateContainer(Box<NewContainer>),
+    /// Attach a container to a further network.
+    ConnectNetwork {
+        /// The container's name.
+        container: String,
+        /// The network's Engine name.
+        network: String,
+        /// Aliases and addresses, the service's own name among the aliases.
+        attachment: Attachment,
+    },
+    /// Start a container.
+    StartContainer {
+        /// The container's name.
+        container: String,
+        /// The service that it runs.
+        service: ServiceName,
+    },
+    /// Stop a container: its stop signal, the grace period, then a kill.
+    StopContainer {
+        /// The container's name.
+        container: String,
+        /// Seconds before the kill; the container's own setting if absent.
+        grace: Option<u64>,
+    },
+    /// Remove a stopped container, and the anonymous volumes that nothing else uses.
+    RemoveContainer {
+        /// The container's name.
+        container: String,
+        /// Whether its anonymous volumes go too.
+        volumes: bool,
+    },
+}
+
+/// All that the Engine needs to make a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewContainer {
+    /// The container's name.
+    pub name: String,
+    /// The service that it runs.
+    pub service: ServiceName,
+    /// The isolated definition: its labels are complete.
+    pub definition: Service,
+    /// The Engine's names of the volumes that the definition's mounts name by key.
+    pub volume_names: IndexMap<VolumeName, String>,
+    /// The Engine's name of the network that it is made on, and how it joins; absent for none.
+    pub network: Option<(String, Attachment)>,
+    /// Anonymous volumes of the container that this one replaces, by target, so that their data stays.
+    pub inherited_volumes: IndexMap<String, String>,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PullImage { image, .. } => write!(formatter, "pull image {image}"),
+            Self::CreateNetwork { network, key } => {
+                write!(
+                    formatter,
+                    "create network {}",
+                    network.name.as_deref().unwrap_or(key)
+                )?;
+                match network.ipam.first().and_then(|pool| pool.subnet.as_deref()) {
+                    Some(subnet) => write!(formatter, " ({subnet})"),
+                    None => Ok(()),
+                }
+            }
+            Self::RemoveNetwork { name, .. } => write!(formatter, "remove network {name}"),
+            Self::CreateVolume { volume, key } => {
+                write!(
+                    formatter,
+                    "create volume {}",
+                    volume.name.as_deref().unwrap_or(key)
+                )
+            }
+            Self::RemoveVolume { name } => write!(formatter, "remove volume {name}"),
+            Self::CreateContainer(container) => write!(formatter, "create container {}", container.name),
+            Self::ConnectNetwork {
+                container, network, ..
+            } => {
+                write!(formatter, "connect container {container} to network {network}")
+            }
+            Self::StartContainer { container, .. } => write!(formatter, "start container {container}"),
+            Self::StopContainer { container, .. } => write!(formatter, "stop container {container}"),
+            Self::RemoveContainer { container, .. } => write!(formatter, "remove container {container}"),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    /// Writes one line a step: the call and, in brackets, its cause.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            writeln!(formatter, "{} [{}]", step.operation, step.cause)?;
+        }
+        for warning in &self.warnings {
+            writeln!(formatter, "warning: {warning}")?;
+        }
+        for confirmation in &self.confirmations {
+            writeln!(formatter, "needs consent: {confirmation}")?;
+        }
+        Ok(())
+    }
+}
