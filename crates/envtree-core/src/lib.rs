@@ -3,10 +3,19 @@
 //! Nothing here reads a file, a clock, an environment variable or a socket. Equal input gives equal output.
 
 pub mod compose_file;
+pub mod config_hash;
 pub mod engine;
+pub mod isolate;
+pub mod known_image;
 pub mod label;
 pub mod name;
 pub mod observed;
 pub mod plan;
+pub mod port;
 pub mod project;
+pub mod reconcile;
 pub mod service;
+pub mod simulate;
+pub mod subnet;
+pub mod teardown;
+pub mod variables;

@@ -108,3 +108,28 @@ pub struct ObservedImage {
     /// Whether it has a health check of its own.
     pub has_health_check: bool,
 }
+
+impl ObservedContainer {
+    /// Returns whether a process of it may be alive.
+    pub fn is_active(&self) -> bool {
+        matches!(
+            self.state,
+            ContainerState::Running | ContainerState::Paused | ContainerState::Restarting
+        )
+    }
+
+    /// Returns the status that its process ended with, read from the Engine's words: the list has no other place for it.
+    pub fn exit_code(&self) -> Option<i64> {
+        self.status
+            .strip_prefix("Exited (")?
+            .split_once(')')?
+            .0
+            .parse()
+            .ok()
+    }
+
+    /// Returns the service that it runs, if a Compose label says so.
+    pub fn service(&self) -> Option<&str> {
+        self.labels.get(crate::label::COMPOSE_SERVICE).map(String::as_str)
+    }
+}

@@ -122,6 +122,11 @@ pub enum Operation {
         /// The service that it runs.
         service: ServiceName,
     },
+    /// Let a frozen container go on.
+    UnpauseContainer {
+        /// The container's name.
+        container: String,
+    },
     /// Stop a container: its stop signal, the grace period, then a kill.
     StopContainer {
         /// The container's name.
@@ -186,6 +191,7 @@ impl fmt::Display for Operation {
                 write!(formatter, "connect container {container} to network {network}")
             }
             Self::StartContainer { container, .. } => write!(formatter, "start container {container}"),
+            Self::UnpauseContainer { container } => write!(formatter, "unpause container {container}"),
             Self::StopContainer { container, .. } => write!(formatter, "stop container {container}"),
             Self::RemoveContainer { container, .. } => write!(formatter, "remove container {container}"),
         }

@@ -1,0 +1,508 @@
+//! Makes a project one environment's own: its names, host ports, subnets and labels.
+//!
+//! After [`isolate`] nothing of the project can collide with another environment. What the file declares `external` is
+//! used as it is; nothing outside the worktree is rewritten.
+
+use std::net::Ipv4Addr;
+
+use indexmap::IndexMap;
+use sha2::{Digest, Sha256};
+
+use crate::config_hash::{network_hash, service_hash, volume_hash};
+use crate::known_image::KnownImage;
+use crate::label;
+use crate::name::{EnvironmentId, NetworkName, ProjectName, ServiceName, VolumeName};
+use crate::port::{Owner, PortKey};
+use crate::project::{IpamPool, Network, Project, Volume};
+use crate::service::{MountSource, Service};
+use crate::subnet::Subnet;
+use crate::variables::{AppPort, View, variables};
+
+/// Who an environment is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The id of the repository on this machine.
+    pub repository: String,
+    /// The name of the repository.
+    pub repository_name: String,
+    /// The common git directory.
+    pub common_dir: String,
+    /// The environment's id.
+    pub environment: EnvironmentId,
+    /// The task as it was typed.
+    pub task: String,
+    /// The absolute path of the worktree.
+    pub worktree: String,
+    /// The name of the Compose project.
+    pub project: ProjectName,
+    /// The Compose files, for Compose's label.
+    pub config_files: Vec<String>,
+    /// The version of envtree.
+    pub version: String,
+}
+
+/// What was reserved for an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Assignments {
+    /// A host port for every published port.
+    pub ports: IndexMap<PortKey, u16>,
+    /// A subnet for every network that is not external.
+    pub subnets: IndexMap<NetworkName, Subnet>,
+    /// The ports of programs on the host.
+    pub apps: Vec<AppPort>,
+}
+
+/// A project that collides with nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Isolated {
+    /// The environment's project.
+    pub project: Project,
+    /// What isolation could not do, or had to leave out.
+    pub warnings: Vec<String>,
+}
+
+/// Returns whether envtree makes `network` out of its own pool: a bridge that is not external.
+pub fn needs_subnet(network: &Network) -> bool {
+    !network.external && network.driver.as_deref().is_none_or(|driver| driver == "bridge")
+}
+
+/// Returns `project` as the environment `identity` has it.
+///
+/// `assignments` holds a port for every key of [`crate::port::wanted_by_services`], and a subnet for every network that
+/// [`needs_subnet`].
+pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments) -> Isolated {
+    let mut warnings = Vec::new();
+    let mut isolated = project.clone();
+    isolated.name = identity.project.clone();
+    for (name, service) in &mut isolated.services {
+        isolate_names(name, service, identity);
+        isolate_ports(name, service, &assignments.ports);
+        isolate_addresses(name, service, project, assignments, &mut warnings);
+        warn_of_shared_mounts(name, service, identity, &mut warnings);
+    }
+    for (key, network) in &mut isolated.networks {
+        isolate_network(key, network, identity, assignments.subnets.get(key));
+    }
+    for (key, volume) in &mut isolated.volumes {
+        isolate_volume(key, volume, identity);
+    }
+    let inside = variables(&isolated, identity, &assignments.apps, View::Inside);
+    for (name, service) in &mut isolated.services {
+        let added = add_variables(service, &inside);
+        let hash = service_hash(service, &added);
+        label_service(name, service, identity, hash);
+    }
+    Isolated {
+        project: isolated,
+        warnings,
+    }
+}
+
+/// Gives the container its environment's name; a name that the file fixes lives on as an alias.
+fn isolate_names(name: &ServiceName, service: &mut Service, identity: &Identity) {
+    let own = format!("{}-{name}-1", identity.project);
+    if let Some(fixed) = service.container_name.replace(own) {
+        for attachment in service.networks.values_mut() {
+            if !attachment.aliases.contains(&fixed) {
+                attachment.aliases.push(fixed.clone());
+            }
+        }
+    }
+}
+
+fn isolate_ports(name: &ServiceName, service: &mut Service, assigned: &IndexMap<PortKey, u16>) {
+    let mut seen: Vec<(u16, crate::service::Protocol)> = Vec::new();
+    for port in &mut service.ports {
+        let same = seen
+            .iter()
+            .filter(|entry| **entry == (port.target, port.protocol))
+            .count();
+        seen.push((port.target, port.protocol));
+        let key = PortKey {
+            owner: Owner::Service(name.to_string()),
+            target: port.target,
+            protocol: port.protocol,
+            index: u16::try_from(same).unwrap_or(u16::MAX),
+        };
+        port.published = assigned.get(&key).copied();
+        port.host_ip.get_or_insert_with(|| "127.0.0.1".into());
+    }
+}
+
+/// Moves fixed IPv4 addresses to the same place of the environment's own subnet.
+fn isolate_addresses(
+    name: &ServiceName,
+    service: &mut Service,
+    project: &Project,
+    assignments: &Assignments,
+    warnings: &mut Vec<String>,
+) {
+    for (key, attachment) in &mut service.networks {
+        let Some(network) = project.networks.get(key).filter(|network| needs_subnet(network)) else {
+            continue;
+        };
+        if let Some(address) = attachment.ipv4_address.take() {
+            attachment.ipv4_address = transplanted(&address, network, assignments.subnets.get(key));
+            if attachment.ipv4_address.is_none() {
+                warnings.push(format!(
+                    "service `{name}`: the address {address} has no place in the environment's own subnet of network `{key}`; the Engine chooses one"
+                ));
+            }
+        }
+        if let Some(address) = attachment.ipv6_address.take() {
+            warnings.push(format!(
+                "service `{name}`: the address {address} on network `{key}` is left out; the Engine chooses one"
+            ));
+        }
+    }
+}
+
+fn transplanted(address: &str, network: &Network, own: Option<&Subnet>) -> Option<String> {
+    let address: Ipv4Addr = address.parse().ok()?;
+    let own = own?;
+    network
+        .ipam
+        .iter()
+        .filter_map(|pool| pool.subnet.as_deref()?.parse::<Subnet>().ok())
+        .find_map(|from| own.transplant(address, from))
+        .map(|moved| moved.to_string())
+}
+
+fn warn_of_shared_mounts(
+    name: &ServiceName,
+    service: &Service,
+    identity: &Identity,
+    warnings: &mut Vec<String>,
+) {
+    for mount in service.mounts.iter().filter(|mount| !mount.read_only) {
+        if let MountSource::Bind { path, .. } = &mount.source
+            && !is_within(path, &identity.worktree)
+        {
+            warnings.push(format!(
+                "service `{name}` mounts `{path}`, which lies outside the worktree: every environment that mounts it shares it"
+            ));
+        }
+    }
+}
+
+/// Returns whether the absolute `path` is `folder` or lies below it.
+pub fn is_within(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn isolate_network(key: &NetworkName, network: &mut Network, identity: &Identity, subnet: Option<&Subnet>) {
+    if network.external {
+        network.name.get_or_insert_with(|| key.to_string());
+        return;
+    }
+    let name = format!("{}_{key}", identity.project);
+    if let (true, Some(subnet)) = (needs_subnet(network), subnet) {
+        network.ipam = vec![IpamPool {
+            subnet: Some(subnet.to_string()),
+            ..IpamPool::default()
+        }];
+        if network.enable_ipv6 {
+            network.ipam.push(IpamPool {
+                subnet: Some(unique_local_subnet(&name)),
+                ..IpamPool::default()
+            });
+        }
+    }
+    network.name = Some(name);
+    let hash = network_hash(network);
+    network
+        .labels
+        .insert(label::COMPOSE_NETWORK.into(), key.to_string());
+    label_object(&mut network.labels, identity, hash);
+}
+
+/// Returns the IPv6 network of a name: 56 bits of its hash below `fd00::/8` (RFC 4193), so that no pool is needed.
+fn unique_local_subnet(name: &str) -> String {
+    let hash = Sha256::digest(name);
+    format!(
+        "fd{:02x}:{:02x}{:02x}:{:02x}{:02x}:{:02x}{:02x}::/64",
+        hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6]
+    )
+}
+
+fn isolate_volume(key: &VolumeName, volume: &mut Volume, identity: &Identity) {
+    if volume.external {
+        volume.name.get_or_insert_with(|| key.to_string());
+        return;
+    }
+    volume.name = Some(format!("{}_{key}", identity.project));
+    let hash = volume_hash(volume);
+    volume
+        .labels
+        .insert(label::COMPOSE_VOLUME.into(), key.to_string());
+    label_object(&mut volume.labels, identity, hash);
+}
+
+/// Adds the environment's variables to a service that may use them, and returns the names of those added.
+///
+/// A known data service gets none: it would read `POSTGRES_USER` and its like as settings. What the file sets stays.
+fn add_variables(service: &mut Service, inside: &IndexMap<String, String>) -> Vec<String> {
+    if KnownImage::recognise(&service.image).is_some() {
+        return Vec::new();
+    }
+    let missing: Vec<(&String, &String)> = inside
+        .iter()
+        .filter(|(name, _)| !service.environment.contains_key(*name))
+        .collect();
+    let added = missing.iter().map(|(name, _)| (*name).clone()).collect();
+    service.environment.extend(
+        missing
+            .into_iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    added
+}
+
+fn label_service(name: &ServiceName, service: &mut Service, identity: &Identity, hash: String) {
+    let depends_on: Vec<String> = service
+        .depends_on
+        .iter()
+        .map(|(on, how)| format!("{on}:{}:{}", how.condition.as_str(), how.restart))
+        .collect();
+    let own = [
+        (label::COMPOSE_SERVICE, name.to_string()),
+        (label::COMPOSE_CONTAINER_NUMBER, "1".into()),
+        (label::COMPOSE_ONEOFF, "False".into()),
+        (label::COMPOSE_CONFIG_HASH, hash.clone()),
+        (label::COMPOSE_DEPENDS_ON, depends_on.join(",")),
+        (label::COMPOSE_WORKING_DIR, identity.worktree.clone()),
+        (label::COMPOSE_CONFIG_FILES, identity.config_files.join(",")),
+    ];
+    service
+        .labels
+        .extend(own.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    label_object(&mut service.labels, identity, hash);
+}
+
+fn label_object(labels: &mut IndexMap<String, String>, identity: &Identity, hash: String) {
+    let own = [
+        (label::COMPOSE_PROJECT, identity.project.to_string()),
+        (label::REPOSITORY, identity.repository.clone()),
+        (label::REPOSITORY_NAME, identity.repository_name.clone()),
+        (label::COMMON_DIR, identity.common_dir.clone()),
+        (label::ENVIRONMENT, identity.environment.to_string()),
+        (label::TASK, identity.task.clone()),
+        (label::WORKTREE, identity.worktree.clone()),
+        (label::CONFIG_HASH, hash),
+        (label::VERSION, identity.version.clone()),
+    ];
+    labels.extend(own.into_iter().map(|(key, value)| (key.to_owned(), value)));
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::service::{Attachment, Mount, Port};
+
+    pub(crate) fn identity() -> Identity {
+        Identity {
+            repository: "0a1b2c3d".into(),
+            repository_name: "shop".into(),
+            common_dir: "/shop/.git".into(),
+            environment: EnvironmentId::new("fix-login").unwrap(),
+            task: "fix login".into(),
+            worktree: "/w/fix-login".into(),
+            project: ProjectName::new("shop-fix-login").unwrap(),
+            config_files: vec!["compose.yaml".into()],
+            version: "0.1.0".into(),
+        }
+    }
+
+    fn port(target: u16) -> Port {
+        Port {
+            target,
+            published: None,
+            host_ip: None,
+            protocol: crate::service::Protocol::Tcp,
+            app_protocol: None,
+            name: None,
+        }
+    }
+
+    /// A service on the default network that publishes one port.
+    pub(crate) fn service(image: &str, target: u16) -> Service {
+        Service {
+            image: image.into(),
+            ports: vec![port(target)],
+            networks: IndexMap::from([(NetworkName::new("default").unwrap(), Attachment::default())]),
+            ..Service::default()
+        }
+    }
+
+    /// The template's project before isolation.
+    pub(crate) fn raw_postgres_redis() -> Project {
+        let mut postgres = service("postgres:17", 5432);
+        postgres.environment = IndexMap::from([
+            ("POSTGRES_USER".into(), "app".into()),
+            ("POSTGRES_PASSWORD".into(), "secret".into()),
+        ]);
+        postgres.mounts.push(Mount {
+            target: "/var/lib/postgresql/data".into(),
+            read_only: false,
+            source: MountSource::Volume {
+                volume: Some(VolumeName::new("data").unwrap()),
+                nocopy: false,
+            },
+        });
+        Project {
+            name: ProjectName::new("shop").unwrap(),
+            services: IndexMap::from([
+                (ServiceName::new("postgres").unwrap(), postgres),
+                (ServiceName::new("redis").unwrap(), service("redis:8", 6379)),
+            ]),
+            networks: IndexMap::from([(NetworkName::new("default").unwrap(), Network::default())]),
+            volumes: IndexMap::from([(VolumeName::new("data").unwrap(), Volume::default())]),
+        }
+    }
+
+    /// Ports from 20000 and subnets from 10.214.0.0/26, in order.
+    pub(crate) fn assignments(project: &Project) -> Assignments {
+        let ports = crate::port::wanted_by_services(project)
+            .into_iter()
+            .zip(20000..)
+            .collect();
+        let subnets = project
+            .networks
+            .keys()
+            .zip(0u8..)
+            .map(|(key, n)| {
+                (
+                    key.clone(),
+                    Subnet::new(Ipv4Addr::new(10, 214, n, 0), 26).unwrap(),
+                )
+            })
+            .collect();
+        Assignments {
+            ports,
+            subnets,
+            apps: Vec::new(),
+        }
+    }
+
+    pub(crate) fn postgres_redis() -> Project {
+        let raw = raw_postgres_redis();
+        isolate(&raw, &identity(), &assignments(&raw)).project
+    }
+
+    #[test]
+    fn names_ports_and_subnets_are_the_environments_own() {
+        let project = postgres_redis();
+        assert_eq!(
+            project.services["redis"].container_name.as_deref(),
+            Some("shop-fix-login-redis-1")
+        );
+        assert_eq!(project.services["redis"].ports[0].published, Some(20001));
+        assert_eq!(
+            project.services["redis"].ports[0].host_ip.as_deref(),
+            Some("127.0.0.1")
+        );
+        assert_eq!(
+            project.networks["default"].name.as_deref(),
+            Some("shop-fix-login_default")
+        );
+        assert_eq!(
+            project.networks["default"].ipam[0].subnet.as_deref(),
+            Some("10.214.0.0/26")
+        );
+        assert_eq!(
+            project.volumes["data"].name.as_deref(),
+            Some("shop-fix-login_data")
+        );
+    }
+
+    #[test]
+    fn a_fixed_container_name_becomes_an_alias() {
+        let mut raw = raw_postgres_redis();
+        raw.services["redis"].container_name = Some("cache".into());
+        let project = isolate(&raw, &identity(), &assignments(&raw)).project;
+        assert_eq!(
+            project.services["redis"].container_name.as_deref(),
+            Some("shop-fix-login-redis-1")
+        );
+        assert_eq!(project.services["redis"].networks["default"].aliases, ["cache"]);
+    }
+
+    #[test]
+    fn an_address_that_the_file_names_is_kept() {
+        let mut raw = raw_postgres_redis();
+        raw.services["redis"].ports[0].host_ip = Some("0.0.0.0".into());
+        let project = isolate(&raw, &identity(), &assignments(&raw)).project;
+        assert_eq!(
+            project.services["redis"].ports[0].host_ip.as_deref(),
+            Some("0.0.0.0")
+        );
+    }
+
+    #[test]
+    fn external_objects_keep_their_names_and_get_no_label() {
+        let mut raw = raw_postgres_redis();
+        raw.networks["default"].external = true;
+        raw.volumes["data"] = Volume {
+            external: true,
+            name: Some("real".into()),
+            ..Volume::default()
+        };
+        let project = isolate(&raw, &identity(), &assignments(&raw)).project;
+        assert_eq!(project.networks["default"].name.as_deref(), Some("default"));
+        assert_eq!(project.volumes["data"].name.as_deref(), Some("real"));
+        assert!(project.networks["default"].labels.is_empty() && project.volumes["data"].labels.is_empty());
+    }
+
+    #[test]
+    fn a_static_address_moves_into_the_own_subnet() {
+        let mut raw = raw_postgres_redis();
+        raw.networks["default"].ipam = vec![IpamPool {
+            subnet: Some("172.28.0.0/16".into()),
+            ..IpamPool::default()
+        }];
+        raw.services["redis"].networks["default"].ipv4_address = Some("172.28.0.7".into());
+        raw.services["postgres"].networks["default"].ipv4_address = Some("172.28.9.7".into());
+        let isolated = isolate(&raw, &identity(), &assignments(&raw));
+        let address = |name: &str| {
+            isolated.project.services[name].networks["default"]
+                .ipv4_address
+                .clone()
+        };
+        assert_eq!(address("redis").as_deref(), Some("10.214.0.7"));
+        assert_eq!(address("postgres"), None);
+        assert_eq!(isolated.warnings.len(), 1);
+    }
+
+    #[test]
+    fn a_writable_mount_from_outside_the_worktree_is_pointed_out() {
+        let mut raw = raw_postgres_redis();
+        for (path, target) in [("/w/fix-login/src", "/src"), ("/w/fix-login2", "/other")] {
+            raw.services["redis"].mounts.push(Mount {
+                target: target.into(),
+                read_only: false,
+                source: MountSource::Bind {
+                    path: path.into(),
+                    create_host_path: true,
+                    propagation: None,
+                },
+            });
+        }
+        let warnings = isolate(&raw, &identity(), &assignments(&raw)).warnings;
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].contains("/w/fix-login2"), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_data_service_gets_no_variables_and_another_gets_those_that_it_lacks() {
+        let mut raw = raw_postgres_redis();
+        let mut web = service("shop-web", 80);
+        web.environment.insert("DATABASE_URL".into(), "mine".into());
+        raw.services.insert(ServiceName::new("web").unwrap(), web);
+        let project = isolate(&raw, &identity(), &assignments(&raw)).project;
+        assert_eq!(project.services["postgres"].environment.len(), 2);
+        let web = &project.services["web"].environment;
+        assert_eq!(web["DATABASE_URL"], "mine");
+        assert_eq!(web["REDIS_URL"], "redis://redis:6379");
+    }
+}

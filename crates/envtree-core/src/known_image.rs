@@ -1,0 +1,260 @@
+//! Images whose protocol, port and credentials are public knowledge.
+
+use std::fmt::Write;
+
+use indexmap::IndexMap;
+
+/// A family of images that speak one protocol and take their credentials from the same variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KnownImage {
+    /// PostgreSQL and its kin: PostGIS, pgvector, TimescaleDB.
+    Postgres,
+    /// MySQL.
+    MySql,
+    /// MariaDB.
+    MariaDb,
+    /// Redis and what speaks its protocol: Valkey, KeyDB, Dragonfly.
+    Redis,
+    /// RabbitMQ.
+    RabbitMq,
+    /// NATS.
+    Nats,
+    /// MongoDB.
+    MongoDb,
+}
+
+/// How to log in to a service, as far as its definition says so.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Credentials {
+    /// The user.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// The database or virtual host.
+    pub database: Option<String>,
+}
+
+impl KnownImage {
+    /// Recognises an image by the last part of its repository: `ghcr.io/x/postgres:17` is a Postgres.
+    pub fn recognise(image: &str) -> Option<Self> {
+        let repository = image.split('@').next().unwrap_or(image);
+        let last = repository.rsplit('/').next().unwrap_or(repository);
+        match last.split(':').next().unwrap_or(last) {
+            "postgres" | "postgresql" | "postgis" | "pgvector" | "timescaledb" | "timescaledb-ha" => {
+                Some(Self::Postgres)
+            }
+            "mysql" | "mysql-server" => Some(Self::MySql),
+            "mariadb" => Some(Self::MariaDb),
+            "redis" | "redis-stack" | "redis-stack-server" | "valkey" | "keydb" | "dragonfly" => {
+                Some(Self::Redis)
+            }
+            "rabbitmq" => Some(Self::RabbitMq),
+            "nats" => Some(Self::Nats),
+            "mongo" | "mongodb" => Some(Self::MongoDb),
+            _ => None,
+        }
+    }
+
+    /// Returns the port that the protocol is spoken on inside the container.
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Postgres => 5432,
+            Self::MySql | Self::MariaDb => 3306,
+            Self::Redis => 6379,
+            Self::RabbitMq => 5672,
+            Self::Nats => 4222,
+            Self::MongoDb => 27017,
+        }
+    }
+
+    /// Returns the scheme of a URL of the service.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::MySql | Self::MariaDb => "mysql",
+            Self::Redis => "redis",
+            Self::RabbitMq => "amqp",
+            Self::Nats => "nats",
+            Self::MongoDb => "mongodb",
+        }
+    }
+
+    /// Returns whether `DATABASE_URL` may mean it.
+    pub fn is_sql(self) -> bool {
+        matches!(self, Self::Postgres | Self::MySql | Self::MariaDb)
+    }
+
+    /// Reads the credentials that the service was given, by the rules that its image documents.
+    ///
+    /// `command` matters for Redis alone, whose password is an argument.
+    pub fn credentials(self, environment: &IndexMap<String, String>, command: &[String]) -> Credentials {
+        let value = |names: &[&str]| names.iter().find_map(|name| environment.get(*name)).cloned();
+        match self {
+            Self::Postgres => {
+                let user = value(&["POSTGRES_USER"]).unwrap_or_else(|| "postgres".into());
+                let database = value(&["POSTGRES_DB"]).unwrap_or_else(|| user.clone());
+                Credentials {
+                    user: Some(user),
+                    password: value(&["POSTGRES_PASSWORD"]),
+                    database: Some(database),
+                }
+            }
+            Self::MySql | Self::MariaDb => mysql_credentials(&value),
+            Self::Redis => Credentials {
+                password: redis_password(command).or(value(&["REDIS_PASSWORD"])),
+                ..Credentials::default()
+            },
+            Self::RabbitMq => Credentials {
+                user: value(&["RABBITMQ_DEFAULT_USER"]).or(Some("guest".into())),
+                password: value(&["RABBITMQ_DEFAULT_PASS"]).or(Some("guest".into())),
+                database: value(&["RABBITMQ_DEFAULT_VHOST"]).filter(|vhost| vhost != "/"),
+            },
+            Self::Nats => Credentials::default(),
+            Self::MongoDb => Credentials {
+                user: value(&["MONGO_INITDB_ROOT_USERNAME"]),
+                password: value(&["MONGO_INITDB_ROOT_PASSWORD"]),
+                database: value(&["MONGO_INITDB_DATABASE"]),
+            },
+        }
+    }
+
+    /// Returns the URL of the service at `host` and `port`.
+    pub fn url(self, host: &str, port: u16, credentials: &Credentials) -> String {
+        let login = match (&credentials.user, &credentials.password) {
+            (None, None) => String::new(),
+            (user, None) => format!("{}@", encode(user.as_deref().unwrap_or_default())),
+            (user, Some(password)) => {
+                format!(
+                    "{}:{}@",
+                    encode(user.as_deref().unwrap_or_default()),
+                    encode(password)
+                )
+            }
+        };
+        let path = credentials
+            .database
+            .as_deref()
+            .map(|name| format!("/{}", encode(name)))
+            .unwrap_or_default();
+        // The root user of MongoDB lives in the database `admin`, whichever one the URL opens.
+        let query = match (self, &credentials.user) {
+            (Self::MongoDb, Some(_)) if path.is_empty() => "/?authSource=admin",
+            (Self::MongoDb, Some(_)) => "?authSource=admin",
+            _ => "",
+        };
+        format!("{}://{login}{host}:{port}{path}{query}", self.scheme())
+    }
+}
+
+fn mysql_credentials(value: &impl Fn(&[&str]) -> Option<String>) -> Credentials {
+    let database = value(&["MARIADB_DATABASE", "MYSQL_DATABASE"]);
+    match value(&["MARIADB_USER", "MYSQL_USER"]) {
+        Some(user) => Credentials {
+            user: Some(user),
+            password: value(&["MARIADB_PASSWORD", "MYSQL_PASSWORD"]),
+            database,
+        },
+        None => Credentials {
+            user: Some("root".into()),
+            password: value(&["MARIADB_ROOT_PASSWORD", "MYSQL_ROOT_PASSWORD"]),
+            database,
+        },
+    }
+}
+
+fn redis_password(command: &[String]) -> Option<String> {
+    // `sh -c "redis-server --requirepass x"` has all words in one argument.
+    let words: Vec<&str> = command
+        .iter()
+        .flat_map(|argument| argument.split_whitespace())
+        .collect();
+    let position = words.iter().position(|word| *word == "--requirepass")?;
+    words
+        .get(position + 1)
+        .map(|word| (*word).to_owned())
+        .filter(|word| !word.is_empty())
+}
+
+/// Percent-encodes what RFC 3986 does not leave unreserved.
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            write!(encoded, "%{byte:02X}").expect("writing to a string does not fail");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> IndexMap<String, String> {
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).into(), (*value).into()))
+            .collect()
+    }
+
+    #[test]
+    fn an_image_is_recognised_wherever_it_comes_from() {
+        for image in [
+            "postgres",
+            "postgres:17",
+            "localhost:5000/x/pgvector:pg17",
+            "postgis/postgis@sha256:0",
+        ] {
+            assert_eq!(
+                KnownImage::recognise(image),
+                Some(KnownImage::Postgres),
+                "{image}"
+            );
+        }
+        assert_eq!(KnownImage::recognise("postgres-exporter"), None);
+    }
+
+    #[test]
+    fn a_url_carries_encoded_credentials() {
+        let postgres = KnownImage::Postgres;
+        let credentials = postgres.credentials(
+            &environment(&[("POSTGRES_USER", "app"), ("POSTGRES_PASSWORD", "a/b:c")]),
+            &[],
+        );
+        assert_eq!(
+            postgres.url("127.0.0.1", 20000, &credentials),
+            "postgres://app:a%2Fb%3Ac@127.0.0.1:20000/app"
+        );
+    }
+
+    #[test]
+    fn a_redis_password_is_read_from_the_command() {
+        let command = ["redis-server".into(), "--requirepass".into(), "s".into()];
+        let credentials = KnownImage::Redis.credentials(&IndexMap::new(), &command);
+        assert_eq!(KnownImage::Redis.url("h", 1, &credentials), "redis://:s@h:1");
+        let none = KnownImage::Redis.credentials(&IndexMap::new(), &[]);
+        assert_eq!(KnownImage::Redis.url("h", 1, &none), "redis://h:1");
+    }
+
+    #[test]
+    fn the_default_virtual_host_of_rabbitmq_is_left_out() {
+        let rabbit = KnownImage::RabbitMq;
+        let credentials = rabbit.credentials(&environment(&[("RABBITMQ_DEFAULT_VHOST", "/")]), &[]);
+        assert_eq!(rabbit.url("h", 1, &credentials), "amqp://guest:guest@h:1");
+    }
+
+    #[test]
+    fn a_root_user_of_mongodb_is_looked_up_in_admin() {
+        let mongo = KnownImage::MongoDb;
+        let root = environment(&[
+            ("MONGO_INITDB_ROOT_USERNAME", "u"),
+            ("MONGO_INITDB_ROOT_PASSWORD", "p"),
+        ]);
+        assert_eq!(
+            mongo.url("h", 1, &mongo.credentials(&root, &[])),
+            "mongodb://u:p@h:1/?authSource=admin"
+        );
+    }
+}

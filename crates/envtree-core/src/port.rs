@@ -1,0 +1,156 @@
+//! Chooses host ports: what is wanted, what is held, what is taken → one port each.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use indexmap::IndexMap;
+
+use crate::project::Project;
+use crate::service::Protocol;
+
+/// What a host port is wanted for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortKey {
+    /// The service or the app.
+    pub owner: Owner,
+    /// The port that the program listens on.
+    pub target: u16,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The position among entries of one owner with the same target and protocol, from 0.
+    pub index: u16,
+}
+
+/// Who listens on a port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Owner {
+    /// A service of the Compose project.
+    Service(String),
+    /// A program on the host, named under `apps:`.
+    App(String),
+}
+
+/// No port is left.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no free port is left in {start}-{end}; {held} are reserved by environments")]
+pub struct PortsExhausted {
+    /// The first port of the range.
+    pub start: u16,
+    /// The last port of the range.
+    pub end: u16,
+    /// How many ports of the range reservations hold.
+    pub held: usize,
+}
+
+/// Returns a key for every published port of `project`, in the order of the file.
+pub fn wanted_by_services(project: &Project) -> Vec<PortKey> {
+    let mut keys: Vec<PortKey> = Vec::new();
+    for (name, service) in &project.services {
+        for port in &service.ports {
+            let owner = Owner::Service(name.to_string());
+            let same = |key: &&PortKey| {
+                key.owner == owner && key.target == port.target && key.protocol == port.protocol
+            };
+            let index = u16::try_from(keys.iter().filter(same).count()).unwrap_or(u16::MAX);
+            keys.push(PortKey {
+                owner,
+                target: port.target,
+                protocol: port.protocol,
+                index,
+            });
+        }
+    }
+    keys
+}
+
+/// Returns a host port for every key of `wanted`.
+///
+/// A port that `held` has for a key is kept, so a bookmarked address survives the next `up`. Any other port is the
+/// lowest of `range` that is neither in `reserved` nor refused by `is_free`.
+pub fn assign(
+    wanted: &[PortKey],
+    held: &IndexMap<PortKey, u16>,
+    range: RangeInclusive<u16>,
+    reserved: &BTreeSet<u16>,
+    mut is_free: impl FnMut(u16) -> bool,
+) -> Result<IndexMap<PortKey, u16>, PortsExhausted> {
+    let mut assigned = IndexMap::new();
+    let mut candidates = range
+        .clone()
+        .filter(|port| !reserved.contains(port) && !held.values().any(|h| h == port));
+    for key in wanted {
+        let port = match held.get(key) {
+            Some(port) => *port,
+            None => candidates
+                .by_ref()
+                .find(|port| is_free(*port))
+                .ok_or_else(|| PortsExhausted {
+                    start: *range.start(),
+                    end: *range.end(),
+                    held: reserved.range(range.clone()).count() + held.len(),
+                })?,
+        };
+        assigned.insert(key.clone(), port);
+    }
+    Ok(assigned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(service: &str, target: u16) -> PortKey {
+        PortKey {
+            owner: Owner::Service(service.into()),
+            target,
+            protocol: Protocol::Tcp,
+            index: 0,
+        }
+    }
+
+    #[test]
+    fn the_lowest_free_ports_are_chosen_in_order() {
+        let reserved = BTreeSet::from([20000]);
+        let assigned = assign(
+            &[key("db", 5432), key("cache", 6379)],
+            &IndexMap::new(),
+            20000..=29999,
+            &reserved,
+            |port| port != 20001,
+        )
+        .unwrap();
+        assert_eq!(assigned.values().copied().collect::<Vec<_>>(), [20002, 20003]);
+    }
+
+    #[test]
+    fn a_held_port_is_kept_when_a_service_is_added_before_it() {
+        let held = IndexMap::from([(key("db", 5432), 20000)]);
+        let assigned = assign(
+            &[key("web", 80), key("db", 5432)],
+            &held,
+            20000..=29999,
+            &BTreeSet::new(),
+            |_| true,
+        )
+        .unwrap();
+        assert_eq!(assigned[&key("db", 5432)], 20000);
+        assert_eq!(assigned[&key("web", 80)], 20001);
+    }
+
+    #[test]
+    fn an_exhausted_range_is_an_error_with_its_bounds() {
+        let reserved = BTreeSet::from([20000]);
+        let error = assign(
+            &[key("db", 5432), key("cache", 6379)],
+            &IndexMap::new(),
+            20000..=20001,
+            &reserved,
+            |_| true,
+        )
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no free port is left in 20000-20001; 1 are reserved by environments"
+        );
+    }
+}

@@ -1,0 +1,193 @@
+//! Decides what must change so that an environment matches its project.
+//!
+//! [`reconcile`] makes no Engine calls: equal inputs give equal plans. It never asks the user either. A step that would
+//! lose data is left out unless [`ReconcileOptions`] consents to it, and listed in [`Plan::confirmations`].
+
+use indexmap::IndexMap;
+
+use crate::label;
+use crate::name::{NetworkName, ServiceName, VolumeName};
+use crate::observed::{ObservedContainer, ObservedState};
+use crate::plan::{Await, Operation, Plan, Step, StepId};
+use crate::project::Project;
+use crate::service::PullPolicy;
+
+mod network;
+mod orphan;
+mod service;
+mod volume;
+
+/// Choices that a plan depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReconcileOptions {
+    /// The repository that owns the environment, as its label has it.
+    pub repository: String,
+    /// The environment's worktree: what is mounted from it waits for the checkout.
+    pub worktree: String,
+    /// When images are pulled; absent leaves it to each service. `Always` is the caller's matter: it pulls first, by
+    /// [`plan_pulls`], and then observes.
+    pub pull: Option<PullPolicy>,
+    /// Whether containers and networks that nothing wants are removed.
+    pub remove_orphans: bool,
+    /// Whether a volume whose definition diverged is removed with its data and made again.
+    pub recreate_volumes: bool,
+    /// Whether every container is made again.
+    pub force_recreate: bool,
+}
+
+/// Why no plan leads to the project.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReconcileError {
+    /// The Engine lacks an image that must not be pulled.
+    #[error("service `{service}` must not pull, and the Engine has no image `{image}`")]
+    ImageMissing {
+        /// The service.
+        service: ServiceName,
+        /// Its image.
+        image: String,
+    },
+    /// An external network does not exist.
+    #[error("network `{key}` is external, and the Engine has no network `{name}`")]
+    ExternalNetworkMissing {
+        /// The key in the file.
+        key: NetworkName,
+        /// The Engine's name.
+        name: String,
+    },
+    /// An external volume does not exist.
+    #[error("volume `{key}` is external, and the Engine has no volume `{name}`")]
+    ExternalVolumeMissing {
+        /// The key in the file.
+        key: VolumeName,
+        /// The Engine's name.
+        name: String,
+    },
+    /// A network or volume of the wanted name exists and is not envtree's.
+    #[error("{kind} `{name}` exists, and envtree did not make it")]
+    NotOwned {
+        /// `container`, `network` or `volume`.
+        kind: &'static str,
+        /// The Engine's name.
+        name: String,
+    },
+}
+
+/// Returns the steps that make `observed` match `desired`, an isolated project.
+///
+/// The plan of an environment that matches has no steps. A changed service alone is recreated; its volumes, anonymous
+/// ones included, are kept.
+pub fn reconcile(
+    desired: &Project,
+    observed: &ObservedState,
+    options: &ReconcileOptions,
+) -> Result<Plan, ReconcileError> {
+    let mut draft = Draft {
+        desired,
+        observed,
+        options,
+        plan: Plan::default(),
+        pulls: IndexMap::new(),
+        networks: IndexMap::new(),
+        volumes: IndexMap::new(),
+        removed: IndexMap::new(),
+        starts: IndexMap::new(),
+    };
+    let diverged_networks = network::diverged(&draft)?;
+    let diverged_volumes = volume::diverged(&mut draft)?;
+    let fates = service::fates(&draft, &diverged_networks, &diverged_volumes)?;
+    service::plan_pulls_of_missing(&mut draft, &fates)?;
+    service::plan_removals(&mut draft, &fates);
+    orphan::plan_orphans(&mut draft);
+    network::plan_networks(&mut draft, &diverged_networks);
+    volume::plan_volumes(&mut draft, &diverged_volumes);
+    service::plan_services(&mut draft, &fates);
+    Ok(draft.plan)
+}
+
+/// Returns one pull for every image that is to be pulled although the Engine has it.
+pub fn plan_pulls(desired: &Project, pull: Option<PullPolicy>) -> Plan {
+    let mut plan = Plan::default();
+    let mut seen: Vec<(&str, Option<&str>)> = Vec::new();
+    for service in desired.services.values() {
+        let key = (service.image.as_str(), service.platform.as_deref());
+        if pull.or(service.pull_policy) == Some(PullPolicy::Always) && !seen.contains(&key) {
+            seen.push(key);
+            plan.push(Step {
+                operation: Operation::PullImage {
+                    image: service.image.clone(),
+                    platform: service.platform.clone(),
+                },
+                cause: "its pull policy is `always`".into(),
+                after: Vec::new(),
+                awaits: Vec::new(),
+            });
+        }
+    }
+    plan
+}
+
+/// A plan in the making, and the steps by what they bring about.
+struct Draft<'a> {
+    desired: &'a Project,
+    observed: &'a ObservedState,
+    options: &'a ReconcileOptions,
+    plan: Plan,
+    pulls: IndexMap<String, StepId>,
+    networks: IndexMap<NetworkName, StepId>,
+    volumes: IndexMap<VolumeName, StepId>,
+    /// The removal of a container, by its name.
+    removed: IndexMap<String, StepId>,
+    starts: IndexMap<ServiceName, StepId>,
+}
+
+impl<'a> Draft<'a> {
+    fn push(&mut self, operation: Operation, cause: &str, after: Vec<StepId>, awaits: Vec<Await>) -> StepId {
+        self.plan.push(Step {
+            operation,
+            cause: cause.to_owned(),
+            after,
+            awaits,
+        })
+    }
+
+    /// Plans the stop, if it runs, and the removal of a container.
+    ///
+    /// Its anonymous volumes stay, for the container that replaces it, unless `volumes` is set.
+    fn remove_container(
+        &mut self,
+        container: &ObservedContainer,
+        cause: &str,
+        volumes: bool,
+        mut after: Vec<StepId>,
+    ) -> StepId {
+        if container.is_active() {
+            let stop = Operation::StopContainer {
+                container: container.name.clone(),
+                grace: None,
+            };
+            after = vec![self.push(stop, cause, after, Vec::new())];
+        }
+        let remove = Operation::RemoveContainer {
+            container: container.name.clone(),
+            volumes,
+        };
+        let step = self.push(remove, cause, after, Vec::new());
+        self.removed.insert(container.name.clone(), step);
+        step
+    }
+
+    fn owns(&self, labels: &IndexMap<String, String>) -> bool {
+        labels.get(label::REPOSITORY) == Some(&self.options.repository)
+    }
+
+    fn container_of(&self, service: &ServiceName) -> Option<&'a ObservedContainer> {
+        let wanted = self.desired.services[service].container_name.as_deref();
+        self.observed
+            .containers
+            .iter()
+            .find(|container| Some(container.name.as_str()) == wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Orphans: what bears the environment's labels and is wanted by nothing.
+
+use super::Draft;
+use crate::label;
+use crate::observed::ObservedContainer;
+use crate::plan::Operation;
+
+/// Reports the orphans, and plans the removal of containers and networks if the options consent.
+///
+/// An orphaned volume holds data: it is reported, and only `rm` and `down --volumes` remove it.
+pub(super) fn plan_orphans(draft: &mut Draft<'_>) {
+    let containers: Vec<&ObservedContainer> = draft
+        .observed
+        .containers
+        .iter()
+        .filter(|container| is_orphan(draft, container))
+        .collect();
+    if draft.options.remove_orphans {
+        let removals: Vec<_> = containers
+            .iter()
+            .map(|container| draft.remove_container(container, "no service wants it", true, Vec::new()))
+            .collect();
+        for network in orphaned_networks(draft) {
+            let (id, name) = network;
+            draft.push(
+                Operation::RemoveNetwork { id, name },
+                "no service wants it",
+                removals.clone(),
+                Vec::new(),
+            );
+        }
+    } else {
+        for container in containers {
+            draft.plan.warnings.push(format!(
+                "container `{}` belongs to no service any more; `--remove-orphans` removes it",
+                container.name
+            ));
+            draft
+                .plan
+                .confirmations
+                .push(format!("remove orphan container `{}`", container.name));
+        }
+    }
+    for volume in &draft.observed.volumes {
+        let wanted = |key: &str| draft.desired.volumes.contains_key(key);
+        let key = volume.labels.get(label::COMPOSE_VOLUME);
+        if draft.owns(&volume.labels) && key.is_some_and(|key| !wanted(key)) {
+            draft.plan.warnings.push(format!(
+                "volume `{}` is wanted by no service any more; it is kept with its data",
+                volume.name
+            ));
+        }
+    }
+}
+
+fn is_orphan(draft: &Draft<'_>, container: &ObservedContainer) -> bool {
+    let oneoff = container
+        .labels
+        .get(label::COMPOSE_ONEOFF)
+        .is_some_and(|value| value == "True");
+    draft.owns(&container.labels)
+        && !oneoff
+        && !draft
+            .desired
+            .services
+            .values()
+            .any(|service| service.container_name.as_deref() == Some(container.name.as_str()))
+}
+
+fn orphaned_networks(draft: &Draft<'_>) -> Vec<(String, String)> {
+    let project = draft.desired.name.as_str();
+    draft
+        .observed
+        .networks
+        .iter()
+        .filter(|network| draft.owns(&network.labels))
+        .filter(|network| {
+            network
+                .labels
+                .get(label::COMPOSE_PROJECT)
+                .is_some_and(|name| name == project)
+        })
+        .filter(|network| {
+            network
+                .labels
+                .get(label::COMPOSE_NETWORK)
+                .is_some_and(|key| !draft.desired.networks.contains_key(key.as_str()))
+        })
+        .map(|network| (network.id.clone(), network.name.clone()))
+        .collect()
+}

@@ -1,0 +1,395 @@
+//! Services: what becomes of each container, and the steps that bring it about.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+
+use super::{Draft, ReconcileError};
+use crate::isolate::is_within;
+use crate::label;
+use crate::name::{NetworkName, ServiceName, VolumeName};
+use crate::observed::{ContainerState, ObservedContainer};
+use crate::plan::{Await, NewContainer, Operation, StepId};
+use crate::service::{Attachment, Condition, MountSource, PullPolicy, RestartPolicy, Service};
+
+/// What becomes of a service's container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is as it should be.
+    Keep,
+    /// It exists and must run.
+    Start(&'static str),
+    /// It is frozen and must run.
+    Unpause,
+    /// It runs, and a service that it depends on was made again.
+    Restart,
+    /// There is none.
+    Create,
+    /// It must be made again.
+    Recreate(&'static str),
+}
+
+impl Fate {
+    fn makes_container(self) -> bool {
+        matches!(self, Self::Create | Self::Recreate(_))
+    }
+}
+
+pub(super) type Fates = IndexMap<ServiceName, Fate>;
+
+/// Decides what becomes of each service's container, dependencies first.
+pub(super) fn fates(
+    draft: &Draft<'_>,
+    networks: &BTreeSet<NetworkName>,
+    volumes: &BTreeSet<VolumeName>,
+) -> Result<Fates, ReconcileError> {
+    let mut fates = Fates::new();
+    for name in dependency_order(draft) {
+        let service = &draft.desired.services[name];
+        let fate = match draft.container_of(name) {
+            None => Fate::Create,
+            Some(container) if !draft.owns(&container.labels) => {
+                return Err(ReconcileError::NotOwned {
+                    kind: "container",
+                    name: container.name.clone(),
+                });
+            }
+            Some(container) => match divergence(draft, service, container, networks, volumes) {
+                Some(cause) => Fate::Recreate(cause),
+                None => fate_of_unchanged(draft, name, container, &fates),
+            },
+        };
+        fates.insert(name.clone(), fate);
+    }
+    Ok(fates)
+}
+
+/// Returns the services so that each comes after those that it depends on; a cycle is cut where it closes.
+fn dependency_order<'a>(draft: &Draft<'a>) -> Vec<&'a ServiceName> {
+    fn visit<'a>(
+        draft: &Draft<'a>,
+        name: &'a ServiceName,
+        seen: &mut BTreeSet<&'a ServiceName>,
+        order: &mut Vec<&'a ServiceName>,
+    ) {
+        if !seen.insert(name) {
+            return;
+        }
+        for on in draft.desired.services[name].depends_on.keys() {
+            if let Some((on, _)) = draft.desired.services.get_key_value(on) {
+                visit(draft, on, seen, order);
+            }
+        }
+        order.push(name);
+    }
+    let (mut seen, mut order) = (BTreeSet::new(), Vec::new());
+    for name in draft.desired.services.keys() {
+        visit(draft, name, &mut seen, &mut order);
+    }
+    order
+}
+
+fn divergence(
+    draft: &Draft<'_>,
+    service: &Service,
+    container: &ObservedContainer,
+    networks: &BTreeSet<NetworkName>,
+    volumes: &BTreeSet<VolumeName>,
+) -> Option<&'static str> {
+    let image = draft.observed.images.get(&service.image);
+    let mounts_diverged = service.mounts.iter().any(|mount| {
+        matches!(&mount.source, MountSource::Volume { volume: Some(key), .. } if volumes.contains(key))
+    });
+    let engine_names = service.networks.keys().map(|key| engine_network(draft, key));
+    if draft.options.force_recreate {
+        Some("it was asked for")
+    } else if container.labels.get(label::CONFIG_HASH) != service.labels.get(label::CONFIG_HASH) {
+        Some("its definition changed")
+    } else if image.is_some_and(|image| image.id != container.image_id) {
+        Some("its image changed")
+    } else if service.networks.keys().any(|key| networks.contains(key)) {
+        Some("its network is made again")
+    } else if mounts_diverged {
+        Some("its volume is made again")
+    } else if engine_names
+        .into_iter()
+        .any(|name| !container.networks.contains_key(&name))
+    {
+        Some("it is not on its network")
+    } else if matches!(container.state, ContainerState::Dead | ContainerState::Removing) {
+        Some("the Engine could not remove it")
+    } else {
+        None
+    }
+}
+
+fn fate_of_unchanged(
+    draft: &Draft<'_>,
+    name: &ServiceName,
+    container: &ObservedContainer,
+    fates: &Fates,
+) -> Fate {
+    let service = &draft.desired.services[name];
+    let dependency_moved = service
+        .depends_on
+        .iter()
+        .any(|(on, how)| how.restart && matches!(fates.get(on), Some(Fate::Recreate(_) | Fate::Restart)));
+    match container.state {
+        ContainerState::Running if dependency_moved => Fate::Restart,
+        ContainerState::Running | ContainerState::Restarting => Fate::Keep,
+        ContainerState::Paused => Fate::Unpause,
+        ContainerState::Created => Fate::Start("it never started"),
+        _ if container.exit_code() == Some(0) && is_job(draft, name) => Fate::Keep,
+        _ => Fate::Start("it is stopped"),
+    }
+}
+
+/// Returns whether a service is meant to end: another one waits for its completion, and nothing restarts it.
+fn is_job(draft: &Draft<'_>, name: &ServiceName) -> bool {
+    let awaited = draft.desired.services.values().any(|other| {
+        other
+            .depends_on
+            .get(name)
+            .is_some_and(|how| how.condition == Condition::ServiceCompletedSuccessfully)
+    });
+    awaited
+        && matches!(
+            draft.desired.services[name].restart,
+            RestartPolicy::No | RestartPolicy::OnFailure(_)
+        )
+}
+
+/// Plans a pull for every image that a new container needs and the Engine lacks.
+pub(super) fn plan_pulls_of_missing(draft: &mut Draft<'_>, fates: &Fates) -> Result<(), ReconcileError> {
+    for (name, fate) in fates {
+        let service = &draft.desired.services[name];
+        let image = &service.image;
+        if !fate.makes_container()
+            || draft.observed.images.contains_key(image)
+            || draft.pulls.contains_key(image)
+        {
+            continue;
+        }
+        if draft.options.pull.or(service.pull_policy) == Some(PullPolicy::Never) {
+            return Err(ReconcileError::ImageMissing {
+                service: name.clone(),
+                image: image.clone(),
+            });
+        }
+        let pull = Operation::PullImage {
+            image: image.clone(),
+            platform: service.platform.clone(),
+        };
+        let step = draft.push(pull, "the Engine does not have it", Vec::new(), Vec::new());
+        draft.pulls.insert(image.clone(), step);
+    }
+    Ok(())
+}
+
+/// Plans the removal of containers that are made again, once their image is there.
+pub(super) fn plan_removals(draft: &mut Draft<'_>, fates: &Fates) {
+    for (name, fate) in fates {
+        if let (Fate::Recreate(cause), Some(container)) = (fate, draft.container_of(name)) {
+            let image = &draft.desired.services[name].image;
+            let after = draft.pulls.get(image).copied().into_iter().collect();
+            draft.remove_container(container, cause, false, after);
+        }
+    }
+}
+
+/// Plans creations and starts.
+pub(super) fn plan_services(draft: &mut Draft<'_>, fates: &Fates) {
+    for (name, fate) in fates {
+        let service = &draft.desired.services[name];
+        let container = service.container_name.clone().unwrap_or_else(|| name.to_string());
+        let (after, cause) = match fate {
+            Fate::Keep => continue,
+            Fate::Create => (plan_container(draft, name, "it does not exist"), "it was created"),
+            Fate::Recreate(cause) => (plan_container(draft, name, cause), "it was created"),
+            Fate::Start(cause) => (Vec::new(), *cause),
+            Fate::Unpause => {
+                draft.push(
+                    Operation::UnpauseContainer { container },
+                    "it is paused",
+                    Vec::new(),
+                    Vec::new(),
+                );
+                continue;
+            }
+            Fate::Restart => {
+                let stop = Operation::StopContainer {
+                    container: container.clone(),
+                    grace: None,
+                };
+                let cause = "a service that it depends on was made again";
+                (vec![draft.push(stop, cause, Vec::new(), Vec::new())], cause)
+            }
+        };
+        plan_start(draft, name, container, after, cause);
+    }
+}
+
+/// Plans the creation of a container and its further networks; returns the steps that a start comes after.
+fn plan_container(draft: &mut Draft<'_>, name: &ServiceName, cause: &str) -> Vec<StepId> {
+    let service = &draft.desired.services[name];
+    let attachments: Vec<(String, Attachment)> = service
+        .networks
+        .iter()
+        .map(|(key, attachment)| (engine_network(draft, key), with_own_name(name, attachment)))
+        .collect();
+    let container = new_container(draft, name, attachments.first().cloned());
+    let after = steps_before_creation(draft, service, &container.name);
+    let awaits = if mounts_from_worktree(draft, service) {
+        vec![Await::Checkout]
+    } else {
+        Vec::new()
+    };
+    let container_name = container.name.clone();
+    let create = draft.push(
+        Operation::CreateContainer(Box::new(container)),
+        cause,
+        after,
+        awaits,
+    );
+    let mut before_start = vec![create];
+    // Engines below API 1.44 attach a new container to one network only.
+    for (network, attachment) in attachments.into_iter().skip(1) {
+        let connect = Operation::ConnectNetwork {
+            container: container_name.clone(),
+            network,
+            attachment,
+        };
+        before_start.push(draft.push(
+            connect,
+            "the service is on several networks",
+            vec![create],
+            Vec::new(),
+        ));
+    }
+    before_start
+}
+
+fn new_container(
+    draft: &Draft<'_>,
+    name: &ServiceName,
+    network: Option<(String, Attachment)>,
+) -> NewContainer {
+    let service = &draft.desired.services[name];
+    let inherited_volumes = draft
+        .container_of(name)
+        .map(|old| inherited_volumes(service, old))
+        .unwrap_or_default();
+    let volume_names = service
+        .mounts
+        .iter()
+        .filter_map(|mount| match &mount.source {
+            MountSource::Volume {
+                volume: Some(key), ..
+            } => Some(key),
+            _ => None,
+        })
+        .map(|key| {
+            let fixed = draft
+                .desired
+                .volumes
+                .get(key)
+                .and_then(|volume| volume.name.clone());
+            (key.clone(), fixed.unwrap_or_else(|| key.to_string()))
+        })
+        .collect();
+    NewContainer {
+        name: service.container_name.clone().unwrap_or_else(|| name.to_string()),
+        service: name.clone(),
+        definition: service.clone(),
+        volume_names,
+        network,
+        inherited_volumes,
+    }
+}
+
+/// Returns the anonymous volumes of the old container whose targets the new definition leaves to the image.
+fn inherited_volumes(service: &Service, old: &ObservedContainer) -> IndexMap<String, String> {
+    let is_anonymous = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_named = |target: &str| {
+        service
+            .mounts
+            .iter()
+            .any(|mount| mount.target == target && !is_anonymous_mount(&mount.source))
+    };
+    old.volumes
+        .iter()
+        .filter(|(target, name)| is_anonymous(name) && !is_named(target))
+        .map(|(target, name)| (target.clone(), name.clone()))
+        .collect()
+}
+
+fn is_anonymous_mount(source: &MountSource) -> bool {
+    matches!(source, MountSource::Volume { volume: None, .. })
+}
+
+fn steps_before_creation(draft: &Draft<'_>, service: &Service, container: &str) -> Vec<StepId> {
+    let mut after: Vec<StepId> = Vec::new();
+    after.extend(draft.pulls.get(&service.image));
+    after.extend(draft.removed.get(container));
+    after.extend(service.networks.keys().filter_map(|key| draft.networks.get(key)));
+    for mount in &service.mounts {
+        if let MountSource::Volume {
+            volume: Some(key), ..
+        } = &mount.source
+        {
+            after.extend(draft.volumes.get(key));
+        }
+    }
+    after
+}
+
+fn mounts_from_worktree(draft: &Draft<'_>, service: &Service) -> bool {
+    let worktree = &draft.options.worktree;
+    service.mounts.iter().any(|mount| match &mount.source {
+        MountSource::Bind { path, .. } => is_within(path, worktree) || is_within(worktree, path),
+        _ => false,
+    })
+}
+
+fn plan_start(
+    draft: &mut Draft<'_>,
+    name: &ServiceName,
+    container: String,
+    mut after: Vec<StepId>,
+    cause: &str,
+) {
+    let mut awaits = Vec::new();
+    for (on, how) in &draft.desired.services[name].depends_on {
+        after.extend(draft.starts.get(on));
+        if how.condition != Condition::ServiceStarted {
+            awaits.push(Await::Service {
+                service: on.clone(),
+                condition: how.condition,
+                required: how.required,
+            });
+        }
+    }
+    let start = Operation::StartContainer {
+        container,
+        service: name.clone(),
+    };
+    let step = draft.push(start, cause, after, awaits);
+    draft.starts.insert(name.clone(), step);
+}
+
+fn engine_network(draft: &Draft<'_>, key: &NetworkName) -> String {
+    let fixed = draft
+        .desired
+        .networks
+        .get(key)
+        .and_then(|network| network.name.clone());
+    fixed.unwrap_or_else(|| key.to_string())
+}
+
+fn with_own_name(service: &ServiceName, attachment: &Attachment) -> Attachment {
+    let mut attachment = attachment.clone();
+    if !attachment.aliases.iter().any(|alias| alias == service.as_str()) {
+        attachment.aliases.insert(0, service.to_string());
+    }
+    attachment
+}

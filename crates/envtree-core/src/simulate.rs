@@ -1,0 +1,281 @@
+//! An Engine in memory that obeys the Engine's rules, for tests of plans.
+
+use indexmap::IndexMap;
+
+use crate::known_image::KnownImage;
+use crate::observed::{
+    ContainerState, ObservedContainer, ObservedImage, ObservedNetwork, ObservedState, ObservedVolume,
+};
+use crate::plan::{NewContainer, Operation, Plan, Step};
+use crate::service::MountSource;
+
+/// A refusal of the simulated Engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {reason}")]
+pub struct Refusal {
+    /// The call, as a plan shows it.
+    pub operation: String,
+    /// The rule that it breaks.
+    pub reason: String,
+}
+
+/// An Engine in memory.
+#[derive(Debug, Clone, Default)]
+pub struct SimulatedEngine {
+    /// What it has; every container of it, whatever its project.
+    pub state: ObservedState,
+    /// The host ports of each container, by its name: taken while it runs.
+    pub published: IndexMap<String, Vec<u16>>,
+    next_id: u64,
+}
+
+impl SimulatedEngine {
+    /// Carries out every step of a plan, checking that each comes after the steps it names.
+    pub fn apply(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        for (position, step) in plan.steps.iter().enumerate() {
+            if let Some(later) = step.after.iter().find(|id| id.0 >= position) {
+                return Err(refusal(&step.operation, &format!("step {} comes later", later.0)));
+            }
+            self.perform(step)?;
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, step: &Step) -> Result<(), Refusal> {
+        let result = match &step.operation {
+            Operation::PullImage { image, .. } => {
+                let id = format!("sha256:{image}");
+                self.state.images.insert(
+                    image.clone(),
+                    ObservedImage {
+                        id,
+                        ..ObservedImage::default()
+                    },
+                );
+                Ok(())
+            }
+            Operation::CreateNetwork { .. } | Operation::RemoveNetwork { .. } => {
+                self.change_network(&step.operation)
+            }
+            Operation::CreateVolume { .. } | Operation::RemoveVolume { .. } => {
+                self.change_volume(&step.operation)
+            }
+            Operation::CreateContainer(new) => self.create(new),
+            operation => self.change_container(operation),
+        };
+        result.map_err(|reason| refusal(&step.operation, &reason))
+    }
+
+    fn change_network(&mut self, operation: &Operation) -> Result<(), String> {
+        match operation {
+            Operation::CreateNetwork { network, key } => {
+                let name = network.name.clone().unwrap_or_else(|| key.to_string());
+                let subnets: Vec<String> = network
+                    .ipam
+                    .iter()
+                    .filter_map(|pool| pool.subnet.clone())
+                    .collect();
+                if self.network_exists(&name).is_ok() {
+                    return Err("a network of this name exists".into());
+                }
+                if self.overlaps(&subnets) {
+                    return Err("pool overlaps with other one on this address space".into());
+                }
+                let id = self.id();
+                let labels = network.labels.clone();
+                self.state.networks.push(ObservedNetwork {
+                    id,
+                    name,
+                    subnets,
+                    labels,
+                });
+            }
+            Operation::RemoveNetwork { id, name } => {
+                if self
+                    .state
+                    .containers
+                    .iter()
+                    .any(|c| c.is_active() && c.networks.contains_key(name))
+                {
+                    return Err("network has active endpoints".into());
+                }
+                self.state.networks.retain(|network| network.id != *id);
+            }
+            _ => unreachable!("only operations on networks come here"),
+        }
+        Ok(())
+    }
+
+    fn change_volume(&mut self, operation: &Operation) -> Result<(), String> {
+        match operation {
+            Operation::CreateVolume { volume, key } => {
+                let name = volume.name.clone().unwrap_or_else(|| key.to_string());
+                let labels = volume.labels.clone();
+                self.state.volumes.push(ObservedVolume {
+                    name,
+                    driver: "local".into(),
+                    labels,
+                });
+            }
+            Operation::RemoveVolume { name } => {
+                if self
+                    .state
+                    .containers
+                    .iter()
+                    .any(|c| c.volumes.values().any(|used| used == name))
+                {
+                    return Err("volume is in use".into());
+                }
+                self.state.volumes.retain(|volume| volume.name != *name);
+            }
+            _ => unreachable!("only operations on volumes come here"),
+        }
+        Ok(())
+    }
+
+    fn create(&mut self, new: &NewContainer) -> Result<(), String> {
+        let image = self
+            .state
+            .images
+            .get(&new.definition.image)
+            .ok_or("no such image")?
+            .clone();
+        if self.state.containers.iter().any(|other| other.name == new.name) {
+            return Err("the name is in use".into());
+        }
+        let mut networks = IndexMap::new();
+        if let Some((network, _)) = &new.network {
+            self.network_exists(network)?;
+            networks.insert(network.clone(), None);
+        }
+        let mut volumes = new.inherited_volumes.clone();
+        for mount in &new.definition.mounts {
+            if let MountSource::Volume {
+                volume: Some(key), ..
+            } = &mount.source
+            {
+                let name = &new.volume_names[key];
+                if !self.state.volumes.iter().any(|volume| volume.name == *name) {
+                    return Err(format!("no such volume: {name}"));
+                }
+                volumes.insert(mount.target.clone(), name.clone());
+            }
+        }
+        let id = self.id();
+        if KnownImage::recognise(&new.definition.image) == Some(KnownImage::Redis)
+            && !volumes.contains_key("/data")
+        {
+            volumes.insert("/data".into(), format!("{id:0>64}"));
+        }
+        let ports = new
+            .definition
+            .ports
+            .iter()
+            .filter_map(|port| port.published)
+            .collect();
+        self.published.insert(new.name.clone(), ports);
+        self.state.containers.push(ObservedContainer {
+            id,
+            name: new.name.clone(),
+            state: ContainerState::Created,
+            health: None,
+            image: new.definition.image.clone(),
+            image_id: image.id,
+            labels: new.definition.labels.clone(),
+            networks,
+            volumes,
+            created: 0,
+            status: "Created".into(),
+        });
+        Ok(())
+    }
+
+    fn change_container(&mut self, operation: &Operation) -> Result<(), String> {
+        match operation {
+            Operation::ConnectNetwork {
+                container, network, ..
+            } => {
+                self.network_exists(network)?;
+                self.container(container)?.networks.insert(network.clone(), None);
+            }
+            Operation::StartContainer { container, .. } => {
+                self.ports_are_free(container)?;
+                let found = self.container(container)?;
+                (found.state, found.status) = (ContainerState::Running, "Up 1 second".into());
+            }
+            Operation::UnpauseContainer { container } => {
+                self.container(container)?.state = ContainerState::Running;
+            }
+            Operation::StopContainer { container, .. } => {
+                let found = self.container(container)?;
+                (found.state, found.status) = (ContainerState::Exited, "Exited (0) 1 second ago".into());
+            }
+            Operation::RemoveContainer { container, .. } => {
+                if self.container(container)?.is_active() {
+                    return Err("a running container cannot be removed".into());
+                }
+                self.state.containers.retain(|other| other.name != *container);
+                self.published.shift_remove(container);
+            }
+            _ => unreachable!("every other operation is performed elsewhere"),
+        }
+        Ok(())
+    }
+
+    fn container(&mut self, name: &str) -> Result<&mut ObservedContainer, String> {
+        self.state
+            .containers
+            .iter_mut()
+            .find(|other| other.name == name)
+            .ok_or_else(|| "no such container".into())
+    }
+
+    fn network_exists(&self, name: &str) -> Result<(), String> {
+        let found = self.state.networks.iter().any(|network| network.name == name);
+        found
+            .then_some(())
+            .ok_or_else(|| format!("no such network: {name}"))
+    }
+
+    fn ports_are_free(&self, name: &str) -> Result<(), String> {
+        let own = self.published.get(name).cloned().unwrap_or_default();
+        let taken = self
+            .state
+            .containers
+            .iter()
+            .filter(|other| other.is_active() && other.name != name)
+            .filter_map(|other| self.published.get(&other.name))
+            .flatten();
+        match taken.into_iter().find(|port| own.contains(port)) {
+            Some(port) => Err(format!("port {port} is already allocated")),
+            None => Ok(()),
+        }
+    }
+
+    fn overlaps(&self, subnets: &[String]) -> bool {
+        let parse = |text: &String| text.parse::<crate::subnet::Subnet>().ok();
+        let taken: Vec<_> = self
+            .state
+            .networks
+            .iter()
+            .flat_map(|network| &network.subnets)
+            .filter_map(parse)
+            .collect();
+        subnets
+            .iter()
+            .filter_map(parse)
+            .any(|own| taken.iter().any(|other| own.overlaps(*other)))
+    }
+
+    fn id(&mut self) -> String {
+        self.next_id += 1;
+        format!("{:x}", self.next_id)
+    }
+}
+
+fn refusal(operation: &Operation, reason: &str) -> Refusal {
+    Refusal {
+        operation: operation.to_string(),
+        reason: reason.to_owned(),
+    }
+}

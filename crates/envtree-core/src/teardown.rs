@@ -1,0 +1,235 @@
+//! Plans that stop, start or remove what an environment has, from the Engine's labels alone.
+//!
+//! No Compose file is read: an environment whose worktree or files are gone is removed all the same.
+
+use std::collections::BTreeSet;
+
+use crate::label;
+use crate::observed::{ContainerState, ObservedContainer, ObservedState};
+use crate::plan::{Operation, Plan, Step, StepId};
+
+/// What a removal takes with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RemovalOptions {
+    /// The repository that owns the environment, as its label has it.
+    pub repository: String,
+    /// Whether volumes and their data go too, anonymous ones included.
+    pub volumes: bool,
+    /// Seconds that each container gets to stop; its own setting if absent.
+    pub grace: Option<u64>,
+}
+
+/// Returns the steps that remove the containers and networks of an environment, and its volumes if asked.
+///
+/// A container stops once those that depend on it have stopped.
+pub fn plan_removal(observed: &ObservedState, project: &str, options: &RemovalOptions) -> Plan {
+    let mut plan = Plan::default();
+    let containers = own_containers(observed, &options.repository);
+    let mut removals: Vec<StepId> = Vec::new();
+    let stops = plan_stops(&mut plan, &containers, options.grace);
+    for (container, stop) in containers.iter().zip(stops) {
+        let remove = Operation::RemoveContainer {
+            container: container.name.clone(),
+            volumes: options.volumes,
+        };
+        removals.push(plan.push(step(remove, stop.into_iter().collect())));
+    }
+    let owned = |labels: &indexmap::IndexMap<String, String>| {
+        labels.get(label::REPOSITORY) == Some(&options.repository)
+            && labels
+                .get(label::COMPOSE_PROJECT)
+                .is_some_and(|name| name == project)
+    };
+    for network in observed.networks.iter().filter(|network| owned(&network.labels)) {
+        let remove = Operation::RemoveNetwork {
+            id: network.id.clone(),
+            name: network.name.clone(),
+        };
+        plan.push(step(remove, removals.clone()));
+    }
+    if options.volumes {
+        for volume in observed.volumes.iter().filter(|volume| owned(&volume.labels)) {
+            plan.push(step(
+                Operation::RemoveVolume {
+                    name: volume.name.clone(),
+                },
+                removals.clone(),
+            ));
+        }
+    }
+    plan
+}
+
+/// Returns the steps that stop the containers of `services`, or of every service if none is named.
+pub fn plan_stop(
+    observed: &ObservedState,
+    repository: &str,
+    services: &[String],
+    grace: Option<u64>,
+) -> Plan {
+    let mut plan = Plan::default();
+    let containers = chosen(observed, repository, services);
+    plan_stops(&mut plan, &containers, grace);
+    plan
+}
+
+/// Returns the steps that start the stopped containers of `services`, or of every service if none is named.
+///
+/// A container starts once those that it depends on have started.
+pub fn plan_start(observed: &ObservedState, repository: &str, services: &[String]) -> Plan {
+    let mut plan = Plan::default();
+    let containers = chosen(observed, repository, services);
+    let mut starts: Vec<(String, StepId)> = Vec::new();
+    for container in in_dependency_order(&containers) {
+        let service = container.service().unwrap_or_default();
+        let Ok(name) = crate::name::ServiceName::new(service) else {
+            continue;
+        };
+        let operation = match container.state {
+            ContainerState::Running | ContainerState::Restarting => continue,
+            ContainerState::Paused => Operation::UnpauseContainer {
+                container: container.name.clone(),
+            },
+            _ => Operation::StartContainer {
+                container: container.name.clone(),
+                service: name,
+            },
+        };
+        let needs = dependencies(container);
+        let after = starts
+            .iter()
+            .filter(|(name, _)| needs.contains(name))
+            .map(|(_, id)| *id)
+            .collect();
+        starts.push((service.to_owned(), plan.push(step(operation, after))));
+    }
+    plan
+}
+
+/// Returns the steps that stop the containers of `services`, or of every service, and start them again.
+pub fn plan_restart(
+    observed: &ObservedState,
+    repository: &str,
+    services: &[String],
+    grace: Option<u64>,
+) -> Plan {
+    let mut plan = plan_stop(observed, repository, services, grace);
+    let stops: Vec<StepId> = (0..plan.steps.len()).map(StepId).collect();
+    let mut stopped = observed.clone();
+    for container in &mut stopped.containers {
+        container.state = ContainerState::Exited;
+    }
+    let offset = plan.steps.len();
+    for mut start in plan_start(&stopped, repository, services).steps {
+        start.after = start
+            .after
+            .into_iter()
+            .map(|StepId(id)| StepId(id + offset))
+            .collect();
+        start.after.extend(&stops);
+        plan.push(start);
+    }
+    plan
+}
+
+fn step(operation: Operation, after: Vec<StepId>) -> Step {
+    Step {
+        operation,
+        cause: "it was asked for".into(),
+        after,
+        awaits: Vec::new(),
+    }
+}
+
+fn own_containers<'a>(observed: &'a ObservedState, repository: &str) -> Vec<&'a ObservedContainer> {
+    observed
+        .containers
+        .iter()
+        .filter(|container| {
+            container
+                .labels
+                .get(label::REPOSITORY)
+                .is_some_and(|id| id == repository)
+        })
+        .collect()
+}
+
+fn chosen<'a>(
+    observed: &'a ObservedState,
+    repository: &str,
+    services: &[String],
+) -> Vec<&'a ObservedContainer> {
+    let mut containers = own_containers(observed, repository);
+    containers.retain(|container| {
+        services.is_empty()
+            || container
+                .service()
+                .is_some_and(|name| services.iter().any(|wanted| wanted == name))
+    });
+    containers
+}
+
+/// Plans one stop for each active container, dependents first; returns the step of each, in the given order.
+fn plan_stops(plan: &mut Plan, containers: &[&ObservedContainer], grace: Option<u64>) -> Vec<Option<StepId>> {
+    let mut stops: Vec<(&ObservedContainer, StepId)> = Vec::new();
+    for container in in_dependency_order(containers)
+        .into_iter()
+        .rev()
+        .filter(|container| container.is_active())
+    {
+        let after = stops
+            .iter()
+            .filter(|(other, _)| {
+                container
+                    .service()
+                    .is_some_and(|name| dependencies(other).contains(name))
+            })
+            .map(|(_, id)| *id)
+            .collect();
+        let stop = Operation::StopContainer {
+            container: container.name.clone(),
+            grace,
+        };
+        stops.push((container, plan.push(step(stop, after))));
+    }
+    containers
+        .iter()
+        .map(|container| {
+            stops
+                .iter()
+                .find(|(other, _)| other.id == container.id)
+                .map(|(_, id)| *id)
+        })
+        .collect()
+}
+
+/// Returns the names of the services that a container's service depends on, from Compose's label.
+fn dependencies(container: &ObservedContainer) -> BTreeSet<String> {
+    let label = container
+        .labels
+        .get(label::COMPOSE_DEPENDS_ON)
+        .map(String::as_str)
+        .unwrap_or_default();
+    label
+        .split(',')
+        .filter_map(|entry| entry.split(':').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn in_dependency_order<'a>(containers: &[&'a ObservedContainer]) -> Vec<&'a ObservedContainer> {
+    let mut order: Vec<&ObservedContainer> = Vec::new();
+    let mut left: Vec<&ObservedContainer> = containers.to_vec();
+    while !left.is_empty() {
+        let is_free = |container: &ObservedContainer| {
+            let needs = dependencies(container);
+            !left.iter().any(|other| {
+                other.id != container.id && other.service().is_some_and(|name| needs.contains(name))
+            })
+        };
+        // Labels can name a cycle, which the file that they came from could not: then the first is as good as any.
+        let next = left.iter().position(|container| is_free(container)).unwrap_or(0);
+        order.push(left.remove(next));
+    }
+    order
+}

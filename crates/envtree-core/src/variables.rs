@@ -1,0 +1,253 @@
+//! The environment variables of an environment, for the host and for its network.
+
+use indexmap::IndexMap;
+
+use crate::isolate::Identity;
+use crate::known_image::KnownImage;
+use crate::project::Project;
+use crate::service::{Port, Protocol, Service};
+
+/// From where an address is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// From the host: loopback and published ports.
+    Host,
+    /// From the environment's network: service names and container ports.
+    Inside,
+}
+
+/// A program on the host that got a reserved port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppPort {
+    /// The key under `apps:`.
+    pub name: String,
+    /// The variable that carries the port.
+    pub variable: String,
+    /// The port that the program uses where it is alone.
+    pub target: u16,
+    /// The reserved port.
+    pub published: u16,
+}
+
+/// Returns the variables of an isolated project, services first, in the order of the file.
+///
+/// Where two services would give one name, the first in the file has it.
+pub fn variables(
+    project: &Project,
+    identity: &Identity,
+    apps: &[AppPort],
+    view: View,
+) -> IndexMap<String, String> {
+    let mut variables = IndexMap::new();
+    let mut urls: Vec<(KnownImage, String)> = Vec::new();
+    for (name, service) in &project.services {
+        let known = KnownImage::recognise(&service.image);
+        let own = service_variables(name, service, known, view);
+        if let (Some(known), Some(url)) = (known, own.get(&variable_name(name, "URL"))) {
+            urls.push((known, url.clone()));
+        }
+        for (key, value) in own {
+            variables.entry(key).or_insert(value);
+        }
+    }
+    for (variable, is_candidate) in [
+        ("DATABASE_URL", KnownImage::is_sql as fn(KnownImage) -> bool),
+        ("REDIS_URL", |known| known == KnownImage::Redis),
+    ] {
+        let mut candidates = urls.iter().filter(|(known, _)| is_candidate(*known));
+        if let (Some((_, url)), None) = (candidates.next(), candidates.next()) {
+            variables.entry(variable.into()).or_insert_with(|| url.clone());
+        }
+    }
+    for app in apps {
+        let port = if view == View::Host {
+            app.published
+        } else {
+            app.target
+        };
+        variables
+            .entry(app.variable.clone())
+            .or_insert_with(|| port.to_string());
+    }
+    variables.insert("ENVTREE_TASK".into(), identity.task.clone());
+    variables.insert("ENVTREE_ENVIRONMENT".into(), identity.environment.to_string());
+    variables.insert("ENVTREE_WORKTREE".into(), identity.worktree.clone());
+    variables.insert("COMPOSE_PROJECT_NAME".into(), identity.project.to_string());
+    variables
+}
+
+/// Returns `<OWNER>_<SUFFIX>` in upper case, with `_` for what a variable's name cannot have.
+pub fn variable_name(owner: &str, suffix: &str) -> String {
+    let owner: String = owner
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_uppercase()
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    let digit_first = owner.starts_with(|first: char| first.is_ascii_digit());
+    format!("{}{owner}_{suffix}", if digit_first { "_" } else { "" })
+}
+
+fn service_variables(
+    name: &str,
+    service: &Service,
+    known: Option<KnownImage>,
+    view: View,
+) -> IndexMap<String, String> {
+    let mut variables = IndexMap::new();
+    let Some((host, port)) = main_address(name, service, known, view) else {
+        return variables;
+    };
+    variables.insert(variable_name(name, "HOST"), host.clone());
+    variables.insert(variable_name(name, "PORT"), port.to_string());
+    if service.ports.len() > 1 {
+        for entry in &service.ports {
+            let suffix = match entry.protocol {
+                Protocol::Tcp => format!("PORT_{}", entry.target),
+                other => format!("PORT_{}_{}", entry.target, other.as_str().to_uppercase()),
+            };
+            if let Some(port) = port_of(entry, view) {
+                variables
+                    .entry(variable_name(name, &suffix))
+                    .or_insert_with(|| port.to_string());
+            }
+        }
+    }
+    if let Some(known) = known {
+        let command: Vec<String> = service
+            .entrypoint
+            .iter()
+            .chain(&service.command)
+            .flatten()
+            .cloned()
+            .collect();
+        let credentials = known.credentials(&service.environment, &command);
+        variables.insert(variable_name(name, "URL"), known.url(&host, port, &credentials));
+        let parts = [
+            ("USER", credentials.user),
+            ("PASSWORD", credentials.password),
+            ("DATABASE", credentials.database),
+        ];
+        for (suffix, value) in parts {
+            if let Some(value) = value {
+                variables.insert(variable_name(name, suffix), value);
+            }
+        }
+    }
+    variables
+}
+
+/// Returns the host and port at which a service is reached first of all.
+///
+/// That is the port of the image's protocol, else the first TCP port, else the first one. From inside, a service that
+/// publishes nothing is reached too, if its image is known.
+fn main_address(
+    name: &str,
+    service: &Service,
+    known: Option<KnownImage>,
+    view: View,
+) -> Option<(String, u16)> {
+    let main = service
+        .ports
+        .iter()
+        .find(|port| known.is_some_and(|known| known.port() == port.target))
+        .or_else(|| service.ports.iter().find(|port| port.protocol == Protocol::Tcp))
+        .or_else(|| service.ports.first());
+    match (main, view) {
+        (Some(port), View::Host) => Some((reachable_host(port), port_of(port, view)?)),
+        (Some(port), View::Inside) => Some((name.to_owned(), port.target)),
+        (None, View::Inside) => known.map(|known| (name.to_owned(), known.port())),
+        (None, View::Host) => None,
+    }
+}
+
+fn port_of(port: &Port, view: View) -> Option<u16> {
+    match view {
+        View::Host => port.published,
+        View::Inside => Some(port.target),
+    }
+}
+
+/// Returns the address to dial for a published port: loopback where it listens on all addresses.
+pub fn reachable_host(port: &Port) -> String {
+    match port.host_ip.as_deref() {
+        None | Some("" | "0.0.0.0") => "127.0.0.1".into(),
+        Some("::") => "[::1]".into(),
+        Some(address) if address.contains(':') => format!("[{address}]"),
+        Some(address) => address.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isolate::tests::{identity, postgres_redis};
+
+    fn text(variables: &IndexMap<String, String>) -> String {
+        let lines: Vec<String> = variables
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        lines.join("\n")
+    }
+
+    #[test]
+    fn the_host_sees_published_ports() {
+        let project = postgres_redis();
+        let apps = [AppPort {
+            name: "web".into(),
+            variable: "PORT".into(),
+            target: 3000,
+            published: 20002,
+        }];
+        insta::assert_snapshot!(text(&variables(&project, &identity(), &apps, View::Host)), @"
+        POSTGRES_HOST=127.0.0.1
+        POSTGRES_PORT=20000
+        POSTGRES_URL=postgres://app:secret@127.0.0.1:20000/app
+        POSTGRES_USER=app
+        POSTGRES_PASSWORD=secret
+        POSTGRES_DATABASE=app
+        REDIS_HOST=127.0.0.1
+        REDIS_PORT=20001
+        REDIS_URL=redis://127.0.0.1:20001
+        DATABASE_URL=postgres://app:secret@127.0.0.1:20000/app
+        PORT=20002
+        ENVTREE_TASK=fix login
+        ENVTREE_ENVIRONMENT=fix-login
+        ENVTREE_WORKTREE=/w/fix-login
+        COMPOSE_PROJECT_NAME=shop-fix-login
+        ");
+    }
+
+    #[test]
+    fn the_network_sees_service_names() {
+        let variables = variables(&postgres_redis(), &identity(), &[], View::Inside);
+        assert_eq!(
+            variables["DATABASE_URL"],
+            "postgres://app:secret@postgres:5432/app"
+        );
+        assert_eq!(variables["REDIS_URL"], "redis://redis:6379");
+    }
+
+    #[test]
+    fn two_databases_leave_database_url_unset() {
+        let mut project = postgres_redis();
+        let second = project.services["postgres"].clone();
+        project
+            .services
+            .insert(crate::name::ServiceName::new("reports").unwrap(), second);
+        let variables = variables(&project, &identity(), &[], View::Host);
+        assert!(!variables.contains_key("DATABASE_URL"));
+        assert!(variables.contains_key("REPORTS_URL"));
+    }
+
+    #[test]
+    fn a_variable_name_is_valid_whatever_the_service_is_called() {
+        assert_eq!(variable_name("my-db.2", "PORT"), "MY_DB_2_PORT");
+        assert_eq!(variable_name("2fa", "HOST"), "_2FA_HOST");
+    }
+}
