@@ -1,0 +1,13 @@
+.PHONY: demo test check
+
+# Brings two environments of a sample repository up side by side, and leaves them for you to explore.
+demo:
+	@.ci/demo
+
+# Runs every test, against a real Engine with real servers; installs and starts what it needs.
+test:
+	@.ci/test
+
+# Runs every check that continuous integration runs.
+check:
+	@.ci/check

@@ -1,0 +1,343 @@
+//! Waits until services are ready: their own health check passes, or they answer on their port.
+//!
+//! A service with a health check is ready when that passes. Where the Engine would wait a whole interval before the
+//! first check, envtree runs the check's command itself. Any other service is ready when it answers: Postgres and Redis
+//! in their protocols, HTTP where the file says `app_protocol: http`, else TCP. A service that publishes nothing and is
+//! not known is ready when it has run for [`STEADY`].
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use envtree_core::known_image::KnownImage;
+use envtree_core::name::ServiceName;
+use envtree_core::observed::{ContainerState, Health};
+use envtree_core::plan::Await;
+use envtree_core::project::Project;
+use envtree_core::service::{Condition, HealthTest, Port, Protocol, RestartPolicy, Service};
+use envtree_docker::container::ContainerDetail;
+use envtree_docker::engine::Docker;
+use envtree_docker::error::DockerError;
+use tokio::sync::OnceCell;
+
+use crate::event::{Event, Events};
+use crate::ready::backoff::Backoff;
+use crate::ready::{self, Probe};
+
+/// How long a service that nothing can probe must have run.
+pub const STEADY: Duration = Duration::from_millis(300);
+
+/// How long one run of a health check's command may take, if it does not say so itself (the Engine's default).
+const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many last lines of a failed service are shown.
+const LOG_LINES: usize = 10;
+
+/// A service did not become ready.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("service `{service}` {fault}")]
+pub struct NotReady {
+    /// The service.
+    pub service: String,
+    /// What is wrong with it.
+    pub fault: Fault,
+    /// Its last lines of output.
+    pub log: Vec<String>,
+}
+
+/// What is wrong with a service.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Fault {
+    /// Its process ended.
+    #[error("exited with status {code}{}{}", if *out_of_memory { ", killed for want of memory" } else { "" }, detail(.engine.as_deref()))]
+    Exited {
+        /// The status.
+        code: i64,
+        /// Whether the kernel killed it for want of memory.
+        out_of_memory: bool,
+        /// What the Engine adds.
+        engine: Option<String>,
+    },
+    /// Its health check failed too often.
+    #[error("is unhealthy{}", detail(.output.as_deref()))]
+    Unhealthy {
+        /// What the last check printed.
+        output: Option<String>,
+    },
+    /// Time ran out.
+    #[error("was not ready after {}: {reason}", seconds(*.timeout))]
+    TimedOut {
+        /// How long it had.
+        timeout: Duration,
+        /// What the last probe met.
+        reason: String,
+    },
+    /// The Engine could not be asked.
+    #[error("could not be watched: {0}")]
+    Engine(String),
+}
+
+fn detail(text: Option<&str>) -> String {
+    text.map(str::trim).filter(|text| !text.is_empty()).map(|text| format!(": {text}")).unwrap_or_default()
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
+
+/// Watches the services of one environment.
+pub struct Readiness<'a> {
+    docker: &'a Docker,
+    project: &'a Project,
+    timeout: Duration,
+    events: &'a Events,
+    /// Each service is watched once, however many wait for it.
+    ready: BTreeMap<ServiceName, OnceCell<Result<(), NotReady>>>,
+}
+
+impl<'a> Readiness<'a> {
+    /// Watches the services of an isolated project; each may take `timeout` from when it is first waited for.
+    pub fn new(docker: &'a Docker, project: &'a Project, timeout: Duration, events: &'a Events) -> Self {
+        let ready = project.services.keys().map(|name| (name.clone(), OnceCell::new())).collect();
+        Self { docker, project, timeout, events, ready }
+    }
+
+    /// Waits for a condition of `depends_on`.
+    pub async fn wait(&self, condition: &Await) -> Result<(), NotReady> {
+        let Await::Service { service, condition, required } = condition else { return Ok(()) };
+        let result = match condition {
+            Condition::ServiceStarted => Ok(()),
+            Condition::ServiceHealthy => self.wait_ready(service).await,
+            Condition::ServiceCompletedSuccessfully => self.wait_completed(service).await,
+        };
+        match result {
+            Err(fault) if !required => {
+                self.events.emit(Event::Warning(format!("{fault}; it is not required, so its dependents start")));
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Waits until every service is ready, all side by side; returns every failure.
+    pub async fn wait_all(&self) -> Result<(), Vec<NotReady>> {
+        let waits = self.project.services.keys().map(|name| async move {
+            if self.is_job(name) { self.wait_completed(name).await } else { self.wait_ready(name).await }
+        });
+        let failures: Vec<NotReady> =
+            futures::future::join_all(waits).await.into_iter().filter_map(Result::err).collect();
+        if failures.is_empty() { Ok(()) } else { Err(failures) }
+    }
+
+    /// Returns whether another service waits for this one's completion.
+    fn is_job(&self, name: &ServiceName) -> bool {
+        self.project.services.values().any(|other| {
+            other
+                .depends_on
+                .get(name)
+                .is_some_and(|how| how.condition == Condition::ServiceCompletedSuccessfully)
+        })
+    }
+
+    async fn wait_ready(&self, name: &ServiceName) -> Result<(), NotReady> {
+        let Some(cell) = self.ready.get(name) else { return Ok(()) };
+        cell.get_or_init(|| self.watch(name)).await.clone()
+    }
+
+    async fn watch(&self, name: &ServiceName) -> Result<(), NotReady> {
+        let service = &self.project.services[name];
+        let started = Instant::now();
+        self.events.emit(Event::AwaitingService { service: name.to_string() });
+        let mut backoff = Backoff::new();
+        loop {
+            let fault = match self.look(service).await {
+                Ok(Probe::Ready) => {
+                    let elapsed = started.elapsed();
+                    self.events.emit(Event::ServiceReady { service: name.to_string(), elapsed });
+                    return Ok(());
+                }
+                Ok(Probe::NotYet(reason)) if started.elapsed() >= self.timeout => {
+                    Fault::TimedOut { timeout: self.timeout, reason }
+                }
+                Ok(Probe::NotYet(_)) => {
+                    tokio::time::sleep(backoff.next_delay()).await;
+                    continue;
+                }
+                Err(fault) => fault,
+            };
+            return Err(self.not_ready(name, fault).await);
+        }
+    }
+
+    /// Looks once at a service that should become ready.
+    async fn look(&self, service: &Service) -> Result<Probe, Fault> {
+        let container = container_of(service);
+        let detail = self.docker.inspect_container(container).await.map_err(|error| engine_fault(&error))?;
+        match detail.state {
+            ContainerState::Running => {}
+            ContainerState::Exited if detail.exit_code == 0 && may_end(service) => return Ok(Probe::Ready),
+            ContainerState::Exited | ContainerState::Dead => return Err(exit_fault(&detail)),
+            // The Engine goes on trying where the restart policy says so, and so does this.
+            ContainerState::Restarting => {
+                return Ok(Probe::NotYet(format!("it keeps exiting with status {}", detail.exit_code)));
+            }
+            other => return Ok(Probe::NotYet(format!("its container is {other:?}").to_lowercase())),
+        }
+        match (&detail.health_test, detail.health) {
+            (Some(HealthTest::Cmd(_) | HealthTest::Shell(_)), health) => {
+                self.check_health(service, &detail, health).await
+            }
+            (Some(HealthTest::None), _) => Ok(steady(&detail)),
+            (None, _) => Ok(self.probe(service, &detail).await),
+        }
+    }
+
+    async fn check_health(
+        &self,
+        service: &Service,
+        detail: &ContainerDetail,
+        health: Option<Health>,
+    ) -> Result<Probe, Fault> {
+        match health {
+            Some(Health::Healthy) => return Ok(Probe::Ready),
+            Some(Health::Unhealthy) => {
+                return Err(Fault::Unhealthy { output: detail.last_health_output.clone() });
+            }
+            _ => {}
+        }
+        let check = service.health_check.as_ref();
+        let has_start_interval = check.is_some_and(|check| check.start_interval.is_some());
+        let facts = self.docker.facts().await.map_err(|error| engine_fault(&error))?;
+        if has_start_interval && facts.api.has_start_interval() {
+            return Ok(Probe::NotYet("its health check has not passed yet".into()));
+        }
+        let command = match &detail.health_test {
+            Some(HealthTest::Cmd(words)) => words.clone(),
+            Some(HealthTest::Shell(line)) => vec!["/bin/sh".into(), "-c".into(), line.clone()],
+            _ => return Ok(Probe::Ready),
+        };
+        let timeout = check.and_then(|check| check.timeout).unwrap_or(CHECK_TIMEOUT);
+        // A check that cannot be run now may run later: the container can be between two states.
+        Ok(match self.docker.exec_status(container_of(service), &command, timeout).await {
+            Ok((0, _)) => Probe::Ready,
+            Ok((code, output)) => Probe::NotYet(format!(
+                "its health check exited with status {code}{}",
+                self::detail(Some(output.trim()))
+            )),
+            Err(error) => Probe::NotYet(format!("its health check could not be run: {error}")),
+        })
+    }
+
+    /// Asks a running service without a health check whether it answers.
+    async fn probe(&self, service: &Service, detail: &ContainerDetail) -> Probe {
+        let known = KnownImage::recognise(&service.image);
+        let Some((address, port)) = self.address(service, detail, known).await else {
+            return steady(detail);
+        };
+        match known {
+            Some(KnownImage::Postgres) => {
+                let credentials = KnownImage::Postgres.credentials(&service.environment, &[]);
+                let user = credentials.user.unwrap_or_default();
+                let database = credentials.database.unwrap_or_else(|| user.clone());
+                ready::postgres::probe(address, &user, &database).await
+            }
+            Some(KnownImage::Redis) => ready::redis::probe(address).await,
+            _ if port.and_then(|port| port.app_protocol.as_deref()) == Some("http") => {
+                ready::http::probe(address, "/").await
+            }
+            _ => ready::tcp::probe(address).await,
+        }
+    }
+
+    /// Returns where to ask: the published port, else the container's own address where the host reaches it.
+    async fn address<'s>(
+        &self,
+        service: &'s Service,
+        detail: &ContainerDetail,
+        known: Option<KnownImage>,
+    ) -> Option<(SocketAddr, Option<&'s Port>)> {
+        let main = known.map(KnownImage::port);
+        let mut tcp = service.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+        let port = tcp.clone().find(|port| Some(port.target) == main).or_else(|| tcp.next());
+        if let Some(port) = port {
+            let host = envtree_core::variables::reachable_host(port);
+            let host = host.trim_matches(['[', ']']).parse().ok()?;
+            return Some((SocketAddr::new(host, port.published?), Some(port)));
+        }
+        let is_local = self.docker.facts().await.is_ok_and(|facts| facts.is_local);
+        let address = detail.addresses.values().next().filter(|_| is_local)?;
+        Some((SocketAddr::new(*address, main?), None))
+    }
+
+    async fn wait_completed(&self, name: &ServiceName) -> Result<(), NotReady> {
+        let container = container_of(&self.project.services[name]);
+        let code = match self.docker.wait_container(container).await {
+            Ok(0) => return Ok(()),
+            Ok(code) => code,
+            Err(error) => return Err(self.not_ready(name, engine_fault(&error)).await),
+        };
+        let fault = match self.docker.inspect_container(container).await {
+            Ok(detail) => exit_fault(&detail),
+            Err(_) => Fault::Exited { code, out_of_memory: false, engine: None },
+        };
+        Err(self.not_ready(name, fault).await)
+    }
+
+    async fn not_ready(&self, name: &ServiceName, fault: Fault) -> NotReady {
+        let container = container_of(&self.project.services[name]);
+        let log = self.docker.last_lines(container, LOG_LINES).await.unwrap_or_default();
+        NotReady { service: name.to_string(), fault, log }
+    }
+}
+
+fn container_of(service: &Service) -> &str {
+    service.container_name.as_deref().unwrap_or_default()
+}
+
+/// Returns whether a service may have done its work by ending: it serves nothing, and nothing restarts it.
+fn may_end(service: &Service) -> bool {
+    service.ports.is_empty()
+        && KnownImage::recognise(&service.image).is_none()
+        && matches!(service.restart, RestartPolicy::No | RestartPolicy::OnFailure(_))
+}
+
+fn exit_fault(detail: &ContainerDetail) -> Fault {
+    Fault::Exited {
+        code: detail.exit_code,
+        out_of_memory: detail.oom_killed,
+        engine: detail.error.clone(),
+    }
+}
+
+fn engine_fault(error: &DockerError) -> Fault {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    Fault::Engine(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+}
+
+/// Returns whether a container that nothing can probe has run long enough.
+fn steady(detail: &ContainerDetail) -> Probe {
+    let started = detail.started_at.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    // A clock of the Engine that runs ahead of this one must not keep a service waiting.
+    let age = started.map_or(STEADY, |started| {
+        Duration::try_from(jiff::Timestamp::now().duration_since(started)).unwrap_or(STEADY)
+    });
+    if age >= STEADY { Probe::Ready } else { Probe::NotYet("it has only just started".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_says_what_happened() {
+        let exited = Fault::Exited { code: 137, out_of_memory: true, engine: None };
+        assert_eq!(exited.to_string(), "exited with status 137, killed for want of memory");
+        let unhealthy = Fault::Unhealthy { output: Some("no\n".into()) };
+        assert_eq!(unhealthy.to_string(), "is unhealthy: no");
+        let late = Fault::TimedOut {
+            timeout: Duration::from_secs(60),
+            reason: "connection refused".into(),
+        };
+        assert_eq!(late.to_string(), "was not ready after 60 s: connection refused");
+    }
+}
