@@ -1,1 +1,3 @@
-//! Compose files: text to a [`Project`](crate::project::Project), as the Compose specification has it.
+//! Compose files: text → [`node`]s → variables filled in → overrides merged → [`crate::project::Project`].
+
+pub mod node;

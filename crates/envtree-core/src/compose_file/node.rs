@@ -1,0 +1,114 @@
+//! A YAML document as a tree in which every node knows its place.
+//!
+//! Merge keys, anchors and aliases are resolved before this tree is made; the tags `!reset` and `!override` are kept,
+//! because only the merge of several files gives them their meaning.
+
+use std::fmt;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The file, as the person named it.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// Something to say about a place in a file: an error or a warning.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {message}")]
+pub struct Diagnostic {
+    /// Where.
+    pub place: Place,
+    /// What, as a lower-case fragment that names what was expected.
+    pub message: String,
+}
+
+/// A node of a document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Where it begins.
+    pub place: Place,
+    /// What a merge does with it.
+    pub tag: Option<MergeTag>,
+    /// What it is.
+    pub value: Value,
+}
+
+/// A tag by which a later file replaces rather than adds (Compose specification, section "Merge").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeTag {
+    /// `!reset`: the earlier file's value is removed.
+    Reset,
+    /// `!override`: the earlier file's value is replaced.
+    Override,
+}
+
+/// The value of a node.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `null`, `~` or nothing.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Integer(i64),
+    /// Any other number.
+    Float(f64),
+    /// A text.
+    Text(String),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping, in the order of the file.
+    Map(IndexMap<String, Entry>),
+}
+
+/// The value of a key, and where the key stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Where the key begins.
+    pub key_place: Place,
+    /// Its value.
+    pub node: Node,
+}
+
+impl Node {
+    /// Returns the value of `key`, if this is a mapping that has it.
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        match &self.value {
+            Value::Map(entries) => entries.get(key),
+            _ => None,
+        }
+    }
+
+    /// Returns an error or a warning about this node.
+    pub fn diagnostic(&self, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            place: self.place.clone(),
+            message: message.into(),
+        }
+    }
+
+    /// Returns the kind of the value, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "a boolean",
+            Value::Integer(_) | Value::Float(_) => "a number",
+            Value::Text(_) => "a text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        }
+    }
+}
