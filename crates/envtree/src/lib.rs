@@ -4,4 +4,5 @@
 
 pub mod apply;
 pub mod event;
+pub mod state;
 pub mod status;
