@@ -12,11 +12,10 @@ use crate::config_hash::{network_hash, service_hash, volume_hash};
 use crate::known_image::KnownImage;
 use crate::label;
 use crate::name::{EnvironmentId, NetworkName, ProjectName, ServiceName, VolumeName};
-use crate::port::{Owner, PortKey};
+use crate::port::{PortKey, wanted_by_service};
 use crate::project::{IpamPool, Network, Project, Volume};
 use crate::service::{MountSource, Service};
 use crate::subnet::Subnet;
-use crate::variables::{AppPort, View, variables};
 
 /// Who an environment is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +47,8 @@ pub struct Assignments {
     pub ports: IndexMap<PortKey, u16>,
     /// A subnet for every network that is not external.
     pub subnets: IndexMap<NetworkName, Subnet>,
-    /// The ports of programs on the host.
-    pub apps: Vec<AppPort>,
+    /// The environment's variables with in-network values, for the services that may use them.
+    pub inside: IndexMap<String, String>,
 }
 
 /// A project that collides with nothing.
@@ -86,9 +85,8 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
     for (key, volume) in &mut isolated.volumes {
         isolate_volume(key, volume, identity);
     }
-    let inside = variables(&isolated, identity, &assignments.apps, View::Inside);
     for (name, service) in &mut isolated.services {
-        let added = add_variables(service, &inside);
+        let added = add_variables(service, &assignments.inside);
         let hash = service_hash(service, &added);
         label_service(name, service, identity, hash);
     }
@@ -111,21 +109,15 @@ fn isolate_names(name: &ServiceName, service: &mut Service, identity: &Identity)
 }
 
 fn isolate_ports(name: &ServiceName, service: &mut Service, assigned: &IndexMap<PortKey, u16>) {
-    let mut seen: Vec<(u16, crate::service::Protocol)> = Vec::new();
-    for port in &mut service.ports {
-        let same = seen
-            .iter()
-            .filter(|entry| **entry == (port.target, port.protocol))
-            .count();
-        seen.push((port.target, port.protocol));
-        let key = PortKey {
-            owner: Owner::Service(name.to_string()),
-            target: port.target,
-            protocol: port.protocol,
-            index: u16::try_from(same).unwrap_or(u16::MAX),
-        };
+    let keys = wanted_by_service(name, service);
+    let mut held: Vec<String> = Vec::new();
+    for (port, key) in service.ports.iter_mut().zip(keys) {
         port.published = assigned.get(&key).copied();
         port.host_ip.get_or_insert_with(|| "127.0.0.1".into());
+        held.extend(port.published.map(|published| format!("{key}={published}")));
+    }
+    if !held.is_empty() {
+        service.labels.insert(label::PORTS.into(), held.join(","));
     }
 }
 
@@ -299,6 +291,7 @@ fn label_object(labels: &mut IndexMap<String, String>, identity: &Identity, hash
 pub(crate) mod tests {
     use super::*;
     use crate::service::{Attachment, Mount, Port};
+    use crate::variables::{View, variables};
 
     pub(crate) fn identity() -> Identity {
         Identity {
@@ -381,7 +374,7 @@ pub(crate) mod tests {
         Assignments {
             ports,
             subnets,
-            apps: Vec::new(),
+            inside: IndexMap::new(),
         }
     }
 
@@ -499,7 +492,9 @@ pub(crate) mod tests {
         let mut web = service("shop-web", 80);
         web.environment.insert("DATABASE_URL".into(), "mine".into());
         raw.services.insert(ServiceName::new("web").unwrap(), web);
-        let project = isolate(&raw, &identity(), &assignments(&raw)).project;
+        let mut assignments = assignments(&raw);
+        assignments.inside = variables(&raw, &identity(), &[], View::Inside);
+        let project = isolate(&raw, &identity(), &assignments).project;
         assert_eq!(project.services["postgres"].environment.len(), 2);
         let web = &project.services["web"].environment;
         assert_eq!(web["DATABASE_URL"], "mine");

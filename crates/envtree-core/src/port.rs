@@ -1,12 +1,14 @@
 //! Chooses host ports: what is wanted, what is held, what is taken → one port each.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use indexmap::IndexMap;
 
+use crate::name::ServiceName;
 use crate::project::Project;
-use crate::service::Protocol;
+use crate::service::{Protocol, Service};
 
 /// What a host port is wanted for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +21,37 @@ pub struct PortKey {
     pub protocol: Protocol,
     /// The position among entries of one owner with the same target and protocol, from 0.
     pub index: u16,
+}
+
+impl PortKey {
+    /// Reads what [`fmt::Display`] writes: `target/protocol/index`.
+    pub fn parse(owner: Owner, text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, '/');
+        let target = parts.next()?.parse().ok()?;
+        let word = parts.next()?;
+        let protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]
+            .into_iter()
+            .find(|known| known.as_str() == word)?;
+        let index = parts.next()?.parse().ok()?;
+        Some(Self {
+            owner,
+            target,
+            protocol,
+            index,
+        })
+    }
+}
+
+impl fmt::Display for PortKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}/{}/{}",
+            self.target,
+            self.protocol.as_str(),
+            self.index
+        )
+    }
 }
 
 /// Who listens on a port.
@@ -44,21 +77,27 @@ pub struct PortsExhausted {
 
 /// Returns a key for every published port of `project`, in the order of the file.
 pub fn wanted_by_services(project: &Project) -> Vec<PortKey> {
+    project
+        .services
+        .iter()
+        .flat_map(|(name, service)| wanted_by_service(name, service))
+        .collect()
+}
+
+/// Returns a key for every entry of a service's `ports`, in their order.
+pub fn wanted_by_service(name: &ServiceName, service: &Service) -> Vec<PortKey> {
     let mut keys: Vec<PortKey> = Vec::new();
-    for (name, service) in &project.services {
-        for port in &service.ports {
-            let owner = Owner::Service(name.to_string());
-            let same = |key: &&PortKey| {
-                key.owner == owner && key.target == port.target && key.protocol == port.protocol
-            };
-            let index = u16::try_from(keys.iter().filter(same).count()).unwrap_or(u16::MAX);
-            keys.push(PortKey {
-                owner,
-                target: port.target,
-                protocol: port.protocol,
-                index,
-            });
-        }
+    for port in &service.ports {
+        let same = keys
+            .iter()
+            .filter(|key| key.target == port.target && key.protocol == port.protocol)
+            .count();
+        keys.push(PortKey {
+            owner: Owner::Service(name.to_string()),
+            target: port.target,
+            protocol: port.protocol,
+            index: u16::try_from(same).unwrap_or(u16::MAX),
+        });
     }
     keys
 }
