@@ -1,1 +1,27 @@
-//! placeholder
+//! The Docker Engine as envtree uses it.
+//!
+//! This is the only crate that names bollard. There is one file per Engine resource and one error variant per Engine
+//! call. Nothing here decides anything: it carries out an [`Operation`](envtree_core::plan::Operation) and reports
+//! what it sees.
+
+pub mod connect;
+pub mod container;
+pub mod endpoint;
+pub mod engine;
+pub mod error;
+pub mod exec;
+pub mod failure;
+pub mod image;
+pub mod logs;
+pub mod network;
+pub mod observe;
+pub mod output;
+pub mod reference;
+pub mod version;
+pub mod volume;
+
+pub use connect::ConnectError;
+pub use endpoint::Endpoint;
+pub use engine::Docker;
+pub use error::DockerError;
+pub use failure::EngineFailure;

@@ -1,0 +1,92 @@
+//! The Engine behind Docker's API: every [`Operation`] is one call.
+
+use std::sync::Arc;
+
+use envtree_core::engine::{Engine, PullProgress, Scope};
+use envtree_core::observed::ObservedState;
+use envtree_core::plan::Operation;
+use indexmap::IndexMap;
+use tokio::sync::OnceCell;
+
+use crate::connect::{Connection, connect};
+use crate::endpoint::Endpoint;
+use crate::error::DockerError;
+use crate::version::EngineFacts;
+
+/// A Docker Engine. Nothing is sent before the first call; clones share one connection.
+#[derive(Debug, Clone, Default)]
+pub struct Docker {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) mirrors: IndexMap<String, String>,
+    connection: Arc<OnceCell<Connection>>,
+}
+
+impl Docker {
+    /// Returns the Engine that `endpoint` selects.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            ..Self::default()
+        }
+    }
+
+    /// Pulls images of a registry from its mirror first: `mirrors` maps hosts of registries to hosts of mirrors.
+    ///
+    /// Docker Hub's host is `docker.io`.
+    #[must_use]
+    pub fn with_mirrors(mut self, mirrors: IndexMap<String, String>) -> Self {
+        self.mirrors = mirrors;
+        self
+    }
+
+    /// Returns what the Engine says about itself.
+    pub async fn facts(&self) -> Result<&EngineFacts, DockerError> {
+        Ok(&self.connection().await?.facts)
+    }
+
+    /// Returns the client; the first call finds the endpoint. A failed attempt is made again by the next call.
+    pub(crate) async fn client(&self) -> Result<&bollard::Docker, DockerError> {
+        Ok(&self.connection().await?.client)
+    }
+
+    async fn connection(&self) -> Result<&Connection, DockerError> {
+        let connection = self.connection.get_or_try_init(|| connect(&self.endpoint)).await;
+        Ok(connection?)
+    }
+}
+
+impl Engine for Docker {
+    type Error = DockerError;
+
+    async fn observe(&self, scope: &Scope) -> Result<ObservedState, DockerError> {
+        self.observe_scope(scope).await
+    }
+
+    async fn perform(
+        &self,
+        operation: &Operation,
+        progress: &(dyn Fn(PullProgress) + Send + Sync),
+    ) -> Result<(), DockerError> {
+        match operation {
+            Operation::PullImage { image, platform } => {
+                self.pull_image(image, platform.as_deref(), progress).await
+            }
+            Operation::CreateNetwork { key, network } => self.create_network(key, network).await,
+            Operation::RemoveNetwork { id, name } => self.remove_network(id, name).await,
+            Operation::CreateVolume { key, volume } => self.create_volume(key, volume).await,
+            Operation::RemoveVolume { name } => self.remove_volume(name).await,
+            Operation::CreateContainer(container) => self.create_container(container).await,
+            Operation::ConnectNetwork {
+                container,
+                network,
+                attachment,
+            } => self.connect_network(container, network, attachment).await,
+            Operation::StartContainer { container, .. } => self.start_container(container).await,
+            Operation::UnpauseContainer { container } => self.unpause_container(container).await,
+            Operation::StopContainer { container, grace } => self.stop_container(container, *grace).await,
+            Operation::RemoveContainer { container, volumes } => {
+                self.remove_container(container, *volumes).await
+            }
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! Why a call of the Engine failed: one variant per call, and one for each refusal that has a remedy of its own.
+//!
+//! A variant names the resource and carries what the Engine said; it never carries the value of an environment
+//! variable.
+
+use std::error::Error;
+
+use crate::connect::ConnectError;
+use crate::failure::EngineFailure;
+
+/// A failed call of the Engine, or a failed attempt to reach it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DockerError {
+    /// No Engine could be reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+
+    /// The containers could not be listed.
+    #[error("cannot list containers")]
+    ListContainers(#[source] EngineFailure),
+    /// A container could not be inspected.
+    #[error("cannot inspect container `{container}`")]
+    InspectContainer {
+        /// The container's name.
+        container: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// A container could not be made.
+    #[error("cannot create container `{container}`")]
+    CreateContainer {
+        /// The container's name.
+        container: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// A container could not be started.
+    #[error("cannot start container `{container}`")]
+    StartContainer {
+        /// The container's name.
+        container: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// A frozen container could not go on.
+    #[error("cannot unpause container `{container}`")]
+    UnpauseContainer {
+        /// The container's name.
+        container: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// A container could not be stopped.
+    #[error("cannot stop container `{container}`")]
+    StopContainer {
+        /// The container's name.
+        container: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// A container could not be removed.
+    #[error("cannot remove container `{container}`")]
+    RemoveContainer {
+        /// The container's name.
+        container: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// The end of a container could not be awaited.
+    #[error("cannot wait for container `{container}`")]
+    WaitContainer {
+        /// The container's name.
+        container: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// Another container has the name.
+    #[error("a container named `{container}` exists already")]
+    ContainerAlreadyExists {
+        /// The container's name.
+        container: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// No container has the name.
+    #[error("there is no container `{container}`")]
+    ContainerMissing {
+        /// The container's name.
+        container: String,
+    },
+    /// The container exists, but does not run.
+    #[error("container `{container}` does not run")]
+    ContainerNotRunning {
+        /// The container's name.
+        container: String,
+    },
+    /// The definition of a container mounts a volume whose Engine name is not given.
+    #[error("container `{container}` mounts volume `{volume}`, which has no name on the Engine")]
+    VolumeUnnamed {
+        /// The container's name.
+        container: String,
+        /// The volume's key in the project.
+        volume: String,
+    },
+    /// A host port that a container publishes is taken.
+    #[error("the Engine cannot publish {} of container `{container}`", port_words(*port))]
+    PortInUse {
+        /// The container's name.
+        container: String,
+        /// The host's port, if the Engine names it.
+        port: Option<u16>,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+
+    /// The networks could not be listed.
+    #[error("cannot list networks")]
+    ListNetworks(#[source] EngineFailure),
+    /// A network could not be made.
+    #[error("cannot create network `{network}`")]
+    CreateNetwork {
+        /// The network's name.
+        network: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// A container could not be attached to a network.
+    #[error("cannot connect container `{container}` to network `{network}`")]
+    ConnectNetwork {
+        /// The container's name.
+        container: String,
+        /// The network's name.
+        network: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// A network could not be removed.
+    #[error("cannot remove network `{network}`")]
+    RemoveNetwork {
+        /// The network's name.
+        network: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// Another network has the name.
+    #[error("a network named `{network}` exists already")]
+    NetworkAlreadyExists {
+        /// The network's name.
+        network: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// The subnet overlaps one that the Engine or the host uses.
+    #[error("subnet {subnets} of network `{network}` overlaps another network")]
+    SubnetOverlap {
+        /// The network's name.
+        network: String,
+        /// The wanted subnets, by commas.
+        subnets: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// The Engine's own address pools are used up.
+    #[error("the Engine has no subnet left for network `{network}`")]
+    AddressPoolsExhausted {
+        /// The network's name.
+        network: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// Containers are attached to the network.
+    #[error("network `{network}` is in use")]
+    NetworkInUse {
+        /// The network's name.
+        network: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+
+    /// The volumes could not be listed.
+    #[error("cannot list volumes")]
+    ListVolumes(#[source] EngineFailure),
+    /// A volume could not be inspected.
+    #[error("cannot inspect volume `{volume}`")]
+    InspectVolume {
+        /// The volume's name.
+        volume: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// A volume could not be made.
+    #[error("cannot create volume `{volume}`")]
+    CreateVolume {
+        /// The volume's name.
+        volume: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// A volume could not be removed.
+    #[error("cannot remove volume `{volume}`")]
+    RemoveVolume {
+        /// The volume's name.
+        volume: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// A volume of the name exists, and belongs to something else.
+    #[error("a volume named `{volume}` exists already and belongs to {owner}")]
+    VolumeAlreadyExists {
+        /// The volume's name.
+        volume: String,
+        /// Whose it is, in words.
+        owner: String,
+    },
+    /// A container, perhaps a stopped one, mounts the volume.
+    #[error("volume `{volume}` is in use")]
+    VolumeInUse {
+        /// The volume's name.
+        volume: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// The sizes of the volumes could not be read.
+    #[error("cannot read the sizes of volumes")]
+    VolumeSizes(#[source] EngineFailure),
+
+    /// An image could not be inspected.
+    #[error("cannot inspect image `{image}`")]
+    InspectImage {
+        /// The reference as it is written.
+        image: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// An image could not be pulled.
+    #[error("cannot pull image `{image}`")]
+    PullImage {
+        /// The reference as it is written.
+        image: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// A pulled image could not be given the name that it is used by.
+    #[error("cannot tag image `{pulled}` as `{image}`")]
+    TagImage {
+        /// The reference as it is written.
+        image: String,
+        /// The reference that it was pulled by.
+        pulled: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// The text is not an image reference.
+    #[error("`{image}` is not an image reference: {rule}")]
+    ReferenceInvalid {
+        /// The text.
+        image: String,
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
+    /// The Engine does not have the image that a container is to be made from.
+    #[error("the Engine has no image `{image}`")]
+    ImageMissing {
+        /// The reference as it is written.
+        image: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// The registry has no such image.
+    #[error("registry `{registry}` has no image `{image}`")]
+    ImageNotFound {
+        /// The reference as it is written.
+        image: String,
+        /// The registry's host.
+        registry: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// The Engine cannot reach the registry.
+    #[error("the Engine cannot reach registry `{registry}` for image `{image}`")]
+    RegistryUnreachable {
+        /// The reference as it is written.
+        image: String,
+        /// The registry's host.
+        registry: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// The registry wants other credentials, or has no such image: many do not tell which.
+    #[error("registry `{registry}` denies access to image `{image}`")]
+    RegistryDenied {
+        /// The reference as it is written.
+        image: String,
+        /// The registry's host.
+        registry: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// The registry takes no more pulls for a while.
+    #[error("registry `{registry}` limits pulls of image `{image}`")]
+    RegistryLimit {
+        /// The reference as it is written.
+        image: String,
+        /// The registry's host.
+        registry: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// Neither the mirror nor the registry gave the image.
+    #[error(
+        "mirror `{mirror}` failed for image `{image}` ({}), and so did its registry",
+        chain(mirror_cause)
+    )]
+    MirrorAndRegistry {
+        /// The reference as it is written.
+        image: String,
+        /// The mirror's host.
+        mirror: String,
+        /// Why the mirror failed.
+        mirror_cause: Box<DockerError>,
+        /// Why the registry failed.
+        source: Box<DockerError>,
+    },
+
+    /// A command could not be started in a container.
+    #[error("cannot run a command in container `{container}`")]
+    Exec {
+        /// The container's name.
+        container: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// A command did not end in time.
+    #[error("the command in container `{container}` did not end within {} s", limit.as_secs_f32())]
+    ExecTimeout {
+        /// The container's name.
+        container: String,
+        /// The time that it had.
+        limit: std::time::Duration,
+    },
+    /// The output of a container could not be read.
+    #[error("cannot read the logs of container `{container}`")]
+    Logs {
+        /// The container's name.
+        container: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+}
+
+fn port_words(port: Option<u16>) -> String {
+    port.map_or_else(|| "a port".to_owned(), |port| format!("port {port}"))
+}
+
+/// Returns an error and its causes on one line.
+fn chain(error: &DockerError) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}

@@ -1,0 +1,191 @@
+//! Networks: create, connect, remove, list.
+
+use bollard::models::{
+    Ipam, IpamConfig, Network as EngineNetwork, NetworkConnectRequest, NetworkCreateRequest,
+};
+use bollard::query_parameters::ListNetworksOptions;
+use envtree_core::observed::ObservedNetwork;
+use envtree_core::project::Network;
+use envtree_core::service::Attachment;
+use serde_json::Value;
+
+use crate::container::body::{endpoint_settings, map};
+use crate::container::done_if_gone;
+use crate::engine::Docker;
+use crate::error::DockerError;
+use crate::failure::EngineFailure;
+use crate::observe::sorted;
+
+impl Docker {
+    /// Makes a network. One of its name that exists already is an error, whoever made it.
+    pub async fn create_network(&self, key: &str, network: &Network) -> Result<(), DockerError> {
+        let name = network.name.as_deref().unwrap_or(key);
+        let request = create_request(name, network);
+        let body = checked_body(&request).to_string();
+        let client = self.client().await?;
+        // bollard's request lacks `CheckDuplicate`, so the body that goes out is written here.
+        let client = client
+            .clone()
+            .with_request_modifier(move |call| call.map(|_| bollard::body_full(body.clone().into())));
+        client
+            .create_network(request)
+            .await
+            .map(|_| ())
+            .map_err(|error| create_error(name, network, error.into()))
+    }
+
+    /// Attaches a container to a further network, under the names and addresses of `attachment`.
+    pub async fn connect_network(
+        &self,
+        container: &str,
+        network: &str,
+        attachment: &Attachment,
+    ) -> Result<(), DockerError> {
+        let request = NetworkConnectRequest {
+            container: container.to_owned(),
+            endpoint_config: Some(endpoint_settings(network, None, attachment)),
+        };
+        let client = self.client().await?;
+        match client
+            .connect_network(network, request)
+            .await
+            .map_err(EngineFailure::from)
+        {
+            Ok(()) => Ok(()),
+            Err(failure)
+                if failure.says(&["already exists in network", "is already attached to network"]) =>
+            {
+                Ok(())
+            }
+            Err(source) => Err(DockerError::ConnectNetwork {
+                container: container.to_owned(),
+                network: network.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Removes a network by its id; one that is gone is done.
+    pub async fn remove_network(&self, id: &str, name: &str) -> Result<(), DockerError> {
+        let client = self.client().await?;
+        done_if_gone(client.remove_network(id).await).map_err(|source| {
+            let network = name.to_owned();
+            if source.says(&["has active endpoints"]) {
+                DockerError::NetworkInUse { network, source }
+            } else {
+                DockerError::RemoveNetwork { network, source }
+            }
+        })
+    }
+
+    /// Returns all networks of the Engine that `options` lets pass.
+    pub(crate) async fn list_networks(
+        &self,
+        options: Option<ListNetworksOptions>,
+    ) -> Result<Vec<ObservedNetwork>, DockerError> {
+        let client = self.client().await?;
+        let networks = client
+            .list_networks(options)
+            .await
+            .map_err(|error| DockerError::ListNetworks(error.into()))?;
+        Ok(networks.into_iter().map(observed_network).collect())
+    }
+}
+
+fn create_request(name: &str, network: &Network) -> NetworkCreateRequest {
+    let pools = network.ipam.iter().map(|pool| IpamConfig {
+        subnet: pool.subnet.clone(),
+        ip_range: pool.ip_range.clone(),
+        gateway: pool.gateway.clone(),
+        ..IpamConfig::default()
+    });
+    NetworkCreateRequest {
+        name: name.to_owned(),
+        driver: network.driver.clone(),
+        internal: Some(network.internal),
+        attachable: Some(network.attachable),
+        enable_ipv6: Some(network.enable_ipv6),
+        options: map(&network.driver_opts),
+        labels: map(&network.labels),
+        ipam: (!network.ipam.is_empty()).then(|| Ipam {
+            config: Some(pools.collect()),
+            ..Ipam::default()
+        }),
+        ..NetworkCreateRequest::default()
+    }
+}
+
+/// Returns the request with `CheckDuplicate`.
+///
+/// Engines before 25 otherwise make a second network of the same name, and then refuse both as ambiguous.
+fn checked_body(request: &NetworkCreateRequest) -> Value {
+    let mut body = serde_json::to_value(request).expect("the request is plain data");
+    body["CheckDuplicate"] = Value::Bool(true);
+    body
+}
+
+fn create_error(name: &str, network: &Network, source: EngineFailure) -> DockerError {
+    let wanted: Vec<&str> = network
+        .ipam
+        .iter()
+        .filter_map(|pool| pool.subnet.as_deref())
+        .collect();
+    let network = name.to_owned();
+    if source.is(409) && source.says(&["already exists"]) {
+        DockerError::NetworkAlreadyExists { network, source }
+    } else if source.says(&["pool overlaps", "networks have overlapping"]) {
+        let subnets = wanted.join(", ");
+        DockerError::SubnetOverlap {
+            network,
+            subnets,
+            source,
+        }
+    } else if source.says(&["non-overlapping IPv4 address pool", "predefined address pools"]) {
+        DockerError::AddressPoolsExhausted { network, source }
+    } else {
+        DockerError::CreateNetwork { network, source }
+    }
+}
+
+fn observed_network(network: EngineNetwork) -> ObservedNetwork {
+    let pools = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+    ObservedNetwork {
+        id: network.id.unwrap_or_default(),
+        name: network.name.unwrap_or_default(),
+        subnets: pools.into_iter().filter_map(|pool| pool.subnet).collect(),
+        labels: sorted(network.labels.unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use envtree_core::project::IpamPool;
+
+    use super::*;
+
+    fn network() -> Network {
+        Network {
+            ipam: vec![IpamPool {
+                subnet: Some("10.77.4.0/24".to_owned()),
+                ..IpamPool::default()
+            }],
+            ..Network::default()
+        }
+    }
+
+    #[test]
+    fn a_network_is_asked_for_by_a_name_of_its_own() {
+        let body = checked_body(&create_request("shop-default", &network()));
+        insta::assert_snapshot!(body, @r#"{"Name":"shop-default","Internal":false,"Attachable":false,"IPAM":{"Config":[{"Subnet":"10.77.4.0/24"}]},"EnableIPv6":false,"CheckDuplicate":true}"#);
+    }
+
+    #[test]
+    fn an_overlap_names_the_subnet() {
+        let failure = EngineFailure {
+            status: Some(403),
+            message: "Pool overlaps with other one on this address space".to_owned(),
+        };
+        let error = create_error("shop-default", &network(), failure);
+        insta::assert_snapshot!(error, @"subnet 10.77.4.0/24 of network `shop-default` overlaps another network");
+    }
+}
