@@ -3,6 +3,10 @@
 //! It never prints, prompts or exits: work emits [`event::Event`]s, questions go to the caller, results are values.
 
 pub mod apply;
+pub mod env_file;
 pub mod event;
+pub mod include;
+pub mod repository;
 pub mod state;
 pub mod status;
+pub mod worktree;

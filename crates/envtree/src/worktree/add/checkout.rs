@@ -1,0 +1,122 @@
+//! Runs git and its hook to check out a branch, from the beginning or from where a killed run stopped.
+
+use std::path::Path;
+
+use super::super::claim::Claim;
+use super::super::git::Git;
+use super::super::{GitError, WorktreeError, blocking, delete_branch, registered};
+use super::{Branch, step};
+use crate::repository::{CHECKOUT_IN_PROGRESS, Repository, Worktree};
+
+/// Makes the worktree. Returns the failure of the hook, if it failed.
+pub(super) async fn make(
+    repository: &Repository,
+    path: &Path,
+    branch: &Branch,
+    claim: &Claim,
+) -> Result<Option<GitError>, WorktreeError> {
+    // The lock is written before the first file and outlives the command.
+    let git = with_workers(Git::of(repository), repository);
+    let git = git.args([
+        "worktree",
+        "add",
+        "--quiet",
+        "--lock",
+        "--reason",
+        CHECKOUT_IN_PROGRESS,
+    ]);
+    let git = match branch {
+        Branch::New { name, from } => {
+            let from = from.to_string();
+            git.args(["--no-track", "-b", name, "--"]).arg(path).arg(from)
+        }
+        Branch::Existing { name } => git.arg("--").arg(path).arg(name),
+        Branch::Tracking { name, reference } => {
+            git.args(["--track", "-b", name, "--"]).arg(path).arg(reference)
+        }
+    };
+    let Err(source) = git.holding(claim.share()?).run().await else {
+        return Ok(None);
+    };
+    let (repo, at) = (repository.clone(), path.to_owned());
+    let worktree = blocking(move || registered(&repo, &at)).await?;
+    if worktree.is_some_and(|worktree| worktree.is_checked_out()) {
+        // Git ends with the hook's status and keeps the checkout, as `git checkout` does.
+        return Ok(Some(source));
+    }
+    if !matches!(branch, Branch::Existing { .. }) {
+        take_back(repository, branch).await;
+    }
+    let branch = branch.name().to_owned();
+    Err(WorktreeError::Checkout {
+        branch,
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Deletes the branch of a checkout that failed: git takes the folder away again, but not the branch.
+///
+/// It did not exist before, and it is left alone if it is not where it began. That git may have failed before
+/// it made the branch is no matter.
+async fn take_back(repository: &Repository, branch: &Branch) {
+    let (repo, wanted) = (repository.clone(), branch.clone());
+    if let Ok(start) = blocking(move || step::start_of(&repo, &wanted)).await {
+        let _ = delete_branch(repository, branch.name(), start).await;
+    }
+}
+
+/// Checks out what an interrupted run did not, and runs the hook, which may not have run.
+pub(super) async fn finish(
+    repository: &Repository,
+    worktree: &Worktree,
+    claim: &Claim,
+) -> Result<Option<GitError>, WorktreeError> {
+    let path = &worktree.path;
+    if !worktree.is_checked_out() {
+        // The claim is held, so no git is alive that could own this lock.
+        let lock = worktree.git_dir.join("index.lock");
+        match std::fs::remove_file(&lock) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(WorktreeError::file("delete", &lock, source));
+            }
+            _ => {}
+        }
+        let git = with_workers(Git::inside(path), repository);
+        let git = git.args(["reset", "--hard", "--no-recurse-submodules", "--quiet"]);
+        git.holding(claim.share()?)
+            .run()
+            .await
+            .map_err(|source| WorktreeError::Checkout {
+                branch: worktree.branch.clone().unwrap_or_default(),
+                path: path.clone(),
+                source,
+            })?;
+    }
+    let new = worktree.head.map(|head| head.to_string()).unwrap_or_default();
+    let old = "0".repeat(new.len());
+    let hook = [
+        "hook",
+        "run",
+        "--ignore-missing",
+        "post-checkout",
+        "--",
+        &old,
+        &new,
+        "1",
+    ];
+    Ok(Git::inside(path)
+        .args(hook)
+        .holding(claim.share()?)
+        .run()
+        .await
+        .err())
+}
+
+/// Lets git write files with as many processes as there are processors, unless the user decided that.
+fn with_workers(git: Git, repository: &Repository) -> Git {
+    match repository.checkout_workers() {
+        Some(_) => git,
+        None => git.args(["-c", "checkout.workers=0"]),
+    }
+}

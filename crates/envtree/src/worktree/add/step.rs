@@ -1,0 +1,131 @@
+//! Decides what an addition has to do, from what is there.
+
+use std::path::Path;
+
+use super::super::{WorktreeError, forget};
+use super::Branch;
+use crate::repository::{BranchPlace, CommitId, Interruption, Repository, Worktree};
+
+/// What is to be done.
+pub(super) enum Step {
+    /// The worktree stands already.
+    Nothing,
+    /// Make it, of this branch.
+    Make(Branch),
+    /// Finish what an interrupted run began.
+    Finish(Worktree),
+}
+
+/// What an entry at the wanted path allows.
+enum Entry {
+    /// It decides.
+    Decides(Step),
+    /// It was of no use and is forgotten; nothing of it had been checked out.
+    Forgotten {
+        /// Whether it was an interrupted run's, which may have made the branch.
+        was_begun: bool,
+    },
+}
+
+/// Looks at what is there, and clears what an interrupted run left too early to be of use.
+pub(super) fn plan(repository: &Repository, path: &Path, branch: &Branch) -> Result<Step, WorktreeError> {
+    let worktrees = repository.worktrees()?;
+    let elsewhere = worktrees
+        .iter()
+        .find(|worktree| has(worktree, branch) && worktree.path != path);
+    if let Some(other) = elsewhere {
+        return Err(WorktreeError::BranchInUse {
+            branch: branch.name().to_owned(),
+            path: other.path.clone(),
+            prunable: other.prunable,
+        });
+    }
+    let mut was_begun_here = false;
+    if let Some(worktree) = worktrees.into_iter().find(|worktree| worktree.path == path) {
+        match judge(repository, worktree, branch)? {
+            Entry::Decides(step) => return Ok(step),
+            Entry::Forgotten { was_begun } => was_begun_here = was_begun,
+        }
+    }
+    if is_occupied(path) {
+        let path = path.to_owned();
+        return Err(WorktreeError::PathOccupied { path });
+    }
+    makeable(repository, branch, was_begun_here).map(Step::Make)
+}
+
+fn has(worktree: &Worktree, branch: &Branch) -> bool {
+    worktree.branch.as_deref() == Some(branch.name())
+}
+
+/// Judges the entry that is registered at the wanted path.
+fn judge(repository: &Repository, worktree: Worktree, branch: &Branch) -> Result<Entry, WorktreeError> {
+    let is_same = has(&worktree, branch);
+    match (worktree.interruption(), worktree.prunable) {
+        (Some(Interruption::Removal), _) => Err(WorktreeError::RemovalUnfinished { path: worktree.path }),
+        (Some(Interruption::Checkout), false) if worktree.head.is_some() && is_same => {
+            Ok(Entry::Decides(Step::Finish(worktree)))
+        }
+        (Some(Interruption::Checkout), prunable) if prunable || worktree.head.is_none() => {
+            // Killed before `HEAD` was written: there can be nothing but the link in the folder.
+            let _ = std::fs::remove_file(worktree.path.join(".git"));
+            forget(repository, &worktree)?;
+            Ok(Entry::Forgotten { was_begun: true })
+        }
+        (None, true) if worktree.locked.is_none() => {
+            forget(repository, &worktree)?;
+            Ok(Entry::Forgotten { was_begun: false })
+        }
+        (None, true) => Err(WorktreeError::Locked {
+            path: worktree.path,
+            reason: worktree.locked.unwrap_or_default(),
+        }),
+        (None, false) if is_same => Ok(Entry::Decides(Step::Nothing)),
+        (_, _) => Err(WorktreeError::PathTaken {
+            path: worktree.path,
+            branch: worktree.branch,
+        }),
+    }
+}
+
+fn is_occupied(path: &Path) -> bool {
+    match std::fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(_) => path.symlink_metadata().is_ok(),
+    }
+}
+
+/// Returns the branch as it can be checked out now: one that was to be made, and that an interrupted run made
+/// and left where it began, is an existing one.
+fn makeable(repository: &Repository, branch: &Branch, was_begun: bool) -> Result<Branch, WorktreeError> {
+    if matches!(branch, Branch::Existing { .. }) {
+        return Ok(branch.clone());
+    }
+    let name = branch.name();
+    if let Some(existing) = repository.branch_in_the_way(name)? {
+        return Err(WorktreeError::BranchInTheWay {
+            branch: name.to_owned(),
+            existing,
+        });
+    }
+    match repository.branch(name)? {
+        BranchPlace::Local { commit } if was_begun && commit == start_of(repository, branch)? => {
+            Ok(Branch::Existing {
+                name: name.to_owned(),
+            })
+        }
+        BranchPlace::Local { .. } => Err(WorktreeError::BranchExists {
+            branch: name.to_owned(),
+        }),
+        _ => Ok(branch.clone()),
+    }
+}
+
+/// Returns the commit on which `branch` begins, or on which it is.
+pub(super) fn start_of(repository: &Repository, branch: &Branch) -> Result<CommitId, WorktreeError> {
+    Ok(match branch {
+        Branch::New { from, .. } => *from,
+        Branch::Tracking { reference, .. } => repository.resolve_commit(reference)?,
+        Branch::Existing { name } => repository.resolve_commit(&format!("refs/heads/{name}"))?,
+    })
+}
