@@ -1,3 +1,8 @@
 //! Compose files: text → [`node`]s → variables filled in → overrides merged → [`crate::project::Project`].
 
+pub mod dotenv;
+pub mod interpolate;
 pub mod node;
+pub mod parse;
+pub mod scalar;
+mod syntax_error;

@@ -62,10 +62,8 @@ pub enum Value {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A whole number.
-    Integer(i64),
-    /// Any other number.
-    Float(f64),
+    /// A number, as it is written: `1.10` differs from `1.1` where a text is wanted.
+    Number(String),
     /// A text.
     Text(String),
     /// A sequence.
@@ -105,7 +103,7 @@ impl Node {
         match self.value {
             Value::Null => "nothing",
             Value::Bool(_) => "a boolean",
-            Value::Integer(_) | Value::Float(_) => "a number",
+            Value::Number(_) => "a number",
             Value::Text(_) => "a text",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",

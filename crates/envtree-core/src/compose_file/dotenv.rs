@@ -1,0 +1,323 @@
+//! Reads `.env` files and the files under `env_file`, as Compose does.
+//!
+//! Single quotes keep their text, double quotes know escapes and variables, a text without quotes knows variables and
+//! ends at ` #`. A variable is looked up outside the file first, then among the lines above. Messages show names only.
+
+use indexmap::IndexMap;
+
+use super::interpolate::interpolate_text;
+use super::node::{Diagnostic, Place};
+
+/// Returns the variables of `text` in their order, each once, with the last value.
+///
+/// `None` stands for a name without `=`, which takes its value from the surroundings if it has one there.
+pub fn parse_dotenv(
+    file: &str,
+    text: &str,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<(String, Option<String>)>, Diagnostic> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = Reader {
+        file,
+        text,
+        rest: text,
+        lookup,
+        variables: IndexMap::new(),
+    };
+    while reader.skip_to_statement() {
+        reader.statement()?;
+    }
+    Ok(reader.variables.into_iter().collect())
+}
+
+struct Reader<'text> {
+    file: &'text str,
+    text: &'text str,
+    rest: &'text str,
+    lookup: &'text dyn Fn(&str) -> Option<String>,
+    variables: IndexMap<String, Option<String>>,
+}
+
+impl<'text> Reader<'text> {
+    /// Skips blank lines and comments; returns whether anything follows.
+    fn skip_to_statement(&mut self) -> bool {
+        loop {
+            self.rest = self.rest.trim_start();
+            if !self.rest.starts_with('#') {
+                return !self.rest.is_empty();
+            }
+            self.rest = self.rest.split_once('\n').map_or("", |(_, rest)| rest);
+        }
+    }
+
+    fn statement(&mut self) -> Result<(), Diagnostic> {
+        if let Some(rest) = self.rest.strip_prefix("export")
+            && rest.starts_with(char::is_whitespace)
+        {
+            self.rest = rest.trim_start();
+        }
+        let end = self.rest.find(['=', ':', '\n']).unwrap_or(self.rest.len());
+        let key = self.name(&self.rest[..end])?;
+        let behind = &self.rest[end..];
+        let Some(value) = behind.strip_prefix(['=', ':']) else {
+            self.variables.insert(key.to_owned(), None);
+            self.rest = behind;
+            return Ok(());
+        };
+        self.rest = value.trim_start_matches(is_blank);
+        let value = match self.rest.chars().next() {
+            Some(quote @ ('"' | '\'')) => self.quoted(key, quote)?,
+            _ => self.unquoted(key)?,
+        };
+        self.variables.insert(key.to_owned(), Some(value));
+        Ok(())
+    }
+
+    fn name(&self, written: &'text str) -> Result<&'text str, Diagnostic> {
+        let name = written.trim_end();
+        if name.is_empty() {
+            return Err(self.error(self.rest, "a variable name is missing here"));
+        }
+        let bad = |character: char| !(character.is_alphanumeric() || "_.-[]".contains(character));
+        match name.find(bad) {
+            None => Ok(name),
+            Some(index) if name[index..].starts_with(char::is_whitespace) => {
+                Err(self.error(self.rest, "a variable name cannot contain a space"))
+            }
+            Some(index) => Err(self.error(&self.rest[index..], "a variable name cannot contain this")),
+        }
+    }
+
+    fn unquoted(&mut self, key: &str) -> Result<String, Diagnostic> {
+        let begin = self.rest;
+        let end = begin.find('\n').unwrap_or(begin.len());
+        self.rest = &begin[end..];
+        let line = &begin[..end];
+        let value = line.split_once(" #").map_or(line, |(value, _)| value);
+        self.fill(key, value.trim_end(), begin)
+    }
+
+    /// Reads a quoted text, which may span lines; what follows the closing quote is the next statement.
+    fn quoted(&mut self, key: &str, quote: char) -> Result<String, Diagnostic> {
+        let begin = self.rest;
+        let mut value = String::new();
+        let mut characters = begin.char_indices().skip(1);
+        while let Some((index, character)) = characters.next() {
+            if character == quote {
+                self.rest = &begin[index + 1..];
+                return if quote == '"' {
+                    self.fill(key, &unescape(&value), begin)
+                } else {
+                    Ok(value)
+                };
+            }
+            if character != '\\' {
+                value.push(character);
+                continue;
+            }
+            match characters.next() {
+                Some((_, escaped)) if escaped == quote => value.push(quote),
+                Some((_, escaped)) => value.extend(['\\', escaped]),
+                None => value.push('\\'),
+            }
+        }
+        Err(self.error(
+            begin,
+            format!("the quote that begins the value of `{key}` is not closed"),
+        ))
+    }
+
+    fn fill(&self, key: &str, value: &str, begin: &'text str) -> Result<String, Diagnostic> {
+        let lookup = |name: &str| (self.lookup)(name).or_else(|| self.variables.get(name).cloned().flatten());
+        match interpolate_text(value, &lookup) {
+            Ok(interpolated) => Ok(interpolated.text),
+            Err(message) => Err(self.error(begin, format!("in the value of `{key}`: {message}"))),
+        }
+    }
+
+    /// Returns an error at the place where `rest`, an end of the text, begins.
+    fn error(&self, rest: &str, message: impl Into<String>) -> Diagnostic {
+        let before = &self.text[..self.text.len() - rest.len()];
+        let line_start = before.rfind('\n').map_or(0, |index| index + 1);
+        let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
+        Diagnostic {
+            place: Place {
+                file: self.file.into(),
+                line: number(before.matches('\n').count()),
+                column: number(before[line_start..].chars().count()),
+            },
+            message: message.into(),
+        }
+    }
+}
+
+/// Returns `text` with its escapes replaced; `\$` becomes `$$`, which the interpolation turns into a dollar sign.
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        let (replacement, used) = escape(after);
+        out.push_str(&replacement);
+        rest = &after[used..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Returns what the escape stands for that begins behind a backslash, and how many bytes belong to it.
+fn escape(after: &str) -> (String, usize) {
+    let replacement = match after.bytes().next() {
+        Some(b'a') => "\u{7}",
+        Some(b'b') => "\u{8}",
+        Some(b'f') => "\u{c}",
+        Some(b'n') => "\n",
+        Some(b'r') => "\r",
+        Some(b't') => "\t",
+        Some(b'v') => "\u{b}",
+        Some(b'\\') => "\\",
+        Some(b'"') => "\"",
+        Some(b'$') => "$$",
+        Some(b'0') => {
+            // Three octal digits behind the zero, of a value below 128: a lone byte above is no text.
+            let octal = after
+                .get(1..4)
+                .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
+            let byte = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+            return match byte.filter(u8::is_ascii) {
+                Some(byte) => (char::from(byte).to_string(), 4),
+                None => ("\\".to_owned(), 0),
+            };
+        }
+        _ => return ("\\".to_owned(), 0),
+    };
+    (replacement.to_owned(), 1)
+}
+
+/// Returns whether `character` is white space that does not end a line.
+fn is_blank(character: char) -> bool {
+    matches!(
+        character,
+        ' ' | '\t' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{a0}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> String {
+        let lookup = |name: &str| (name == "FOO").then(|| "first".to_owned());
+        match parse_dotenv(".env", text, &lookup) {
+            Ok(variables) => {
+                let variables: Vec<_> = variables
+                    .iter()
+                    .map(|(key, value)| match value {
+                        Some(value) => format!("{key}={value:?}"),
+                        None => key.clone(),
+                    })
+                    .collect();
+                variables.join(" ")
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn reads_as(cases: &[(&str, &str)]) {
+        for (text, expected) in cases {
+            assert_eq!(&read(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn statements_may_be_written_in_several_ways() {
+        reads_as(&[
+            ("X=1\nY=2", r#"X="1" Y="2""#),
+            ("  X = 1 \nY= 2", r#"X="1" Y="2""#),
+            ("export X=1", r#"X="1""#),
+            ("export\tX=1", r#"X="1""#),
+            ("exportX=1", r#"exportX="1""#),
+            ("X: a=b", r#"X="a=b""#),
+            ("X=1:B", r#"X="1:B""#),
+            ("X==b", r#"X="=b""#),
+            ("1X=a\nX.Y=b\nX-Y[0]=c", r#"1X="a" X.Y="b" X-Y[0]="c""#),
+            ("\u{feff}X=a\r\nY=\"b\"\r\n", r#"X="a" Y="b""#),
+            ("X=1\nX=2", r#"X="2""#),
+            ("", ""),
+        ]);
+    }
+
+    #[test]
+    fn a_name_alone_inherits_and_an_empty_value_is_a_value() {
+        reads_as(&[
+            ("X\nY=1", r#"X Y="1""#),
+            ("export X", "X"),
+            ("X=\nY=1", r#"X="" Y="1""#),
+            ("X=", r#"X="""#),
+            ("X=''", r#"X="""#),
+        ]);
+    }
+
+    #[test]
+    fn comments_begin_at_a_line_or_behind_a_space() {
+        reads_as(&[
+            ("# c\n  # d\n\nX=1", r#"X="1""#),
+            ("X=a#b", r#"X="a#b""#),
+            ("X=a #b", r#"X="a""#),
+            ("X= #b", r##"X="#b""##),
+            ("X=\"a#b\" # c", r#"X="a#b""#),
+            ("X='a' # c\nY=1", r#"X="a" Y="1""#),
+        ]);
+    }
+
+    #[test]
+    fn quotes_keep_lines_and_escapes_as_compose_does() {
+        reads_as(&[
+            (r"X='a $FOO \n'", r#"X="a $FOO \\n""#),
+            (r"X='a\'b'", r#"X="a'b""#),
+            (r#"X="a\nb\tc\\d\"e""#, r#"X="a\nb\tc\\d\"e""#),
+            (r#"X="\$FOO \${FOO} \x \! \0101""#, r#"X="$FOO ${FOO} \\x \\! A""#),
+            ("X=\"l1\nl2\"", r#"X="l1\nl2""#),
+            ("X='l1\nl2'", r#"X="l1\nl2""#),
+            (r#"X="a\\\"b""#, r#"X="a\\\"b""#),
+            ("X=a'b'c \"d\"", r#"X="a'b'c \"d\"""#),
+            (r"X=a\nb", r#"X="a\\nb""#),
+        ]);
+    }
+
+    #[test]
+    fn variables_come_from_outside_and_from_lines_above() {
+        reads_as(&[
+            ("X=a $FOO ${M:-d} $$ $1", r#"X="a first d $ $1""#),
+            ("X=\"a $FOO\"", r#"X="a first""#),
+            ("M=1\nY=$M", r#"M="1" Y="1""#),
+            ("FOO=other\nY=$FOO", r#"FOO="other" Y="first""#),
+            (r"X=a\$FOO", r#"X="a\\first""#),
+            ("X=\"${M:-'a'}\"", r#"X="'a'""#),
+        ]);
+    }
+
+    #[test]
+    fn errors_have_a_place_and_show_no_value() {
+        let errors: Vec<_> = [
+            "Y=1\nX=\"hush",
+            "X Y=hush",
+            "=hush",
+            "X=\"hush\" 'hush'",
+            "A=1\nX=${M",
+            "X=hush ${M?say so}",
+            "\"hush\"=1",
+        ]
+        .map(read)
+        .into();
+        insta::assert_snapshot!(errors.join("\n"), @"
+        .env:2:3: the quote that begins the value of `X` is not closed
+        .env:1:1: a variable name cannot contain a space
+        .env:1:1: a variable name is missing here
+        .env:1:10: a variable name cannot contain this
+        .env:2:3: in the value of `X`: `${M` is not closed by `}`
+        .env:1:3: in the value of `X`: required variable `M` is not set: say so
+        .env:1:1: a variable name cannot contain this
+        ");
+    }
+}

@@ -1,0 +1,613 @@
+//! Turns the text of a YAML document into a tree of [`Node`]s.
+//!
+//! Scalars are read as Compose reads them (YAML 1.2 with merge keys and octal numbers such as `0440`), with one
+//! difference: a number keeps its text, so `VERSION: 1.10` is not shortened. Error messages never show a value,
+//! because a value can be a secret.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_yaml::granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag, options};
+
+use super::node::{Diagnostic, Entry, MergeTag, Node, Place, Value};
+use super::scalar::plain_value;
+use super::syntax_error::explain;
+
+/// How deep lists and mappings may be nested, aliases included.
+const DEPTH_LIMIT: usize = 100;
+/// How many bytes all aliases together may stand for.
+const EXPANSION_LIMIT: usize = 16 * 1024 * 1024;
+/// What a node counts for, besides its texts.
+const NODE_WEIGHT: usize = 64;
+
+/// Returns the only document of `text`; `file` is named in its places.
+///
+/// An empty document is [`Value::Null`]. Duplicate keys, a second document, unknown tags and aliases that stand for
+/// too much are errors.
+pub fn parse(file: &str, text: &str) -> Result<Node, Diagnostic> {
+    // Without its byte order mark, because the parser would count the mark as a column.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut builder = Builder {
+        file: Arc::from(file),
+        events: Parser::new_from_str_with_options(text, options! { emit_comments: false }),
+        anchors: BTreeMap::new(),
+        expanded: 0,
+    };
+    builder.document()
+}
+
+/// A node and what it costs to repeat it.
+#[derive(Clone)]
+struct Built {
+    node: Node,
+    weight: usize,
+    depth: usize,
+}
+
+/// What stands before the `:` of a mapping.
+enum Key {
+    /// The unquoted `<<`.
+    Merge,
+    Text(String),
+}
+
+struct Builder<'text> {
+    file: Arc<str>,
+    events: Parser<'text, StrInput<'text>>,
+    /// Finished nodes by anchor; a node that is not finished is missing, so no alias can contain itself.
+    anchors: BTreeMap<usize, Built>,
+    expanded: usize,
+}
+
+impl<'text> Builder<'text> {
+    fn document(&mut self) -> Result<Node, Diagnostic> {
+        let mut document = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => break,
+                Event::DocumentStart(..) if document.is_some() => {
+                    return Err(
+                        self.error(span.start, "a second document begins here; a file holds only one")
+                    );
+                }
+                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
+                event => document = Some(self.node(event, span, 0)?.node),
+            }
+        }
+        Ok(document.unwrap_or_else(|| Node {
+            place: Place {
+                file: self.file.clone(),
+                line: 1,
+                column: 1,
+            },
+            tag: None,
+            value: Value::Null,
+        }))
+    }
+
+    fn next(&mut self) -> Result<(Event<'text>, Span), Diagnostic> {
+        match self.events.next() {
+            Some(Ok(next)) => Ok(next),
+            Some(Err(error)) => Err(self.error(*error.marker(), explain(&error))),
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Built, Diagnostic> {
+        if depth > DEPTH_LIMIT {
+            return Err(self.error(span.start, format!("nested deeper than {DEPTH_LIMIT} levels")));
+        }
+        let (anchor, built) = match event {
+            Event::Alias(anchor) => return self.alias(anchor, span, depth),
+            Event::Scalar(text, style, anchor, tag) => {
+                (anchor, self.scalar(&text, style, tag.as_deref(), span)?)
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                let merge_tag = self.collection_tag(tag.as_deref(), "seq", span)?;
+                (anchor, self.list(merge_tag, span, depth)?)
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                let merge_tag = self.collection_tag(tag.as_deref(), "map", span)?;
+                (anchor, self.mapping(merge_tag, span, depth)?)
+            }
+            _ => return Err(self.error(span.start, "a value is missing here")),
+        };
+        if anchor != 0 {
+            self.anchors.insert(anchor, built.clone());
+        }
+        Ok(built)
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Built, Diagnostic> {
+        let Some(built) = self.anchors.get(&anchor) else {
+            return Err(self.error(span.start, "this alias is part of what it stands for"));
+        };
+        self.expanded = self.expanded.saturating_add(built.weight);
+        if self.expanded > EXPANSION_LIMIT {
+            let limit = EXPANSION_LIMIT / 1024 / 1024;
+            return Err(self.error(
+                span.start,
+                format!("the aliases up to here stand for more than {limit} MiB"),
+            ));
+        }
+        if depth + built.depth > DEPTH_LIMIT {
+            return Err(self.error(
+                span.start,
+                format!("nested deeper than {DEPTH_LIMIT} levels by this alias"),
+            ));
+        }
+        Ok(built.clone())
+    }
+
+    fn scalar(
+        &self,
+        text: &str,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        span: Span,
+    ) -> Result<Built, Diagnostic> {
+        let plain = || match style {
+            ScalarStyle::Plain => plain_value(text),
+            _ => Value::Text(text.to_owned()),
+        };
+        let (merge_tag, value) = match tag {
+            None => (None, plain()),
+            Some(tag) if is_non_specific(tag) => (None, Value::Text(text.to_owned())),
+            Some(tag) => match merge_tag(tag) {
+                Some(merge_tag) => (Some(merge_tag), plain()),
+                None => (None, self.tagged_value(text, tag, span)?),
+            },
+        };
+        Ok(Built {
+            node: self.at(span, merge_tag, value),
+            weight: NODE_WEIGHT + text.len(),
+            depth: 1,
+        })
+    }
+
+    fn tagged_value(&self, text: &str, tag: &Tag, span: Span) -> Result<Value, Diagnostic> {
+        match (tag.core_suffix(), plain_value(text)) {
+            (Some("str"), _) => Ok(Value::Text(text.to_owned())),
+            (Some("null"), value @ Value::Null)
+            | (Some("bool"), value @ Value::Bool(_))
+            | (Some("int" | "float"), value @ Value::Number(_)) => Ok(value),
+            (Some(wanted), _) => Err(self.error(span.start, format!("this is no value for `!!{wanted}`"))),
+            (None, _) => Err(self.unknown_tag(tag, span)),
+        }
+    }
+
+    fn collection_tag(
+        &self,
+        tag: Option<&Tag>,
+        kind: &str,
+        span: Span,
+    ) -> Result<Option<MergeTag>, Diagnostic> {
+        match tag {
+            None => Ok(None),
+            Some(tag) if is_non_specific(tag) || tag.is_yaml_core_schema_tag(kind) => Ok(None),
+            Some(tag) => merge_tag(tag)
+                .map(Some)
+                .ok_or_else(|| self.unknown_tag(tag, span)),
+        }
+    }
+
+    fn list(&mut self, tag: Option<MergeTag>, span: Span, depth: usize) -> Result<Built, Diagnostic> {
+        let mut items = Vec::new();
+        let mut size = Size::default();
+        loop {
+            let (event, item_span) = self.next()?;
+            if matches!(event, Event::SequenceEnd) {
+                break;
+            }
+            let built = self.node(event, item_span, depth + 1)?;
+            size.add(&built);
+            items.push(built.node);
+        }
+        Ok(size.built(self.at(span, tag, Value::List(items))))
+    }
+
+    fn mapping(&mut self, tag: Option<MergeTag>, span: Span, depth: usize) -> Result<Built, Diagnostic> {
+        let mut entries: IndexMap<String, Entry> = IndexMap::new();
+        let mut merged: Option<(Place, Node)> = None;
+        let mut size = Size::default();
+        loop {
+            let (event, key_span) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                break;
+            }
+            let key_place = self.place(key_span.start);
+            let key = self.key(event, key_span, depth + 1)?;
+            let (event, value_span) = self.next()?;
+            let built = self.node(event, value_span, depth + 1)?;
+            size.add(&built);
+            match key {
+                Key::Merge => {
+                    if let Some((first, _)) = &merged {
+                        return Err(duplicate(key_place, "<<", first));
+                    }
+                    merged = Some((key_place, built.node));
+                }
+                Key::Text(key) => {
+                    size.weight = size.weight.saturating_add(key.len());
+                    if let Some(first) = entries.get(&key) {
+                        return Err(duplicate(key_place, &key, &first.key_place));
+                    }
+                    let node = built.node;
+                    entries.insert(key, Entry { key_place, node });
+                }
+            }
+        }
+        if let Some((key_place, node)) = merged {
+            merge_into(&mut entries, &key_place, node)?;
+        }
+        Ok(size.built(self.at(span, tag, Value::Map(entries))))
+    }
+
+    fn key(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Key, Diagnostic> {
+        let mut written = None;
+        if let Event::Scalar(text, style, _, tag) = &event {
+            let plain = *style == ScalarStyle::Plain;
+            let merge = tag
+                .as_deref()
+                .is_none_or(|tag| names(tag, "tag:yaml.org,2002:merge"));
+            if plain && merge && text == "<<" {
+                return Ok(Key::Merge);
+            }
+            written = Some(text.to_string());
+        }
+        let node = self.node(event, span, depth)?.node;
+        if node.tag.is_some() {
+            return Err(self.error(
+                span.start,
+                "`!reset` and `!override` stand before a value, not before a key",
+            ));
+        }
+        let text = match &node.value {
+            Value::Text(text) | Value::Number(text) => text.clone(),
+            Value::Bool(boolean) => boolean.to_string(),
+            Value::Null | Value::List(_) | Value::Map(_) => {
+                let message = format!("a key is a text, but this is {}", node.kind());
+                return Err(self.error(span.start, message));
+            }
+        };
+        let text = written.unwrap_or(text);
+        if text.contains(char::is_control) {
+            return Err(self.error(span.start, "a key is one line without control characters"));
+        }
+        Ok(Key::Text(text))
+    }
+
+    fn at(&self, span: Span, tag: Option<MergeTag>, value: Value) -> Node {
+        Node {
+            place: self.place(span.start),
+            tag,
+            value,
+        }
+    }
+
+    fn place(&self, marker: Marker) -> Place {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Place {
+            file: self.file.clone(),
+            line: number(marker.line().max(1)),
+            column: number(marker.col().saturating_add(1)),
+        }
+    }
+
+    fn error(&self, marker: Marker, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            place: self.place(marker),
+            message: message.into(),
+        }
+    }
+
+    fn unknown_tag(&self, tag: &Tag, span: Span) -> Diagnostic {
+        let name = format!("{}{}", tag.original_handle(), tag.suffix());
+        let name = name.escape_debug();
+        self.error(
+            span.tag_start.unwrap_or(span.start),
+            format!("the tag `{name}` does not fit here; `!reset` and `!override` are known"),
+        )
+    }
+}
+
+/// What a collection costs to repeat, while it is read.
+#[derive(Default)]
+struct Size {
+    weight: usize,
+    depth: usize,
+}
+
+impl Size {
+    fn add(&mut self, child: &Built) {
+        self.weight = self.weight.saturating_add(child.weight);
+        self.depth = self.depth.max(child.depth);
+    }
+
+    fn built(self, node: Node) -> Built {
+        Built {
+            node,
+            weight: self.weight.saturating_add(NODE_WEIGHT),
+            depth: self.depth + 1,
+        }
+    }
+}
+
+/// Adds what `<<` names to `entries`; keys that are written out win, and an earlier mapping wins over a later one.
+fn merge_into(
+    entries: &mut IndexMap<String, Entry>,
+    key_place: &Place,
+    node: Node,
+) -> Result<(), Diagnostic> {
+    let sources = match node.value {
+        Value::List(items) => items,
+        _ => vec![node],
+    };
+    for source in sources {
+        let Value::Map(inherited) = source.value else {
+            return Err(Diagnostic {
+                place: key_place.clone(),
+                message: format!(
+                    "`<<` takes a mapping or a list of mappings, not {}",
+                    source.kind()
+                ),
+            });
+        };
+        for (key, entry) in inherited {
+            entries.entry(key).or_insert(entry);
+        }
+    }
+    Ok(())
+}
+
+fn duplicate(place: Place, key: &str, first: &Place) -> Diagnostic {
+    let message = if key == "<<" {
+        format!(
+            "`<<` is already in line {}; name both in one list: `<<: [*a, *b]`",
+            first.line
+        )
+    } else {
+        format!(
+            "the key `{key}` is already in line {} of this mapping",
+            first.line
+        )
+    };
+    Diagnostic { place, message }
+}
+
+fn merge_tag(tag: &Tag) -> Option<MergeTag> {
+    if names(tag, "!reset") {
+        Some(MergeTag::Reset)
+    } else if names(tag, "!override") {
+        Some(MergeTag::Override)
+    } else {
+        None
+    }
+}
+
+/// Returns whether the tag is the bare `!`, which says: not a number, not a boolean.
+fn is_non_specific(tag: &Tag) -> bool {
+    names(tag, "!")
+}
+
+/// Returns whether the tag's full name is `name`.
+fn names(tag: &Tag, name: &str) -> bool {
+    name.strip_prefix(tag.handle()) == Some(tag.suffix())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Renders a tree in one line: `~`, `b:`, `n:` and `t:` scalars, `@line:column` for keys.
+    fn render(node: &Node) -> String {
+        let tag = match node.tag {
+            Some(MergeTag::Reset) => "!reset ",
+            Some(MergeTag::Override) => "!override ",
+            None => "",
+        };
+        let value = match &node.value {
+            Value::Null => "~".to_owned(),
+            Value::Bool(boolean) => format!("b:{boolean}"),
+            Value::Number(text) => format!("n:{text}"),
+            Value::Text(text) => format!("t:{text:?}"),
+            Value::List(items) => {
+                let items: Vec<_> = items.iter().map(render).collect();
+                format!("[{}]", items.join(", "))
+            }
+            Value::Map(entries) => {
+                let entries: Vec<_> = entries
+                    .iter()
+                    .map(|(key, entry)| format!("{key}: {}", render(&entry.node)))
+                    .collect();
+                format!("{{{}}}", entries.join(", "))
+            }
+        };
+        format!("{tag}{value}")
+    }
+
+    fn tree(text: &str) -> String {
+        match parse("compose.yaml", text) {
+            Ok(node) => render(&node),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn an_empty_document_is_nothing() {
+        assert_eq!(tree(""), "~");
+        assert_eq!(tree("# a comment\n"), "~");
+        assert_eq!(tree("---\n"), "~");
+        assert_eq!(tree("\u{feff}a: 1"), "{a: n:1}");
+    }
+
+    #[test]
+    fn keys_and_values_know_their_places() {
+        let node = parse("c.yaml", "services:\n  web:\n    image: \"x\"\n").unwrap();
+        let services = node.entry("services").unwrap();
+        let web = services.node.entry("web").unwrap();
+        let image = web.node.entry("image").unwrap();
+        assert_eq!(web.key_place.to_string(), "c.yaml:2:3");
+        assert_eq!(image.key_place.to_string(), "c.yaml:3:5");
+        assert_eq!(image.node.place.to_string(), "c.yaml:3:12");
+    }
+
+    #[test]
+    fn numbers_keep_their_text() {
+        assert_eq!(
+            tree("[1.10, 0440, 0x1F, 1_000, 1e3, +5, -.5, 0o17, 5., 0899]"),
+            "[n:1.10, n:0440, n:0x1F, n:1_000, n:1e3, n:+5, n:-.5, n:0o17, n:5., n:0899]"
+        );
+    }
+
+    #[test]
+    fn what_only_resembles_a_number_is_a_text() {
+        assert_eq!(
+            tree("[22:22, 1:30:00, 2024-01-01, .nan, -.inf, 1.2.3, 0xZZ, 12ab, _1, '5', 1e, -a, .]"),
+            r#"[t:"22:22", t:"1:30:00", t:"2024-01-01", t:".nan", t:"-.inf", t:"1.2.3", t:"0xZZ", t:"12ab", t:"_1", t:"5", t:"1e", t:"-a", t:"."]"#
+        );
+    }
+
+    #[test]
+    fn only_true_and_false_are_booleans() {
+        assert_eq!(
+            tree("[true, False, yes, on, 'true', y]"),
+            r#"[b:true, b:false, t:"yes", t:"on", t:"true", t:"y"]"#
+        );
+    }
+
+    #[test]
+    fn merge_keys_give_way_to_written_keys_and_earlier_mappings() {
+        let text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc:\n  <<: [*a, *b]\n  x: 3\n";
+        assert_eq!(
+            tree(text),
+            "{a: {x: n:1, y: n:1}, b: {y: n:2, z: n:2}, c: {x: n:3, y: n:1, z: n:2}}"
+        );
+        assert_eq!(tree("a: {'<<': 1}"), "{a: {<<: n:1}}");
+    }
+
+    #[test]
+    fn keys_that_are_no_texts_become_texts() {
+        assert_eq!(
+            tree("8080: a\ntrue: b\n1.0: c\n"),
+            r#"{8080: t:"a", true: t:"b", 1.0: t:"c"}"#
+        );
+        assert_eq!(
+            tree("? [a]\n: b\n"),
+            "compose.yaml:1:3: a key is a text, but this is a list"
+        );
+        assert_eq!(
+            tree("\"a\\nb\": c\n"),
+            "compose.yaml:1:1: a key is one line without control characters"
+        );
+        assert_eq!(
+            tree("~: b\n"),
+            "compose.yaml:1:1: a key is a text, but this is nothing"
+        );
+    }
+
+    #[test]
+    fn merge_tags_are_kept_and_other_tags_are_errors() {
+        assert_eq!(
+            tree("a: !reset null\nb: !override [1]\nc: !reset {}\nd: !!str 1\n"),
+            r#"{a: !reset ~, b: !override [n:1], c: !reset {}, d: t:"1"}"#
+        );
+        assert_eq!(
+            tree("a: !secret 1\n"),
+            "compose.yaml:1:4: the tag `!secret` does not fit here; `!reset` and `!override` are known"
+        );
+        assert_eq!(
+            tree("a: !!int hush\n"),
+            "compose.yaml:1:10: this is no value for `!!int`"
+        );
+    }
+
+    #[test]
+    fn a_duplicate_key_names_the_first_one() {
+        assert_eq!(
+            tree("a: 1\nb: 2\na: 3\n"),
+            "compose.yaml:3:1: the key `a` is already in line 1 of this mapping"
+        );
+        assert_eq!(
+            tree("x: &x {}\ny:\n  <<: *x\n  <<: *x\n"),
+            "compose.yaml:4:3: `<<` is already in line 3; name both in one list: `<<: [*a, *b]`"
+        );
+    }
+
+    #[test]
+    fn a_second_document_is_an_error() {
+        assert_eq!(
+            tree("a: 1\n---\nb: 2\n"),
+            "compose.yaml:2:1: a second document begins here; a file holds only one"
+        );
+    }
+
+    #[test]
+    fn aliases_are_bounded() {
+        let sequence = |level: usize, items: &str| format!("a{level}: &a{level} [{items}]\n");
+        let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+        let mut chain = "a0: &a0 []\n".to_owned();
+        for level in 1..200 {
+            let below = level - 1;
+            let aliases = vec![format!("*a{below}"); 10].join(", ");
+            bomb.push_str(&sequence(level, &aliases));
+            chain.push_str(&sequence(level, &format!("*a{below}")));
+        }
+        assert_eq!(
+            tree(&bomb),
+            "compose.yaml:6:15: the aliases up to here stand for more than 16 MiB"
+        );
+        assert_eq!(
+            tree(&chain),
+            "compose.yaml:100:12: nested deeper than 100 levels by this alias"
+        );
+        assert_eq!(
+            tree("a: &a [*a]\n"),
+            "compose.yaml:1:8: this alias is part of what it stands for"
+        );
+        assert_eq!(
+            tree("a: *b\n"),
+            "compose.yaml:1:4: no anchor of this name stands before this alias"
+        );
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_no_crash() {
+        assert_eq!(
+            tree(&("[".repeat(102) + &"]".repeat(102))),
+            "compose.yaml:1:102: nested deeper than 100 levels"
+        );
+        assert_eq!(
+            tree(&"[".repeat(100_000)),
+            "compose.yaml:1:256: nested too deeply"
+        );
+    }
+
+    #[test]
+    fn syntax_errors_are_one_readable_line() {
+        let errors: Vec<_> = [
+            "a:\n\tb: 1\n",
+            "a:\n    b: 1\n  c: 2\n",
+            "a: 'x\n",
+            "a: [1, 2\n",
+            "a: b: c\n",
+            "a: 1\nb\n",
+            "a: @x\n",
+            "- a\nb: 1\n",
+        ]
+        .map(tree)
+        .into();
+        insta::assert_snapshot!(errors.join("\n"), @r"
+        compose.yaml:2:2: a tab stands where YAML takes only spaces
+        compose.yaml:3:3: a key or `- ` of the lines above is expected here; is the indentation right?
+        compose.yaml:2:1: a quote of the lines above is not closed, or its text goes on without indentation
+        compose.yaml:1:4: this `[` is not closed
+        compose.yaml:1:5: a `:` cannot stand here; a text that contains `: ` needs quotes, a nested mapping its own line
+        compose.yaml:2:1: a `:` is expected after this key
+        compose.yaml:1:4: a text that begins with `@` needs quotes
+        compose.yaml:2:1: a key or `- ` of the lines above is expected here; is the indentation right?
+        ");
+    }
+}

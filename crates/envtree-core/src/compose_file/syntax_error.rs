@@ -1,0 +1,53 @@
+//! Says what is wrong with a YAML text in the words of someone who edits the file.
+
+use serde_yaml::granit_parser::{ErrorKind, ScanError};
+
+/// Returns what is wrong, as one line that shows no value.
+pub(super) fn explain(error: &ScanError) -> String {
+    let text = match error.kind() {
+        ErrorKind::TabNotAllowed
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation
+        | ErrorKind::TabAtBlockScalarStart
+        | ErrorKind::TabInPlainScalar => "a tab stands where YAML takes only spaces",
+        ErrorKind::UnknownAnchor => "no anchor of this name stands before this alias",
+        ErrorKind::UnclosedQuotedScalar => "this quote is not closed",
+        ErrorKind::InvalidQuotedScalarIndent => {
+            "a quote of the lines above is not closed, or its text goes on without indentation"
+        }
+        ErrorKind::UnexpectedCharacter { character } => {
+            let character = character.escape_debug();
+            return format!("a text that begins with `{character}` needs quotes");
+        }
+        ErrorKind::UnclosedFlowCollection { open } => {
+            return format!("this `{open}` is not closed");
+        }
+        ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
+            return format!("a `{open}` is closed by `{close}`");
+        }
+        ErrorKind::InvalidIndentation
+        | ErrorKind::ExpectedBlockMappingKey
+        | ErrorKind::ExpectedBlockSequenceEntry => {
+            "a key or `- ` of the lines above is expected here; is the indentation right?"
+        }
+        ErrorKind::MappingValueNotAllowed => {
+            "a `:` cannot stand here; a text that contains `: ` needs quotes, a nested mapping its own line"
+        }
+        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => "a `:` is expected after this key",
+        ErrorKind::RecursionLimitExceeded => "nested too deeply",
+        kind => return fragment(&kind.to_string()),
+    };
+    text.to_owned()
+}
+
+/// Returns a message of the parser as one lower-case line without a full stop.
+fn fragment(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    let line = line.trim_end_matches('.');
+    match line.split_at_checked(1) {
+        Some((first, rest)) if !rest.starts_with(char::is_uppercase) => {
+            format!("{}{rest}", first.to_lowercase())
+        }
+        _ => line.to_owned(),
+    }
+}

@@ -1,0 +1,176 @@
+//! A machine's own configuration, `~/.config/envtree/config.yaml`.
+
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+
+use indexmap::IndexMap;
+
+use super::read::{Fields, entries, integer, reject_tags, text};
+use crate::compose_file::node::{Diagnostic, Entry, Node};
+use crate::compose_file::parse::parse;
+use crate::subnet::Subnet;
+
+/// The longest prefix of an environment's network: it leaves room for a gateway and five containers.
+const LONGEST_PREFIX: u8 = 29;
+
+/// What holds for every repository on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineSettings {
+    /// The registry that is asked in place of another, by the other's name: `docker.io` → `127.0.0.1:5000`.
+    pub mirrors: IndexMap<String, String>,
+    /// The host ports that are given out.
+    pub port_range: RangeInclusive<u16>,
+    /// The addresses that the environments' networks are cut out of.
+    pub network_pool: Subnet,
+    /// The prefix length of each of these networks: longer than the pool's, at most 29.
+    pub network_size: u8,
+}
+
+impl Default for MachineSettings {
+    fn default() -> Self {
+        Self {
+            mirrors: IndexMap::new(),
+            port_range: 20000..=29999,
+            network_pool: Subnet::new(Ipv4Addr::new(10, 214, 0, 0), 16).expect("16 is a prefix length"),
+            network_size: 26,
+        }
+    }
+}
+
+/// Returns the settings in the text of a machine's configuration; `file` is named in places.
+pub fn parse_machine_settings(file: &str, text: &str) -> Result<MachineSettings, Diagnostic> {
+    let document = parse(file, text)?;
+    reject_tags(&document)?;
+    let fields = Fields::new(&document, &["mirrors", "ports", "network"])?;
+    let mut settings = MachineSettings {
+        mirrors: fields.parse("mirrors", mirrors)?,
+        ..MachineSettings::default()
+    };
+    if let Some(node) = fields.node("ports")
+        && let Some(node) = Fields::new(node, &["range"])?.node("range")
+    {
+        settings.port_range = port_range(node)?;
+    }
+    if let Some(node) = fields.node("network") {
+        network(node, &mut settings)?;
+    }
+    Ok(settings)
+}
+
+fn mirrors(node: &Node) -> Result<IndexMap<String, String>, Diagnostic> {
+    let mirror = |(registry, entry): (&String, &Entry)| {
+        let address = text(&entry.node)?;
+        if !is_registry(registry) {
+            return Err(Diagnostic {
+                place: entry.key_place.clone(),
+                message: format!("`{registry}` is not a registry such as `docker.io`"),
+            });
+        }
+        if !is_registry(&address) {
+            let message = "expected the address of a registry, such as `127.0.0.1:5000`";
+            return Err(entry.node.diagnostic(message));
+        }
+        Ok((registry.clone(), address))
+    };
+    entries(node)?.map(mirror).collect()
+}
+
+/// Returns whether `text` can stand before the first `/` of an image's name.
+fn is_registry(text: &str) -> bool {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || ".-:[]".contains(letter);
+    !text.is_empty() && text.chars().all(fits)
+}
+
+fn port_range(node: &Node) -> Result<RangeInclusive<u16>, Diagnostic> {
+    let text = text(node)?;
+    let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+    text.split_once('-')
+        .and_then(|(first, last)| Some(port(first)?..=port(last)?))
+        .filter(|range| !range.is_empty())
+        .ok_or_else(|| node.diagnostic("expected a range of ports such as `20000-29999`"))
+}
+
+fn network(node: &Node, settings: &mut MachineSettings) -> Result<(), Diagnostic> {
+    let fields = Fields::new(node, &["pool", "size"])?;
+    let pool = fields.node("pool");
+    if let Some(node) = pool {
+        settings.network_pool = text(node)?
+            .parse()
+            .map_err(|_| node.diagnostic("expected an IPv4 network such as `10.214.0.0/16`"))?;
+    }
+    let prefix = settings.network_pool.prefix();
+    if prefix >= LONGEST_PREFIX {
+        let message = format!("expected a prefix shorter than /{LONGEST_PREFIX}");
+        return Err(pool.unwrap_or(node).diagnostic(message));
+    }
+    if let Some(node) = fields.node("size") {
+        settings.network_size = integer(node, prefix + 1..=LONGEST_PREFIX)?;
+    } else if settings.network_size <= prefix {
+        let size = settings.network_size;
+        return Err(pool.unwrap_or(node).diagnostic(format!(
+            "a pool of prefix /{prefix} needs a `size` longer than that; it is {size} by default"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        parse_machine_settings("config.yaml", text)
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn nothing_configured_gives_the_defaults() {
+        let settings = parse_machine_settings("config.yaml", "ports:\nnetwork: {}\n").unwrap();
+        assert_eq!(settings, MachineSettings::default());
+        assert_eq!(settings.network_pool.to_string(), "10.214.0.0/16");
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let text = "mirrors: {docker.io: 127.0.0.1:5000}\nports: {range: 30000-30999}\n\
+            network: {pool: 172.30.0.0/20, size: 24}\n";
+        let settings = parse_machine_settings("config.yaml", text).unwrap();
+        assert_eq!(settings.mirrors["docker.io"], "127.0.0.1:5000");
+        assert_eq!(settings.port_range, 30000..=30999);
+        assert_eq!(settings.network_pool.to_string(), "172.30.0.0/20");
+        assert_eq!(settings.network_size, 24);
+    }
+
+    #[test]
+    fn errors_have_a_place_and_a_way_out() {
+        let errors: Vec<_> = [
+            "mirror: {}",
+            "mirrors: {docker.io: http://x}",
+            "mirrors: {a/b: x}",
+            "ports: {range: 3000}",
+            "ports: {range: 30-20}",
+            "ports: {range: 0-20}",
+            "network: {pool: here}",
+            "network: {pool: 10.0.0.0/29}",
+            "network: {pool: 10.0.0.0/27}",
+            "network: {size: 16}",
+            "network: {size: 30}",
+        ]
+        .map(error)
+        .into();
+        insta::assert_snapshot!(errors.join("\n"), @"
+        config.yaml:1:1: unknown key `mirror`; did you mean `mirrors`?
+        config.yaml:1:22: expected the address of a registry, such as `127.0.0.1:5000`
+        config.yaml:1:11: `a/b` is not a registry such as `docker.io`
+        config.yaml:1:16: expected a range of ports such as `20000-29999`
+        config.yaml:1:16: expected a range of ports such as `20000-29999`
+        config.yaml:1:16: expected a range of ports such as `20000-29999`
+        config.yaml:1:17: expected an IPv4 network such as `10.214.0.0/16`
+        config.yaml:1:17: expected a prefix shorter than /29
+        config.yaml:1:17: a pool of prefix /27 needs a `size` longer than that; it is 26 by default
+        config.yaml:1:17: expected a whole number from 17 to 29
+        config.yaml:1:17: expected a whole number from 17 to 29
+        ");
+    }
+}
