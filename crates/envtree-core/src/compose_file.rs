@@ -2,7 +2,12 @@
 
 pub mod dotenv;
 pub mod interpolate;
+pub mod lower;
+pub mod merge;
 pub mod node;
 pub mod parse;
+pub mod render;
 pub mod scalar;
 mod syntax_error;
+#[cfg(test)]
+pub(crate) mod testing;

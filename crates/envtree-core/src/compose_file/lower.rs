@@ -1,0 +1,263 @@
+//! Makes a [`Project`] of a merged tree whose variables are filled in.
+//!
+//! Every error of the file is found in one go. A key of the Compose specification that envtree does not support is an
+//! error where leaving it out would change what runs, and a warning where it would not.
+
+use std::cell::RefCell;
+
+use indexmap::IndexMap;
+
+use super::node::{Diagnostic, Node, Place, Value};
+use crate::name::{NameError, NetworkName, ProjectName, ServiceName, VolumeName};
+use crate::project::{Network, Project, Volume};
+use crate::service::{MountSource, Service};
+use section::{Reports, Section};
+use unknown::Keys;
+
+mod depends_on;
+mod environment;
+mod health_check;
+mod mount;
+mod network;
+mod path;
+mod port;
+mod quantity;
+mod runtime;
+mod section;
+mod service;
+mod unknown;
+mod volume;
+mod words;
+
+/// Variables in the order of their file; one without a value takes the caller's.
+pub type Variables = Vec<(String, Option<String>)>;
+
+/// Reads the environment file at an absolute path: nothing if there is no such file, a message if it cannot be read.
+pub type ReadEnvFile<'a> = dyn Fn(&str) -> Result<Option<Variables>, String> + 'a;
+
+/// What lowering needs beside the tree.
+pub struct LowerOptions<'a> {
+    /// The project's name, whatever the file says.
+    pub name: ProjectName,
+    /// The absolute project directory, against which relative paths are resolved.
+    pub working_dir: &'a str,
+    /// The person's home directory, for `~/…`.
+    pub home: Option<&'a str>,
+    /// The active profiles; `*` stands for every one.
+    pub profiles: &'a [String],
+    /// Looks up a variable that the file names without a value.
+    pub lookup: &'a dyn Fn(&str) -> Option<String>,
+    /// Reads an environment file.
+    pub read_env_file: &'a ReadEnvFile<'a>,
+}
+
+/// A project, and what was left out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lowered {
+    /// The project: the active services, and the networks and volumes that they use.
+    pub project: Project,
+    /// The name that the file gives the project.
+    pub file_name: Option<String>,
+    /// What was left out.
+    pub warnings: Vec<Diagnostic>,
+}
+
+const KEYS: Keys = Keys {
+    // What `secrets`, `configs` and `models` declare has no effect unless a service asks for it.
+    read: &[
+        "version", "name", "services", "networks", "volumes", "secrets", "configs", "models",
+    ],
+    ignored: &[],
+    refused: &["include"],
+};
+
+/// What services refer to.
+struct Scope<'a> {
+    options: &'a LowerOptions<'a>,
+    /// Every service and its profiles.
+    services: IndexMap<&'a str, Vec<String>>,
+    networks: Vec<&'a str>,
+    volumes: Vec<&'a str>,
+}
+
+impl Scope<'_> {
+    fn is_active(&self, profiles: &[String]) -> bool {
+        let active = self.options.profiles;
+        profiles.is_empty() || active.iter().any(|name| name == "*" || profiles.contains(name))
+    }
+}
+
+/// Returns the project that the tree describes, or every error that it has.
+pub fn lower(node: &Node, options: &LowerOptions<'_>) -> Result<Lowered, Vec<Diagnostic>> {
+    let reports = Reports::default();
+    let lowered =
+        Section::new(node, String::new(), &KEYS, &reports).map(|root| lower_root(&root, options, &reports));
+    let (errors, warnings) = (in_order(reports.errors), in_order(reports.warnings));
+    match lowered {
+        Some((project, file_name)) if errors.is_empty() => Ok(Lowered {
+            project,
+            file_name,
+            warnings,
+        }),
+        _ => Err(errors),
+    }
+}
+
+/// Returns complaints in the order of the files' lines.
+fn in_order(diagnostics: RefCell<Vec<Diagnostic>>) -> Vec<Diagnostic> {
+    let mut diagnostics = diagnostics.into_inner();
+    diagnostics.sort_by(|a, b| {
+        let (a, b) = (&a.place, &b.place);
+        (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column))
+    });
+    diagnostics
+}
+
+fn lower_root(
+    root: &Section<'_>,
+    options: &LowerOptions<'_>,
+    reports: &Reports,
+) -> (Project, Option<String>) {
+    let declared = declared(root, "services");
+    match root.node("services") {
+        Some(node) if !matches!(node.value, Value::Map(_)) => {}
+        node if declared.is_empty() => {
+            let place = node.map_or(root.place, |node| &node.place);
+            root.error(place, "`services` is empty");
+        }
+        _ => {}
+    }
+    let scope = Scope {
+        options,
+        services: declared
+            .iter()
+            .map(|(name, node)| (*name, profiles(node)))
+            .collect(),
+        networks: names(root, "networks"),
+        volumes: names(root, "volumes"),
+    };
+    let services = lower_services(&declared, &scope, reports);
+    let (networks, volumes) = (lower_networks(root, reports), lower_volumes(root, reports));
+    let project = Project {
+        name: options.name.clone(),
+        networks: used_networks(networks, &services),
+        volumes: used_volumes(volumes, &services),
+        services,
+    };
+    (project, root.text("name"))
+}
+
+/// Returns the profiles of a service; what is wrong with them is reported when the service is read.
+fn profiles(service: &Node) -> Vec<String> {
+    match service.entry("profiles").map(|entry| &entry.node.value) {
+        Some(Value::List(items)) => items.iter().filter_map(section::scalar).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the entries of a mapping of names.
+fn declared<'a>(root: &Section<'a>, key: &str) -> Vec<(&'a str, &'a Node)> {
+    match root.node(key).map(|node| (&node.value, node)) {
+        None => Vec::new(),
+        Some((Value::Map(entries), _)) => {
+            let entries = entries.iter();
+            entries
+                .map(|(name, entry)| (name.as_str(), &entry.node))
+                .collect()
+        }
+        Some((_, node)) => {
+            root.unfit(key, node, "a mapping");
+            Vec::new()
+        }
+    }
+}
+
+/// Returns the keys of a mapping of names; what is wrong with it is reported when its entries are read.
+fn names<'a>(root: &Section<'a>, key: &str) -> Vec<&'a str> {
+    match root.node(key).map(|node| &node.value) {
+        Some(Value::Map(entries)) => entries.keys().map(String::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn lower_services(
+    declared: &[(&str, &Node)],
+    scope: &Scope<'_>,
+    reports: &Reports,
+) -> IndexMap<ServiceName, Service> {
+    let (mut services, mut places) = (IndexMap::new(), IndexMap::new());
+    for (name, node) in declared {
+        if !scope.is_active(&scope.services[name]) {
+            continue;
+        }
+        let Some(key) = checked(ServiceName::new(*name), &node.place, reports) else {
+            continue;
+        };
+        if let Some(service) = service::lower_service(name, node, scope, reports) {
+            let dependencies = node.entry("depends_on");
+            let place = dependencies.map_or(&node.place, |entry| &entry.key_place);
+            places.insert(key.clone(), place.clone());
+            services.insert(key, service);
+        }
+    }
+    depends_on::report_cycles(&services, &places, reports);
+    services
+}
+
+fn lower_networks(root: &Section<'_>, reports: &Reports) -> IndexMap<NetworkName, Network> {
+    let declared = declared(root, "networks").into_iter();
+    declared
+        .filter_map(|(name, node)| {
+            let key = checked(NetworkName::new(name), &node.place, reports)?;
+            Some((key, network::lower_network(name, node, reports)?))
+        })
+        .collect()
+}
+
+fn lower_volumes(root: &Section<'_>, reports: &Reports) -> IndexMap<VolumeName, Volume> {
+    let declared = declared(root, "volumes").into_iter();
+    declared
+        .filter_map(|(name, node)| {
+            let key = checked(VolumeName::new(name), &node.place, reports)?;
+            Some((key, volume::lower_volume(name, node, reports)?))
+        })
+        .collect()
+}
+
+fn checked<T>(name: Result<T, NameError>, place: &Place, reports: &Reports) -> Option<T> {
+    name.map_err(|error| reports.error(place, error.to_string())).ok()
+}
+
+/// Returns the networks that a service joins, the implicit `default` among them.
+fn used_networks(
+    mut networks: IndexMap<NetworkName, Network>,
+    services: &IndexMap<ServiceName, Service>,
+) -> IndexMap<NetworkName, Network> {
+    let is_used = |name: &str| {
+        services
+            .values()
+            .any(|service| service.networks.contains_key(name))
+    };
+    networks.retain(|name, _| is_used(name));
+    if is_used(network::DEFAULT) && !networks.contains_key(network::DEFAULT) {
+        networks.insert(network::default_network(), Network::default());
+    }
+    networks
+}
+
+/// Returns the volumes that a service mounts.
+fn used_volumes(
+    mut volumes: IndexMap<VolumeName, Volume>,
+    services: &IndexMap<ServiceName, Service>,
+) -> IndexMap<VolumeName, Volume> {
+    volumes.retain(|name, _| {
+        let mut mounts = services.values().flat_map(|service| &service.mounts);
+        mounts.any(
+            |mount| matches!(&mount.source, MountSource::Volume { volume: Some(used), .. } if used == name),
+        )
+    });
+    volumes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! `depends_on`, `links`, and the order among services that they make.
+
+use indexmap::IndexMap;
+
+use super::Scope;
+use super::mount::hint;
+use super::section::{Reports, Section};
+use super::unknown::Keys;
+use crate::compose_file::node::{Node, Place, Value};
+use crate::name::ServiceName;
+use crate::service::{Condition, Dependency, Service};
+
+const KEYS: Keys = Keys {
+    read: &["condition", "required", "restart"],
+    ignored: &[],
+    refused: &[],
+};
+
+/// Returns the services that must come first. Those that no active profile enables and nobody requires are left out.
+pub(super) fn lower_dependencies(
+    service: &Section<'_>,
+    scope: &Scope<'_>,
+) -> IndexMap<ServiceName, Dependency> {
+    let mut dependencies = IndexMap::new();
+    let mut add = |name: &str, node: &Node, how: Dependency| {
+        if is_present(service, scope, name, node, how.required)
+            && let Ok(name) = ServiceName::new(name)
+        {
+            dependencies.entry(name).or_insert(how);
+        }
+    };
+    match service.node("depends_on").map(|node| (&node.value, node)) {
+        Some((Value::Map(entries), _)) => {
+            for (name, entry) in entries {
+                if let Some(how) = long_dependency(service, name, &entry.node) {
+                    add(name, &entry.node, how);
+                }
+            }
+        }
+        Some((Value::List(items), _)) => {
+            for item in items {
+                if let Value::Text(name) = &item.value {
+                    add(name, item, started(false));
+                } else {
+                    service.unfit("depends_on", item, "a list of services");
+                }
+            }
+        }
+        Some((_, node)) => service.unfit("depends_on", node, "a list or a mapping of services"),
+        None => {}
+    }
+    for item in service.items("links") {
+        match &item.value {
+            Value::Text(name) if !name.contains(':') => add(name, item, started(true)),
+            _ => service.error(
+                &item.place,
+                "a link with an alias is not supported yet; give the other service the alias on a network",
+            ),
+        }
+    }
+    dependencies
+}
+
+fn started(restart: bool) -> Dependency {
+    Dependency {
+        condition: Condition::ServiceStarted,
+        required: true,
+        restart,
+    }
+}
+
+fn long_dependency(service: &Section<'_>, name: &str, node: &Node) -> Option<Dependency> {
+    let section = service.within(&format!("depends_on.{name}"), node, &KEYS)?;
+    let conditions = [
+        Condition::ServiceStarted,
+        Condition::ServiceHealthy,
+        Condition::ServiceCompletedSuccessfully,
+    ];
+    let expected = "`service_started`, `service_healthy` or `service_completed_successfully`";
+    if section.node("condition").is_none() {
+        let key = section.name("condition");
+        section.error(section.place, format!("{key} is missing: {expected}"));
+        return None;
+    }
+    Some(Dependency {
+        condition: section.parsed("condition", expected, |text| {
+            conditions
+                .into_iter()
+                .find(|condition| condition.as_str() == text)
+        })?,
+        required: section.boolean("required").unwrap_or(true),
+        restart: section.is_on("restart"),
+    })
+}
+
+/// Returns whether the service `name` runs; says so if it must and does not.
+fn is_present(service: &Section<'_>, scope: &Scope<'_>, name: &str, node: &Node, required: bool) -> bool {
+    let Some(profiles) = scope.services.get(name) else {
+        let message = format!("service `{name}` is not declared under `services`");
+        service.error(&node.place, message + &hint(name, scope.services.keys().copied()));
+        return false;
+    };
+    let active = scope.is_active(profiles);
+    if !active && required {
+        let profiles = profiles.join("`, `");
+        service.error(
+            &node.place,
+            format!("service `{name}` is required, but its profile is not active: `{profiles}`"),
+        );
+    }
+    active
+}
+
+/// Reports each dependency that leads back to where it came from.
+pub(super) fn report_cycles(
+    services: &IndexMap<ServiceName, Service>,
+    places: &IndexMap<ServiceName, Place>,
+    reports: &Reports,
+) {
+    let mut done = Vec::new();
+    for name in services.keys() {
+        if let Some(cycle) = cycle_from(name, services, &mut Vec::new(), &mut done) {
+            let place = cycle.first().and_then(|first| places.get(*first));
+            let names: Vec<String> = cycle.iter().map(|name| format!("`{name}`")).collect();
+            if let Some(place) = place {
+                let message = format!("services wait for each other: {}", names.join(" → "));
+                reports.error(place, message);
+            }
+        }
+    }
+}
+
+/// Returns the first cycle that can be reached from `name`: its first service, and at the end that one again.
+fn cycle_from<'a>(
+    name: &'a ServiceName,
+    services: &'a IndexMap<ServiceName, Service>,
+    way: &mut Vec<&'a ServiceName>,
+    done: &mut Vec<&'a ServiceName>,
+) -> Option<Vec<&'a ServiceName>> {
+    if let Some(start) = way.iter().position(|passed| *passed == name) {
+        let mut cycle = way[start..].to_vec();
+        cycle.push(name);
+        done.extend(way.iter());
+        return Some(cycle);
+    }
+    if done.contains(&name) {
+        return None;
+    }
+    way.push(name);
+    let next = services
+        .get(name)
+        .into_iter()
+        .flat_map(|service| service.depends_on.keys());
+    let found = next
+        .into_iter()
+        .find_map(|dependency| cycle_from(dependency, services, way, done));
+    way.pop();
+    done.push(name);
+    found
+}

@@ -1,0 +1,106 @@
+//! `environment`, `env_file`, `labels` and `label_file`.
+
+use indexmap::IndexMap;
+
+use super::path::resolved;
+use super::section::{Section, scalar};
+use super::unknown::Keys;
+use super::{LowerOptions, Variables};
+use crate::compose_file::node::{Node, Value};
+
+const ENV_FILE_KEYS: Keys = Keys {
+    read: &["path", "required", "format"],
+    ignored: &[],
+    refused: &[],
+};
+
+/// Returns the variables of the service: those of its files, and over them its own.
+///
+/// A variable without a value takes the caller's, and is left out where the caller has none.
+pub(super) fn lower_environment(
+    service: &Section<'_>,
+    options: &LowerOptions<'_>,
+) -> IndexMap<String, String> {
+    let mut variables = IndexMap::new();
+    let mut set = |name: String, value: Option<String>| match value.or_else(|| (options.lookup)(&name)) {
+        Some(value) => {
+            variables.insert(name, value);
+        }
+        None => {
+            variables.shift_remove(&name);
+        }
+    };
+    for item in service.item_or_items("env_file") {
+        for (name, value) in env_file(service, item, options).unwrap_or_default() {
+            set(name, value);
+        }
+    }
+    for pair in service.pairs("environment") {
+        if pair.key.is_empty() {
+            service.error(&pair.node.place, "a variable without a name");
+        } else {
+            set(pair.key, pair.value);
+        }
+    }
+    variables
+}
+
+fn env_file(service: &Section<'_>, item: &Node, options: &LowerOptions<'_>) -> Option<Variables> {
+    if !matches!(item.value, Value::Map(_)) {
+        let path = service.parsed_node("env_file", item, "a path or a list of paths", |text| {
+            Some(text.to_owned())
+        })?;
+        return read(service, item, &path, true, options);
+    }
+    let section = service.within("env_file", item, &ENV_FILE_KEYS)?;
+    let required = section.boolean("required").unwrap_or(true);
+    if let Some(node) = section.node("format")
+        && scalar(node).as_deref() != Some("")
+    {
+        section.error(&node.place, "`env_file.format` is not supported yet");
+    }
+    let Some(path) = section.text("path") else {
+        section.error(section.place, "`env_file.path` is missing");
+        return None;
+    };
+    read(service, item, &path, required, options)
+}
+
+fn read(
+    service: &Section<'_>,
+    item: &Node,
+    path: &str,
+    required: bool,
+    options: &LowerOptions<'_>,
+) -> Option<Variables> {
+    let Some(absolute) = resolved(path, options) else {
+        service.error(
+            &item.place,
+            format!("`{path}` needs a home directory, and there is none"),
+        );
+        return None;
+    };
+    match (options.read_env_file)(&absolute) {
+        Ok(Some(variables)) => return Some(variables),
+        Ok(None) if required => service.error(&item.place, format!("there is no file `{absolute}`")),
+        Ok(None) => {}
+        Err(cause) => service.error(&item.place, cause),
+    }
+    None
+}
+
+/// Returns the labels of the service: those of its files, and over them its own.
+pub(super) fn lower_labels(service: &Section<'_>, options: &LowerOptions<'_>) -> IndexMap<String, String> {
+    let mut labels = IndexMap::new();
+    for item in service.item_or_items("label_file") {
+        let path = service.parsed_node("label_file", item, "a path or a list of paths", |text| {
+            Some(text.to_owned())
+        });
+        let read = path.and_then(|path| read(service, item, &path, true, options));
+        for (name, value) in read.unwrap_or_default() {
+            labels.insert(name, value.unwrap_or_default());
+        }
+    }
+    labels.extend(service.labels("labels"));
+    labels
+}

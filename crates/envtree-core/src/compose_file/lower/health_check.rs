@@ -1,0 +1,72 @@
+//! `healthcheck`.
+
+use super::quantity::parse_duration;
+use super::section::{Section, scalar};
+use super::unknown::Keys;
+use crate::compose_file::node::Value;
+use crate::service::{HealthCheck, HealthTest};
+
+const KEYS: Keys = Keys {
+    read: &[
+        "test",
+        "interval",
+        "timeout",
+        "retries",
+        "start_period",
+        "start_interval",
+        "disable",
+    ],
+    ignored: &[],
+    refused: &[],
+};
+
+pub(super) const DURATION: &str = "a time with a unit, such as `30s`";
+
+/// Returns the health check that the service asks for.
+pub(super) fn lower_health_check(service: &Section<'_>) -> Option<HealthCheck> {
+    let section = service.child("healthcheck", &KEYS)?;
+    let duration = |key| section.parsed(key, DURATION, parse_duration);
+    let test = lower_test(&section);
+    let disabled = section.is_on("disable");
+    Some(HealthCheck {
+        test: if disabled { Some(HealthTest::None) } else { test },
+        interval: duration("interval"),
+        timeout: duration("timeout"),
+        retries: section.parsed("retries", "a whole number", |text| text.parse().ok()),
+        start_period: duration("start_period"),
+        start_interval: duration("start_interval"),
+    })
+}
+
+fn lower_test(section: &Section<'_>) -> Option<HealthTest> {
+    let node = section.node("test")?;
+    if let Some(line) = scalar(node) {
+        return Some(HealthTest::Shell(line));
+    }
+    let Value::List(_) = node.value else {
+        section.unfit("test", node, "a text or a list");
+        return None;
+    };
+    let words = section.texts("test");
+    let (kind, rest) = words.split_first()?;
+    match (kind.as_str(), rest) {
+        ("NONE", []) => Some(HealthTest::None),
+        ("CMD", [_, ..]) => Some(HealthTest::Cmd(rest.to_vec())),
+        ("CMD-SHELL", [line, further @ ..]) => {
+            if !further.is_empty() {
+                section.warn(
+                    &node.place,
+                    "`CMD-SHELL` takes one text; what follows it is ignored",
+                );
+            }
+            Some(HealthTest::Shell(line.clone()))
+        }
+        _ => {
+            section.error(
+                &node.place,
+                "`healthcheck.test` must begin with `CMD` or `CMD-SHELL` and a command, or be `NONE`",
+            );
+            None
+        }
+    }
+}

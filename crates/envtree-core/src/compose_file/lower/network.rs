@@ -1,0 +1,169 @@
+//! `networks`, of the file and of a service.
+
+use std::net::IpAddr;
+
+use indexmap::IndexMap;
+
+use super::Scope;
+use super::mount::hint;
+use super::section::{Reports, Section};
+use super::unknown::Keys;
+use super::volume::external;
+use crate::compose_file::node::{Node, Value};
+use crate::name::NetworkName;
+use crate::project::{IpamPool, Network};
+use crate::service::Attachment;
+
+const ATTACHMENT_KEYS: Keys = Keys {
+    read: &["aliases", "ipv4_address", "ipv6_address", "priority"],
+    ignored: &["driver_opts", "gw_priority", "mac_address"],
+    refused: &["interface_name", "link_local_ips"],
+};
+const NETWORK_KEYS: Keys = Keys {
+    read: &[
+        "name",
+        "external",
+        "driver",
+        "driver_opts",
+        "internal",
+        "attachable",
+        "enable_ipv4",
+        "enable_ipv6",
+        "ipam",
+        "labels",
+    ],
+    ignored: &[],
+    refused: &[],
+};
+const IPAM_KEYS: Keys = Keys {
+    read: &["driver", "config"],
+    ignored: &["options"],
+    refused: &[],
+};
+const POOL_KEYS: Keys = Keys {
+    read: &["subnet", "ip_range", "gateway"],
+    ignored: &["aux_addresses"],
+    refused: &[],
+};
+
+/// The network of services that name none.
+pub(super) const DEFAULT: &str = "default";
+
+/// Returns how the service joins its networks, the one of the highest priority first.
+pub(super) fn lower_attachments(
+    service: &Section<'_>,
+    scope: &Scope<'_>,
+) -> IndexMap<NetworkName, Attachment> {
+    let mut found: Vec<(i64, NetworkName, Attachment)> = Vec::new();
+    let mut join = |name: &str, node: &Node, settings: Option<Section<'_>>| {
+        if name != DEFAULT && !scope.networks.contains(&name) {
+            let known = scope.networks.iter().copied();
+            let message = format!("network `{name}` is not declared under `networks`");
+            service.error(&node.place, message + &hint(name, known));
+        } else if let Ok(name) = NetworkName::new(name) {
+            let (priority, attachment) = settings.map(|section| attachment(&section)).unwrap_or_default();
+            found.push((priority, name, attachment));
+        }
+    };
+    match service.node("networks").map(|node| (&node.value, node)) {
+        Some((Value::Map(entries), _)) => {
+            for (name, entry) in entries {
+                let settings = service.within(&format!("networks.{name}"), &entry.node, &ATTACHMENT_KEYS);
+                join(name, &entry.node, settings);
+            }
+        }
+        Some((Value::List(items), _)) => {
+            for item in items {
+                if let Value::Text(name) = &item.value {
+                    join(name, item, None);
+                } else {
+                    service.unfit("networks", item, "a list of names");
+                }
+            }
+        }
+        Some((_, node)) => service.unfit("networks", node, "a list or a mapping of networks"),
+        None => {}
+    }
+    found.sort_by_key(|(priority, ..)| std::cmp::Reverse(*priority));
+    let mut networks: IndexMap<_, _> = found
+        .into_iter()
+        .map(|(_, name, attachment)| (name, attachment))
+        .collect();
+    if networks.is_empty() {
+        networks.insert(default_network(), Attachment::default());
+    }
+    networks
+}
+
+pub(super) fn default_network() -> NetworkName {
+    NetworkName::new(DEFAULT).expect("`default` is letters only")
+}
+
+fn attachment(section: &Section<'_>) -> (i64, Attachment) {
+    let address = |key| {
+        section.parsed(key, "an IP address", |text| {
+            text.parse::<IpAddr>().ok().map(|address| address.to_string())
+        })
+    };
+    let attachment = Attachment {
+        aliases: section.texts("aliases"),
+        ipv4_address: address("ipv4_address"),
+        ipv6_address: address("ipv6_address"),
+    };
+    let priority = section.parsed("priority", "a whole number", |text| text.parse().ok());
+    (priority.unwrap_or_default(), attachment)
+}
+
+/// Returns the network that `node` describes.
+pub(super) fn lower_network(name: &str, node: &Node, reports: &Reports) -> Option<Network> {
+    let section = Section::new(node, format!("network `{name}`: "), &NETWORK_KEYS, reports)?;
+    if section.boolean("enable_ipv4") == Some(false) {
+        section.error(section.place, "a network without IPv4 is not supported yet");
+    }
+    let (external, name) = external(&section);
+    Some(Network {
+        name,
+        external,
+        driver: section.text("driver"),
+        driver_opts: section.labels("driver_opts"),
+        internal: section.is_on("internal"),
+        attachable: section.is_on("attachable"),
+        enable_ipv6: section.is_on("enable_ipv6"),
+        ipam: pools(&section),
+        labels: section.labels("labels"),
+    })
+}
+
+fn pools(network: &Section<'_>) -> Vec<IpamPool> {
+    let Some(ipam) = network.child("ipam", &IPAM_KEYS) else {
+        return Vec::new();
+    };
+    if let (Some(driver), Some(node)) = (ipam.text("driver"), ipam.node("driver"))
+        && driver != "default"
+    {
+        ipam.unfit("driver", node, "`default`; other drivers are not supported yet");
+    }
+    let pools = ipam.items("config").iter().enumerate();
+    pools
+        .filter_map(|(index, item)| {
+            let pool = ipam.within(&format!("config[{index}]"), item, &POOL_KEYS)?;
+            Some(IpamPool {
+                subnet: pool.parsed("subnet", "a subnet such as `10.1.0.0/24`", parse_subnet),
+                ip_range: pool.parsed("ip_range", "a range such as `10.1.0.0/28`", parse_subnet),
+                gateway: pool.parsed("gateway", "an IP address", |text| {
+                    text.parse::<IpAddr>().ok().map(|address| address.to_string())
+                }),
+            })
+        })
+        .collect()
+}
+
+fn parse_subnet(text: &str) -> Option<String> {
+    let (address, length) = text.split_once('/')?;
+    let bits = if address.parse::<IpAddr>().ok()?.is_ipv4() {
+        32
+    } else {
+        128
+    };
+    (length.parse::<u8>().ok()? <= bits).then(|| text.to_owned())
+}

@@ -1,0 +1,269 @@
+//! Reads a mapping of known keys: every setter names what it expected, and every complaint is kept.
+
+use std::cell::RefCell;
+
+use indexmap::IndexMap;
+
+use super::unknown::{self, Keys};
+use crate::compose_file::node::{Diagnostic, Entry, Node, Place, Value};
+
+/// What was found wrong so far.
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    pub(super) errors: RefCell<Vec<Diagnostic>>,
+    pub(super) warnings: RefCell<Vec<Diagnostic>>,
+}
+
+impl Reports {
+    pub(super) fn error(&self, place: &Place, message: String) {
+        let place = place.clone();
+        self.errors.borrow_mut().push(Diagnostic { place, message });
+    }
+
+    pub(super) fn warn(&self, place: &Place, message: String) {
+        let place = place.clone();
+        self.warnings.borrow_mut().push(Diagnostic { place, message });
+    }
+}
+
+/// A mapping, and whose it is.
+#[derive(Debug)]
+pub(super) struct Section<'a> {
+    /// Such as ``service `web`: ``, or nothing at the top.
+    owner: String,
+    /// Such as `healthcheck.`, or nothing for a direct child of the owner.
+    prefix: String,
+    entries: &'a IndexMap<String, Entry>,
+    reports: &'a Reports,
+    pub(super) place: &'a Place,
+}
+
+/// A `key=value` of a mapping or of a list.
+pub(super) struct Pair<'a> {
+    pub(super) key: String,
+    /// The value; absent if there is only a key.
+    pub(super) value: Option<String>,
+    pub(super) node: &'a Node,
+}
+
+impl<'a> Section<'a> {
+    /// Returns the mapping `node`, after a look at its keys; nothing counts as an empty mapping.
+    pub(super) fn new(node: &'a Node, owner: String, keys: &Keys, reports: &'a Reports) -> Option<Self> {
+        Self::open(node, owner, String::new(), keys, reports)
+    }
+
+    fn open(
+        node: &'a Node,
+        owner: String,
+        prefix: String,
+        keys: &Keys,
+        reports: &'a Reports,
+    ) -> Option<Self> {
+        let entries = match &node.value {
+            Value::Map(entries) => entries,
+            Value::Null => unknown::no_entries(),
+            _ => {
+                let subject = match (owner.as_str(), prefix.trim_end_matches('.')) {
+                    ("", "") => "a Compose file".to_owned(),
+                    (owner, "") => owner.trim_end_matches(": ").to_owned(),
+                    (owner, name) => format!("{owner}`{name}`"),
+                };
+                let message = format!("{subject} must be a mapping, not {}", node.kind());
+                reports.error(&node.place, message);
+                return None;
+            }
+        };
+        let section = Self {
+            owner,
+            prefix,
+            entries,
+            reports,
+            place: &node.place,
+        };
+        unknown::check(&section, keys);
+        Some(section)
+    }
+
+    pub(super) fn entries(&self) -> &'a IndexMap<String, Entry> {
+        self.entries
+    }
+
+    /// Returns the value of `key`, unless it is nothing.
+    pub(super) fn node(&self, key: &str) -> Option<&'a Node> {
+        let node = &self.entries.get(key)?.node;
+        (node.value != Value::Null).then_some(node)
+    }
+
+    /// Returns the mapping at `key`.
+    pub(super) fn child(&self, key: &str, keys: &Keys) -> Option<Section<'a>> {
+        self.within(key, self.node(key)?, keys)
+    }
+
+    /// Returns `node`, which stands somewhere within this mapping and is called `name`, as a mapping.
+    pub(super) fn within(&self, name: &str, node: &'a Node, keys: &Keys) -> Option<Section<'a>> {
+        let prefix = format!("{}{name}.", self.prefix);
+        Self::open(node, self.owner.clone(), prefix, keys, self.reports)
+    }
+
+    pub(super) fn name(&self, key: &str) -> String {
+        format!("`{}{key}`", self.prefix)
+    }
+
+    pub(super) fn error(&self, place: &Place, message: impl AsRef<str>) {
+        self.reports
+            .error(place, format!("{}{}", self.owner, message.as_ref()));
+    }
+
+    pub(super) fn warn(&self, place: &Place, message: impl AsRef<str>) {
+        self.reports
+            .warn(place, format!("{}{}", self.owner, message.as_ref()));
+    }
+
+    /// Says that `node`, the value of `key`, is not what was expected.
+    pub(super) fn unfit(&self, key: &str, node: &Node, expected: &str) {
+        let found = match scalar(node) {
+            Some(text) => format!("`{text}`"),
+            None => node.kind().to_owned(),
+        };
+        self.error(
+            &node.place,
+            format!("{} must be {expected}, not {found}", self.name(key)),
+        );
+    }
+
+    /// Returns a text; a number or a boolean counts as the text that is written.
+    pub(super) fn text(&self, key: &str) -> Option<String> {
+        self.parsed(key, "a text", |text| Some(text.to_owned()))
+    }
+
+    /// Returns what `parse` makes of a text, number or boolean.
+    pub(super) fn parsed<T>(
+        &self,
+        key: &str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.parsed_node(key, self.node(key)?, expected, parse)
+    }
+
+    /// Returns what `parse` makes of `node`, which stands under `key`.
+    pub(super) fn parsed_node<T>(
+        &self,
+        key: &str,
+        node: &Node,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let parsed = scalar(node).and_then(|text| parse(&text));
+        if parsed.is_none() {
+            self.unfit(key, node, expected);
+        }
+        parsed
+    }
+
+    pub(super) fn boolean(&self, key: &str) -> Option<bool> {
+        self.parsed(key, "`true` or `false`", |text| {
+            match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" => Some(true),
+                "false" | "no" | "off" => Some(false),
+                _ => None,
+            }
+        })
+    }
+
+    /// Returns whether `key` is switched on.
+    pub(super) fn is_on(&self, key: &str) -> bool {
+        self.boolean(key).unwrap_or(false)
+    }
+
+    /// Returns the items of a list.
+    pub(super) fn items(&self, key: &str) -> &'a [Node] {
+        match self.node(key).map(|node| (&node.value, node)) {
+            None => &[],
+            Some((Value::List(items), _)) => items,
+            Some((_, node)) => {
+                self.unfit(key, node, "a list");
+                &[]
+            }
+        }
+    }
+
+    /// Returns the items of a list; anything else counts as the only item of one.
+    pub(super) fn item_or_items(&self, key: &str) -> &'a [Node] {
+        match self.node(key) {
+            Some(node) if !matches!(node.value, Value::List(_) | Value::Map(_)) => std::slice::from_ref(node),
+            _ => self.items(key),
+        }
+    }
+
+    /// Returns the texts of a list, or the single one.
+    pub(super) fn texts(&self, key: &str) -> Vec<String> {
+        self.item_or_items(key)
+            .iter()
+            .filter_map(|item| self.parsed_node(key, item, "a list of texts", |text| Some(text.to_owned())))
+            .collect()
+    }
+
+    /// Returns the entries of a mapping of scalars, or of a list of `KEY=value`.
+    pub(super) fn pairs(&self, key: &str) -> Vec<Pair<'a>> {
+        let Some(node) = self.node(key) else {
+            return Vec::new();
+        };
+        match &node.value {
+            Value::Map(entries) => entries
+                .iter()
+                .filter_map(|(name, entry)| self.pair(key, name, &entry.node))
+                .collect(),
+            Value::List(items) => items
+                .iter()
+                .filter_map(|item| {
+                    let text =
+                        self.parsed_node(key, item, "a list of `KEY=value`", |text| Some(text.to_owned()))?;
+                    let (name, value) = match text.split_once('=') {
+                        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                        None => (text, None),
+                    };
+                    Some(Pair {
+                        key: name,
+                        value,
+                        node: item,
+                    })
+                })
+                .collect(),
+            _ => {
+                self.unfit(key, node, "a mapping or a list of `KEY=value`");
+                Vec::new()
+            }
+        }
+    }
+
+    fn pair(&self, key: &str, name: &str, node: &'a Node) -> Option<Pair<'a>> {
+        let value = scalar(node);
+        if value.is_none() && node.value != Value::Null {
+            self.unfit(&format!("{key}.{name}"), node, "a text, a number or a boolean");
+            return None;
+        }
+        Some(Pair {
+            key: name.to_owned(),
+            value,
+            node,
+        })
+    }
+
+    /// Returns the entries of a mapping or list of `KEY=value`, where a key alone has an empty value.
+    pub(super) fn labels(&self, key: &str) -> IndexMap<String, String> {
+        self.pairs(key)
+            .into_iter()
+            .map(|pair| (pair.key, pair.value.unwrap_or_default()))
+            .collect()
+    }
+}
+
+/// Returns a scalar as it is written.
+pub(super) fn scalar(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Text(text) | Value::Number(text) => Some(text.clone()),
+        Value::Bool(value) => Some(value.to_string()),
+        _ => None,
+    }
+}

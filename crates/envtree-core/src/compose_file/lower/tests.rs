@@ -1,0 +1,423 @@
+use insta::assert_snapshot;
+
+use super::super::testing::node;
+use super::*;
+use crate::service::{Condition, HealthTest, PullPolicy, RestartPolicy};
+
+fn lower_with(yaml: &str, profiles: &[&str]) -> Result<Lowered, Vec<Diagnostic>> {
+    let profiles: Vec<String> = profiles.iter().map(ToString::to_string).collect();
+    let files = |path: &str| match path {
+        "/w/a.env" => Ok(Some(vec![
+            ("A".to_owned(), Some("file".to_owned())),
+            ("B".to_owned(), Some("file".to_owned())),
+            ("HOME".to_owned(), None),
+        ])),
+        "/w/broken.env" => Err("broken.env:1:1: expected `KEY=value`".to_owned()),
+        _ => Ok(None),
+    };
+    let options = LowerOptions {
+        name: ProjectName::new("shop").unwrap(),
+        working_dir: "/w",
+        home: Some("/home/me"),
+        profiles: &profiles,
+        lookup: &|name| (name == "HOME").then(|| "/home/me".to_owned()),
+        read_env_file: &files,
+    };
+    lower(&node(yaml), &options)
+}
+
+fn lowered(yaml: &str) -> Lowered {
+    lower_with(yaml, &[]).unwrap()
+}
+
+/// Returns the service `web` that has these settings and an image.
+fn web(settings: &str) -> Service {
+    let yaml = format!("services: {{web: {{image: w, {settings}}}}}\nvolumes: {{data: {{}}}}");
+    lowered(&yaml).project.services["web"].clone()
+}
+
+fn complaints(yaml: &str) -> String {
+    let lines = match lower_with(yaml, &[]) {
+        Ok(lowered) => lowered.warnings,
+        Err(errors) => errors,
+    };
+    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// Returns what is wrong with these settings of the service `web`, without places.
+fn complaints_of(settings: &str) -> String {
+    complaints(&format!("services: {{web: {{image: w, {settings}}}}}"))
+        .lines()
+        .map(|line| line.split_once(": ").unwrap().1)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn a_usual_project_is_read() {
+    let project = lowered(
+        "
+name: from-the-file
+services:
+  db:
+    image: postgres:17
+    environment: {POSTGRES_PASSWORD: x}
+    volumes: ['data:/var/lib/postgresql/data']
+    healthcheck: {test: pg_isready, interval: 5s, retries: 3}
+  web:
+    image: web
+    command: npm run 'my dev'
+    ports: ['8080:80']
+    depends_on: {db: {condition: service_healthy}}
+    restart: unless-stopped
+volumes: {data: null, unused: {}}
+networks: {unused: {}}
+",
+    );
+    assert_eq!(project.file_name.as_deref(), Some("from-the-file"));
+    assert_eq!(project.warnings, []);
+    let project = project.project;
+    assert_eq!(project.name, "shop");
+    assert_eq!(project.networks.keys().collect::<Vec<_>>(), ["default"]);
+    assert_eq!(project.volumes.keys().collect::<Vec<_>>(), ["data"]);
+    let web = &project.services["web"];
+    assert_eq!(
+        web.command.as_deref(),
+        Some(["npm", "run", "my dev"].map(String::from).as_slice())
+    );
+    assert_eq!(web.ports[0].published, Some(8080));
+    assert_eq!(web.depends_on["db"].condition, Condition::ServiceHealthy);
+    assert_eq!(web.restart, RestartPolicy::UnlessStopped);
+    let check = project.services["db"].health_check.clone().unwrap();
+    assert_eq!(check.test, Some(HealthTest::Shell("pg_isready".into())));
+    assert_eq!(check.retries, Some(3));
+}
+
+#[test]
+fn texts_stand_for_numbers_and_booleans() {
+    let web =
+        web("init: 'true', tty: 'off', healthcheck: {retries: '4'}, ulimits: {nofile: '5'}, user: 1000");
+    assert_eq!(web.runtime.init, Some(true));
+    assert!(!web.runtime.tty);
+    assert_eq!(web.health_check.unwrap().retries, Some(4));
+    assert_eq!(web.runtime.ulimits["nofile"].hard, 5);
+    assert_eq!(web.user.as_deref(), Some("1000"));
+}
+
+#[test]
+fn variables_come_from_files_the_service_and_the_caller() {
+    let web =
+        web("env_file: [a.env, {path: none.env, required: false}], environment: [A=own, HOME, NONE, E=]");
+    let shown: Vec<String> = web.environment.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_eq!(shown, ["A=own", "B=file", "HOME=/home/me", "E="]);
+}
+
+#[test]
+fn numbers_and_booleans_of_variables_stay_as_they_are_written() {
+    let web = web("environment: {A: 1.50, B: true, C: '007'}");
+    assert_eq!(web.environment["B"], "true");
+    assert_eq!(web.environment["C"], "007");
+}
+
+#[test]
+fn an_unreadable_variable_file_is_an_error() {
+    assert_eq!(
+        complaints_of("env_file: [broken.env, none.env]"),
+        "service `web`: broken.env:1:1: expected `KEY=value`\nservice `web`: there is no file `/w/none.env`"
+    );
+}
+
+#[test]
+fn every_short_mount_is_read() {
+    let web = web(
+        "volumes: ['data:/data:ro', './src:/src/:cached', '~/x:/x', '/a/../b:/b:rw,rslave', /anon, 'data:/n:nocopy'], tmpfs: ['/t:size=1m,mode=1770']",
+    );
+    let shown: Vec<String> = web
+        .mounts
+        .iter()
+        .map(|mount| serde_json::to_string(mount).unwrap())
+        .collect();
+    assert_snapshot!(shown.join("\n"), @r#"
+    {"target":"/data","read_only":true,"type":"volume","volume":"data","nocopy":false}
+    {"target":"/src","read_only":false,"type":"bind","path":"/w/src","create_host_path":true,"propagation":null}
+    {"target":"/x","read_only":false,"type":"bind","path":"/home/me/x","create_host_path":true,"propagation":null}
+    {"target":"/b","read_only":false,"type":"bind","path":"/b","create_host_path":true,"propagation":"rslave"}
+    {"target":"/anon","read_only":false,"type":"volume","volume":null,"nocopy":false}
+    {"target":"/n","read_only":false,"type":"volume","volume":"data","nocopy":true}
+    {"target":"/t","read_only":false,"type":"tmpfs","size":1048576,"mode":1016}
+    "#);
+}
+
+#[test]
+fn every_long_mount_is_read() {
+    let web = web(
+        "volumes: [{type: volume, source: data, target: /d, volume: {nocopy: true}}, {type: bind, source: src, target: /s, read_only: true, bind: {create_host_path: false, propagation: shared}}, {type: tmpfs, target: /t, tmpfs: {size: 64m, mode: '0o1770'}}, {type: volume, target: /anon}]",
+    );
+    let shown: Vec<String> = web
+        .mounts
+        .iter()
+        .map(|mount| serde_json::to_string(mount).unwrap())
+        .collect();
+    assert_snapshot!(shown.join("\n"), @r#"
+    {"target":"/d","read_only":false,"type":"volume","volume":"data","nocopy":true}
+    {"target":"/s","read_only":true,"type":"bind","path":"/w/src","create_host_path":false,"propagation":"shared"}
+    {"target":"/t","read_only":false,"type":"tmpfs","size":67108864,"mode":1016}
+    {"target":"/anon","read_only":false,"type":"volume","volume":null,"nocopy":false}
+    "#);
+}
+
+#[test]
+fn networks_come_in_the_order_of_their_priority() {
+    let project = lowered(
+        "
+services:
+  web:
+    image: w
+    networks: {back: null, front: {priority: 5, aliases: [www], ipv4_address: 10.1.0.9}}
+  api: {image: a, networks: [back]}
+networks:
+  front: {ipam: {config: [{subnet: 10.1.0.0/24, gateway: 10.1.0.1}]}, driver_opts: {mtu: 1400}}
+  back: {internal: true, labels: [a=b]}
+",
+    )
+    .project;
+    let web = &project.services["web"];
+    assert_eq!(web.networks.keys().collect::<Vec<_>>(), ["front", "back"]);
+    assert_eq!(web.networks["front"].aliases, ["www"]);
+    assert_eq!(project.networks.keys().collect::<Vec<_>>(), ["front", "back"]);
+    assert_eq!(
+        project.networks["front"].ipam[0].gateway.as_deref(),
+        Some("10.1.0.1")
+    );
+    assert_eq!(project.networks["front"].driver_opts["mtu"], "1400");
+    assert!(project.networks["back"].internal);
+}
+
+#[test]
+fn external_objects_take_either_form() {
+    let project = lowered(
+        "
+services: {web: {image: w, volumes: ['a:/a', 'b:/b'], networks: [net]}}
+volumes: {a: {external: true, name: real}, b: {external: {name: older}}}
+networks: {net: {external: 'true'}}
+",
+    )
+    .project;
+    let names = ["a", "b"].map(|key| project.volumes[key].name.clone().unwrap());
+    assert_eq!(names, ["real", "older"]);
+    assert!(project.networks["net"].external && project.volumes["b"].external);
+}
+
+#[test]
+fn commands_are_absent_or_empty_or_words() {
+    assert_eq!(web("command: null").command, None);
+    assert_eq!(web("command: '', entrypoint: []").entrypoint, Some(Vec::new()));
+    assert_eq!(web("command: ''").command, Some(Vec::new()));
+    assert_eq!(web("command: [a, 1]").command.unwrap(), ["a", "1"]);
+}
+
+#[test]
+fn health_checks_take_every_form() {
+    let test = |settings: &str| {
+        web(&format!("healthcheck: {{{settings}}}"))
+            .health_check
+            .unwrap()
+            .test
+    };
+    assert_eq!(test("test: [NONE]"), Some(HealthTest::None));
+    assert_eq!(test("disable: true"), Some(HealthTest::None));
+    assert_eq!(
+        test("test: [CMD, a, b]"),
+        Some(HealthTest::Cmd(vec!["a".into(), "b".into()]))
+    );
+    assert_eq!(
+        test("test: [CMD-SHELL, a b]"),
+        Some(HealthTest::Shell("a b".into()))
+    );
+    assert_eq!(test("interval: 3s"), None);
+    assert_snapshot!(complaints_of("healthcheck: {test: [curl, x], interval: 30}"), @"
+    service `web`: `healthcheck.test` must begin with `CMD` or `CMD-SHELL` and a command, or be `NONE`
+    service `web`: `healthcheck.interval` must be a time with a unit, such as `30s`, not `30`
+    ");
+}
+
+#[test]
+fn restart_and_pull_policies_take_every_word() {
+    assert_eq!(web("restart: 'no'").restart, RestartPolicy::No);
+    assert_eq!(web("restart: false").restart, RestartPolicy::No);
+    assert_eq!(
+        web("restart: 'on-failure:3'").restart,
+        RestartPolicy::OnFailure(Some(3))
+    );
+    assert_eq!(
+        web("pull_policy: if_not_present").pull_policy,
+        Some(PullPolicy::Missing)
+    );
+    assert_snapshot!(complaints_of("pull_policy: daily"), @"service `web`: `pull_policy: daily` is not supported yet and is ignored");
+    assert_snapshot!(complaints_of("pull_policy: sometimes, restart: maybe"), @"
+    service `web`: `pull_policy` must be `always`, `missing`, `if_not_present` or `never`, not `sometimes`
+    service `web`: `restart` must be `no`, `always`, `unless-stopped` or `on-failure[:number]`, not `maybe`
+    ");
+}
+
+#[test]
+fn hosts_take_every_form() {
+    let lines = |settings: &str| web(&format!("extra_hosts: {settings}")).runtime.extra_hosts;
+    assert_eq!(
+        lines("['a:1.2.3.4', 'b=::1', 'c:[::1]']"),
+        ["a:1.2.3.4", "b:::1", "c:::1"]
+    );
+    assert_eq!(
+        lines("{a: host-gateway, b: ['1.1.1.1', '[::1]']}"),
+        ["a:host-gateway", "b:1.1.1.1", "b:::1"]
+    );
+}
+
+#[test]
+fn long_ports_and_exposed_ranges_are_read() {
+    let web = web(
+        "ports: ['80', {target: 80, published: 8000-8005, host_ip: 127.0.0.1, protocol: udp, mode: host, name: n, app_protocol: http}], expose: [90, 100-101/udp]",
+    );
+    assert_eq!(web.ports.len(), 2);
+    assert_eq!(web.ports[1].published, Some(8000));
+    assert_eq!(web.ports[1].app_protocol.as_deref(), Some("http"));
+    assert_eq!(web.expose, ["90", "100/udp", "101/udp"]);
+}
+
+#[test]
+fn a_service_without_an_active_profile_is_left_out() {
+    let yaml = "
+services:
+  web: {image: w, depends_on: {tool: {condition: service_started, required: false}}}
+  tool: {image: t, profiles: [dev], secrets: [s]}
+";
+    let project = lowered(yaml).project;
+    assert_eq!(project.services.keys().collect::<Vec<_>>(), ["web"]);
+    assert!(project.services["web"].depends_on.is_empty());
+    let yaml = yaml.replace(", secrets: [s]", "");
+    for profile in ["dev", "*"] {
+        let project = lower_with(&yaml, &[profile]).unwrap().project;
+        assert_eq!(project.services.len(), 2);
+        assert_eq!(project.services["web"].depends_on.len(), 1);
+    }
+}
+
+#[test]
+fn what_a_service_refers_to_must_be_there() {
+    assert_snapshot!(complaints("
+services:
+  web: {image: w, depends_on: [bd, tool], volumes: ['dat:/d'], networks: [frnt]}
+  db: {image: d}
+  tool: {image: t, profiles: [dev]}
+volumes: {data: {}}
+networks: {front: {}}
+"), @"
+    compose.yaml:5:1: service `web`: service `bd` is not declared under `services`; did you mean `db`?
+    compose.yaml:6:1: service `web`: service `tool` is required, but its profile is not active: `dev`
+    compose.yaml:8:1: service `web`: volume `dat` is not declared under `volumes`; did you mean `data`?
+    compose.yaml:10:1: service `web`: network `frnt` is not declared under `networks`; did you mean `front`?
+    ");
+}
+
+#[test]
+fn a_cycle_is_named() {
+    assert_snapshot!(complaints("
+services:
+  a: {image: x, depends_on: [b]}
+  b: {image: x, depends_on: [c]}
+  c: {image: x, depends_on: [b]}
+"), @"compose.yaml:9:1: services wait for each other: `b` → `c` → `b`");
+}
+
+#[test]
+fn every_error_is_found_in_one_go() {
+    assert_snapshot!(complaints("
+services:
+  web:
+    imgae: w
+    ports: [web, {published: 80}]
+    environment: 5
+    volumes: ['a:b', {type: cluster, target: /x}]
+    cap_add: {a: b}
+  api:
+    image: a
+    frobnicate: 1
+    ulimits: {nofile: {soft: 1}}
+    mem_limit: much
+    stop_grace_period: 10
+    deploy: {replicas: 3, resources: {reservations: {devices: [x]}}}
+    secrets: [key]
+    depends_on: {web: {required: true}}
+volumes: [a]
+include: [other.yaml]
+"), @"
+    compose.yaml:2:1: service `web`: `image` is missing
+    compose.yaml:3:1: service `web`: `imgae` is not a known key; did you mean `image`?
+    compose.yaml:5:1: service `web`: `ports[0]` must be `[[address:]published:]target[/protocol]`, not `web`
+    compose.yaml:6:1: service `web`: `ports[1].target` is missing: the container's port
+    compose.yaml:8:1: service `web`: `environment` must be a mapping or a list of `KEY=value`, not `5`
+    compose.yaml:10:1: service `web`: the target of a mount must be an absolute path, not `b`
+    compose.yaml:12:1: service `web`: `volumes[1].type` must be `volume`, `bind` or `tmpfs`, not `cluster`
+    compose.yaml:14:1: service `web`: `cap_add` must be a list, not a mapping
+    compose.yaml:18:1: service `api`: `frobnicate` is not a known key
+    compose.yaml:20:1: service `api`: `ulimits.nofile.hard` is missing
+    compose.yaml:22:1: service `api`: `mem_limit` must be a size such as `64m`, not `much`
+    compose.yaml:23:1: service `api`: `stop_grace_period` must be a time with a unit, such as `30s`, not `10`
+    compose.yaml:25:1: service `api`: `deploy.replicas` must be `1`: another number of containers is not supported yet, not `3`
+    compose.yaml:29:1: service `api`: `deploy.resources.reservations.devices` is not supported yet
+    compose.yaml:31:1: service `api`: `secrets` is not supported yet
+    compose.yaml:33:1: service `api`: `depends_on.web.condition` is missing: `service_started`, `service_healthy` or `service_completed_successfully`
+    compose.yaml:35:1: `volumes` must be a mapping, not a list
+    compose.yaml:38:1: `include` is not supported yet
+    ");
+}
+
+#[test]
+fn what_merely_tunes_is_ignored_with_a_warning() {
+    assert_snapshot!(complaints("
+services:
+  web:
+    image: w
+    build: .
+    x-mine: 1
+    logging: {driver: syslog}
+    develop: {}
+    cpus: 0.5
+    deploy: {replicas: 1, resources: {limits: {cpus: '1'}}}
+    volumes: ['./a:/a:z']
+    command: a && b
+version: '3'
+x-common: {a: b}
+secrets: {key: {file: ./key}}
+"), @"
+    compose.yaml:4:1: service `web`: `build` is not supported yet; the image `w` is used as it is
+    compose.yaml:7:1: service `web`: `logging` is not supported yet and is ignored
+    compose.yaml:9:1: service `web`: `cpus` is not supported yet and is ignored
+    compose.yaml:14:1: service `web`: `deploy.resources.limits` is not supported yet and is ignored
+    compose.yaml:16:1: service `web`: the option `z` of a mount is not supported yet and is ignored
+    compose.yaml:17:1: service `web`: `command` ends at the first `&`, for no shell reads it; write `sh -c '…'` for one that does
+    ");
+}
+
+#[test]
+fn a_file_without_services_is_an_error() {
+    assert_snapshot!(complaints("{services: {}}"), @"compose.yaml:1:1: `services` is empty");
+    assert_snapshot!(complaints("{services: [a]}"), @"compose.yaml:1:1: `services` must be a mapping, not a list");
+    assert_snapshot!(complaints("[a]"), @"compose.yaml:1:1: a Compose file must be a mapping, not a list");
+}
+
+#[test]
+fn an_external_volume_is_not_described() {
+    assert_snapshot!(complaints("
+services: {web: {image: w}}
+volumes: {a: {external: true, driver: local}}
+"), @"compose.yaml:7:1: volume `a`: `driver` says how to make what is `external`");
+}
+
+#[test]
+fn links_make_an_order() {
+    let project = lowered("services: {web: {image: w, links: [db]}, db: {image: d}}").project;
+    assert!(project.services["web"].depends_on["db"].restart);
+    assert_snapshot!(complaints_of("links: ['web:alias']"), @"service `web`: a link with an alias is not supported yet; give the other service the alias on a network");
+}

@@ -1,0 +1,54 @@
+//! `volumes` of the file, and what volumes and networks have in common.
+
+use super::section::{Reports, Section};
+use super::unknown::Keys;
+use crate::compose_file::node::{Node, Value};
+use crate::project::Volume;
+
+const KEYS: Keys = Keys {
+    read: &["name", "external", "driver", "driver_opts", "labels"],
+    ignored: &[],
+    refused: &[],
+};
+const EXTERNAL_KEYS: Keys = Keys {
+    read: &["name"],
+    ignored: &[],
+    refused: &[],
+};
+
+/// Returns the volume that `node` describes.
+pub(super) fn lower_volume(name: &str, node: &Node, reports: &Reports) -> Option<Volume> {
+    let section = Section::new(node, format!("volume `{name}`: "), &KEYS, reports)?;
+    let (external, name) = external(&section);
+    Some(Volume {
+        name,
+        external,
+        driver: section.text("driver"),
+        driver_opts: section.labels("driver_opts"),
+        labels: section.labels("labels"),
+    })
+}
+
+/// Returns whether a volume or a network is external, and its name; `external: {name: …}` is the older form.
+pub(super) fn external(section: &Section<'_>) -> (bool, Option<String>) {
+    let name = section.text("name");
+    let older = section
+        .node("external")
+        .is_some_and(|node| matches!(node.value, Value::Map(_)));
+    if older {
+        let inner = section
+            .child("external", &EXTERNAL_KEYS)
+            .and_then(|external| external.text("name"));
+        return (true, name.or(inner));
+    }
+    let external = section.is_on("external");
+    if external {
+        for (key, entry) in section.entries() {
+            if !matches!(key.as_str(), "name" | "external") && !key.starts_with("x-") {
+                let message = format!("{} says how to make what is `external`", section.name(key));
+                section.error(&entry.key_place, message);
+            }
+        }
+    }
+    (external, name)
+}

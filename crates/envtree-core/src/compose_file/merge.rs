@@ -1,0 +1,507 @@
+//! Merges one Compose file over another (Compose specification, section "Merge").
+//!
+//! Mappings are merged and sequences appended, but for the exceptions of [`rule`]. Short and long forms may meet: a list
+//! of `KEY=value` is made a mapping first, a single text a list. Where kinds do not fit, the later file wins, and
+//! lowering says what it expected.
+
+use indexmap::IndexMap;
+
+use super::node::{Entry, MergeTag, Node, Value};
+use unique::unique;
+
+mod unique;
+
+/// Returns `base` with `over` merged over it. Neither tags of `over` nor doubles remain.
+pub fn merge(base: Node, over: Node) -> Node {
+    let merged = merge_at(base, over, &mut Vec::new());
+    finish(merged)
+}
+
+/// Returns a tree without tags and doubles: what `!reset` marks is gone, what `!override` marks stands as it is.
+///
+/// A single file goes through this alone.
+pub fn finish(node: Node) -> Node {
+    let place = node.place.clone();
+    let node = without_tags(node).unwrap_or(Node {
+        place,
+        tag: None,
+        value: Value::Null,
+    });
+    unique(node, &mut Vec::new())
+}
+
+/// How two values at a path become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// Mappings merge, lists are appended, anything else is replaced.
+    Deep,
+    /// The later value stands alone.
+    Replace,
+    /// A mapping or a list of `KEY=value`; the later value of a key stands.
+    KeyValues,
+    /// A mapping, or a list of its keys.
+    Names,
+    /// Like [`Rule::Names`], where a bare name means a started, required service.
+    Dependencies,
+    /// A text or a list of texts.
+    Texts,
+    /// A mapping of host to address, or a list of both.
+    Hosts,
+    /// Options merge only if the driver is the same.
+    Logging,
+    /// A text is the context.
+    Build,
+    /// Address pools, told apart by their subnet.
+    Pools,
+}
+
+fn rule(path: &[String]) -> Rule {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match path.as_slice() {
+        ["services", _, "command" | "entrypoint"]
+        | ["services", _, "healthcheck", "test"]
+        | ["services", _, "ulimits", _] => Rule::Replace,
+        [
+            "services",
+            _,
+            "environment" | "labels" | "annotations" | "sysctls",
+        ]
+        | ["services", _, "build", "args" | "labels" | "additional_contexts"]
+        | ["services", _, "deploy", "labels"]
+        | ["networks" | "volumes", _, "labels"] => Rule::KeyValues,
+        ["services", _, "networks" | "models"] => Rule::Names,
+        ["services", _, "depends_on"] => Rule::Dependencies,
+        [
+            "services",
+            _,
+            "dns" | "dns_opt" | "dns_search" | "env_file" | "label_file" | "tmpfs",
+        ] => Rule::Texts,
+        ["services", _, "extra_hosts"] | ["services", _, "build", "extra_hosts"] => Rule::Hosts,
+        ["services", _, "logging"] => Rule::Logging,
+        ["services", _, "build"] => Rule::Build,
+        ["networks", _, "ipam", "config"] => Rule::Pools,
+        _ => Rule::Deep,
+    }
+}
+
+fn merge_at(base: Node, over: Node, path: &mut Vec<String>) -> Node {
+    if over.tag.is_some() || base.tag == Some(MergeTag::Reset) {
+        return over;
+    }
+    let rule = rule(path);
+    if rule == Rule::Replace {
+        return over;
+    }
+    if matches!(over.value, Value::Null) {
+        return base;
+    }
+    let (base, over) = (normal(base, rule), normal(over, rule));
+    match rule {
+        Rule::KeyValues => later_entries(base, over),
+        Rule::Hosts => appended_once(base, over),
+        Rule::Pools => merge_pools(base, over, path),
+        Rule::Logging if !same_driver(&base, &over) => over,
+        _ => deep(base, over, path),
+    }
+}
+
+fn deep(base: Node, over: Node, path: &mut Vec<String>) -> Node {
+    let value = match (base.value, over.value) {
+        (Value::Map(base), Value::Map(over)) => Value::Map(merge_entries(base, over, path)),
+        (Value::List(mut base), Value::List(over)) => {
+            base.extend(over);
+            Value::List(base)
+        }
+        (_, value) => {
+            return Node { value, ..over };
+        }
+    };
+    Node {
+        place: base.place,
+        tag: base.tag,
+        value,
+    }
+}
+
+fn merge_entries(
+    mut base: IndexMap<String, Entry>,
+    over: IndexMap<String, Entry>,
+    path: &mut Vec<String>,
+) -> IndexMap<String, Entry> {
+    for (key, later) in over {
+        let merged = match base.get_mut(&key) {
+            None => later,
+            Some(earlier) => {
+                path.push(key.clone());
+                let node = merge_at(earlier.node.clone(), later.node, path);
+                path.pop();
+                Entry {
+                    key_place: later.key_place,
+                    node,
+                }
+            }
+        };
+        base.insert(key, merged);
+    }
+    base
+}
+
+fn later_entries(base: Node, over: Node) -> Node {
+    match (base.value, over.value) {
+        (Value::Map(mut entries), Value::Map(later)) => {
+            entries.extend(later);
+            Node {
+                place: base.place,
+                tag: None,
+                value: Value::Map(entries),
+            }
+        }
+        (_, value) => Node { value, ..over },
+    }
+}
+
+fn appended_once(base: Node, over: Node) -> Node {
+    match (base.value, over.value) {
+        (Value::List(mut items), Value::List(later)) => {
+            for item in later {
+                if items.iter().all(|earlier| earlier.value != item.value) {
+                    items.push(item);
+                }
+            }
+            Node {
+                place: base.place,
+                tag: None,
+                value: Value::List(items),
+            }
+        }
+        (_, value) => Node { value, ..over },
+    }
+}
+
+fn merge_pools(base: Node, over: Node, path: &mut Vec<String>) -> Node {
+    let (Value::List(mut pools), Value::List(later)) = (base.value, over.value.clone()) else {
+        return over;
+    };
+    for pool in later {
+        let subnet = pool.entry("subnet").map(|entry| entry.node.value.clone());
+        let same = pools
+            .iter_mut()
+            .find(|earlier| earlier.entry("subnet").map(|entry| &entry.node.value) == subnet.as_ref());
+        match same {
+            Some(earlier) => *earlier = deep(earlier.clone(), pool, path),
+            None => pools.push(pool),
+        }
+    }
+    Node {
+        place: base.place,
+        tag: None,
+        value: Value::List(pools),
+    }
+}
+
+fn same_driver(base: &Node, over: &Node) -> bool {
+    match (base.entry("driver"), over.entry("driver")) {
+        (Some(base), Some(over)) => base.node.value == over.node.value,
+        _ => true,
+    }
+}
+
+/// Brings a short form into the form that `rule` merges.
+fn normal(node: Node, rule: Rule) -> Node {
+    let Node { place, tag, value } = node;
+    let value = match (rule, value) {
+        (Rule::KeyValues, Value::List(items)) => keyed(items, |text| match text.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Value::Text(value.to_owned())),
+            None => (text.to_owned(), Value::Null),
+        }),
+        (Rule::Names, Value::List(items)) => keyed(items, |text| (text.to_owned(), Value::Null)),
+        (Rule::Dependencies, Value::List(items)) => dependencies(items),
+        (Rule::Texts, value @ Value::Text(_)) => Value::List(vec![Node {
+            place: place.clone(),
+            tag: None,
+            value,
+        }]),
+        (Rule::Hosts, value) => hosts(value),
+        (Rule::Build, value @ Value::Text(_)) => {
+            let node = Node {
+                place: place.clone(),
+                tag: None,
+                value,
+            };
+            Value::Map(IndexMap::from([("context".to_owned(), entry(node))]))
+        }
+        (_, value) => value,
+    };
+    Node { place, tag, value }
+}
+
+fn entry(node: Node) -> Entry {
+    Entry {
+        key_place: node.place.clone(),
+        node,
+    }
+}
+
+/// Makes a mapping of a list of texts; a list that holds anything else stays, and lowering reports it.
+fn keyed(items: Vec<Node>, split: impl Fn(&str) -> (String, Value)) -> Value {
+    if !items.iter().all(|item| matches!(item.value, Value::Text(_))) {
+        return Value::List(items);
+    }
+    let mut entries = IndexMap::new();
+    for item in items {
+        if let Value::Text(text) = &item.value {
+            let (key, value) = split(text);
+            entries.insert(key, entry(Node { value, ..item }));
+        }
+    }
+    Value::Map(entries)
+}
+
+fn dependencies(items: Vec<Node>) -> Value {
+    let mut value = keyed(items, |text| (text.to_owned(), Value::Null));
+    if let Value::Map(entries) = &mut value {
+        for entry_of_name in entries.values_mut() {
+            let at = |value| {
+                entry(Node {
+                    value,
+                    ..entry_of_name.node.clone()
+                })
+            };
+            let settings = IndexMap::from([
+                (
+                    "condition".to_owned(),
+                    at(Value::Text("service_started".to_owned())),
+                ),
+                ("required".to_owned(), at(Value::Bool(true))),
+            ]);
+            entry_of_name.node.value = Value::Map(settings);
+        }
+    }
+    value
+}
+
+/// Makes a list of `host=address` of either form.
+fn hosts(value: Value) -> Value {
+    let line = |host: &str, address: &Node| match &address.value {
+        Value::Text(text) => Node {
+            value: Value::Text(format!("{host}={text}")),
+            ..address.clone()
+        },
+        _ => address.clone(),
+    };
+    let items = match value {
+        Value::List(items) => items
+            .into_iter()
+            .map(|item| match &item.value {
+                Value::Text(text) if !text.contains('=') => Node {
+                    value: Value::Text(text.replacen(':', "=", 1)),
+                    ..item
+                },
+                _ => item,
+            })
+            .collect(),
+        Value::Map(entries) => entries
+            .iter()
+            .flat_map(|(host, entry)| match &entry.node.value {
+                Value::List(addresses) => addresses.iter().map(|address| line(host, address)).collect(),
+                _ => vec![line(host, &entry.node)],
+            })
+            .collect(),
+        other => return other,
+    };
+    Value::List(items)
+}
+
+fn without_tags(node: Node) -> Option<Node> {
+    if node.tag == Some(MergeTag::Reset) {
+        return None;
+    }
+    let value = match node.value {
+        Value::List(items) => Value::List(items.into_iter().filter_map(without_tags).collect()),
+        Value::Map(entries) => Value::Map(
+            entries
+                .into_iter()
+                .filter_map(|(key, entry)| {
+                    let node = without_tags(entry.node)?;
+                    Some((key, Entry { node, ..entry }))
+                })
+                .collect(),
+        ),
+        value => value,
+    };
+    Some(Node {
+        place: node.place,
+        tag: None,
+        value,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{json, node};
+    use super::*;
+
+    fn merged(base: &str, over: &str) -> serde_json::Value {
+        let wrap = |settings: &str| node(&format!("{{services: {{web: {{{settings}}}}}}}"));
+        json(&merge(wrap(base), wrap(over)))["services"]["web"].clone()
+    }
+
+    #[test]
+    fn mappings_merge_and_sequences_are_appended() {
+        assert_eq!(
+            merged(
+                "image: a, group_add: [x], init: true",
+                "image: b, group_add: [x, z], tty: true"
+            ),
+            json!({"image": "b", "group_add": ["x", "x", "z"], "init": true, "tty": true})
+        );
+    }
+
+    #[test]
+    fn commands_and_health_tests_are_replaced() {
+        assert_eq!(
+            merged(
+                "command: [a, b], entrypoint: [c], healthcheck: {test: [CMD, d], retries: 3}",
+                "command: x, entrypoint: [q], healthcheck: {test: [CMD, z]}",
+            ),
+            json!({"command": "x", "entrypoint": ["q"], "healthcheck": {"test": ["CMD", "z"], "retries": 3}})
+        );
+    }
+
+    #[test]
+    fn either_form_of_variables_merges_by_name() {
+        assert_eq!(
+            merged(
+                "environment: [A=1, B=2=3, C], labels: {k: v}",
+                "environment: {A: 9, C: c, D: null}, labels: [k=w, l]"
+            ),
+            json!({
+                "environment": {"A": 9, "B": "2=3", "C": "c", "D": null},
+                "labels": {"k": "w", "l": null},
+            })
+        );
+    }
+
+    #[test]
+    fn either_form_of_dependencies_and_networks_merges_by_name() {
+        assert_eq!(
+            merged(
+                "depends_on: [db], networks: [back]",
+                "depends_on: {db: {condition: service_healthy}, mq: {condition: service_started}}, networks: {back: {aliases: [w]}}",
+            ),
+            json!({
+                "depends_on": {
+                    "db": {"condition": "service_healthy", "required": true},
+                    "mq": {"condition": "service_started"},
+                },
+                "networks": {"back": {"aliases": ["w"]}},
+            })
+        );
+    }
+
+    #[test]
+    fn ports_are_unique_by_address_target_published_and_protocol() {
+        assert_eq!(
+            merged(
+                "ports: ['8080:80', '5432', '53:53/udp']",
+                "ports: [{target: 80, published: '8080'}, '127.0.0.1:8080:80', '53:53', 5432]",
+            ),
+            json!({"ports": [{"target": 80, "published": "8080"}, 5432, "53:53/udp", "127.0.0.1:8080:80", "53:53"]})
+        );
+    }
+
+    #[test]
+    fn mounts_are_unique_by_target() {
+        assert_eq!(
+            merged(
+                "volumes: ['data:/data', './a:/a'], secrets: [key], tmpfs: /t",
+                "volumes: [{type: bind, source: ./d, target: /data/}], secrets: [{source: other, target: /run/secrets/key}], tmpfs: ['/t:size=1m']",
+            ),
+            json!({
+                "volumes": [{"type": "bind", "source": "./d", "target": "/data/"}, "./a:/a"],
+                "secrets": [{"source": "other", "target": "/run/secrets/key"}],
+                "tmpfs": ["/t:size=1m"],
+            })
+        );
+    }
+
+    #[test]
+    fn texts_and_lists_are_appended_without_doubles() {
+        assert_eq!(
+            merged(
+                "env_file: a.env, dns: 1.1.1.1, expose: [80], profiles: [x]",
+                "env_file: [{path: b.env}, a.env], dns: [1.1.1.1, 8.8.8.8], expose: ['80', '81'], profiles: [x, z]",
+            ),
+            json!({
+                "env_file": ["a.env", {"path": "b.env"}],
+                "dns": ["1.1.1.1", "8.8.8.8"],
+                "expose": ["80", "81"],
+                "profiles": ["x", "z"],
+            })
+        );
+    }
+
+    #[test]
+    fn several_addresses_of_a_host_are_kept() {
+        assert_eq!(
+            merged(
+                "extra_hosts: ['a:10.0.0.1', 'b=10.0.0.2']",
+                "extra_hosts: {a: 10.0.0.3, b: 10.0.0.2}"
+            ),
+            json!({"extra_hosts": ["a=10.0.0.1", "b=10.0.0.2", "a=10.0.0.3"]})
+        );
+    }
+
+    #[test]
+    fn reset_removes_and_override_replaces() {
+        assert_eq!(
+            merged(
+                "image: a, ports: ['1:1'], environment: {A: 1, B: 2}, expose: [1]",
+                "ports: {'!reset': []}, environment: {A: {'!reset': null}}, expose: {'!override': [2]}",
+            ),
+            json!({"image": "a", "environment": {"B": 2}, "expose": [2]})
+        );
+    }
+
+    #[test]
+    fn tags_of_a_single_file_are_resolved() {
+        let single = node("{services: {a: {'!reset': {image: x}}, b: {ports: {'!override': [1]}}}}");
+        assert_eq!(json(&finish(single)), json!({"services": {"b": {"ports": [1]}}}));
+    }
+
+    #[test]
+    fn nothing_in_the_later_file_keeps_the_earlier_value() {
+        assert_eq!(
+            merged("image: a, environment: [A=1]", "image: null, environment: null"),
+            json!({"image": "a", "environment": ["A=1"]})
+        );
+    }
+
+    #[test]
+    fn logging_options_of_another_driver_are_dropped() {
+        let base = "logging: {driver: json-file, options: {a: '1'}}";
+        assert_eq!(
+            merged(base, "logging: {driver: syslog}"),
+            json!({"logging": {"driver": "syslog"}})
+        );
+        assert_eq!(
+            merged(base, "logging: {options: {b: '2'}}"),
+            json!({"logging": {"driver": "json-file", "options": {"a": "1", "b": "2"}}})
+        );
+    }
+
+    #[test]
+    fn address_pools_merge_by_subnet() {
+        let of = |pools: &str| node(&format!("{{networks: {{n: {{ipam: {{config: {pools}}}}}}}}}"));
+        let merged = merge(
+            of("[{subnet: 10.0.0.0/24}]"),
+            of("[{subnet: 10.0.0.0/24, gateway: 10.0.0.9}, {subnet: 10.1.0.0/24}]"),
+        );
+        assert_eq!(
+            json(&merged)["networks"]["n"]["ipam"]["config"],
+            json!([{"subnet": "10.0.0.0/24", "gateway": "10.0.0.9"}, {"subnet": "10.1.0.0/24"}])
+        );
+    }
+}
