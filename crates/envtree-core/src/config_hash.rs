@@ -52,12 +52,10 @@ fn hash(definition: &impl Serialize) -> String {
 
 /// Writes bytes as lower-case hexadecimal digits, two each.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("writing to a string does not fail");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string does not fail");
+        text
+    })
 }
 
 /// Sorts mappings and drops what is absent or empty.
@@ -112,10 +110,7 @@ mod tests {
         ]);
         other.labels.insert("dev.envtree.version".into(), "9".into());
         other.profiles.push("dev".into());
-        assert_eq!(
-            service_hash(&service(), &[]),
-            service_hash(&other, &["ENVTREE_TASK".into()])
-        );
+        assert_eq!(service_hash(&service(), &[]), service_hash(&other, &["ENVTREE_TASK".into()]));
     }
 
     #[test]

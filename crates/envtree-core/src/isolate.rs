@@ -90,10 +90,7 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
         let hash = service_hash(service, &added);
         label_service(name, service, identity, hash);
     }
-    Isolated {
-        project: isolated,
-        warnings,
-    }
+    Isolated { project: isolated, warnings }
 }
 
 /// Gives the container its environment's name; a name that the file fixes lives on as an alias.
@@ -179,8 +176,7 @@ fn warn_of_shared_mounts(
 
 /// Returns whether the absolute `path` is `folder` or lies below it.
 pub fn is_within(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn isolate_network(key: &NetworkName, network: &mut Network, identity: &Identity, subnet: Option<&Subnet>) {
@@ -190,22 +186,14 @@ fn isolate_network(key: &NetworkName, network: &mut Network, identity: &Identity
     }
     let name = format!("{}_{key}", identity.project);
     if let (true, Some(subnet)) = (needs_subnet(network), subnet) {
-        network.ipam = vec![IpamPool {
-            subnet: Some(subnet.to_string()),
-            ..IpamPool::default()
-        }];
+        network.ipam = vec![IpamPool { subnet: Some(subnet.to_string()), ..IpamPool::default() }];
         if network.enable_ipv6 {
-            network.ipam.push(IpamPool {
-                subnet: Some(unique_local_subnet(&name)),
-                ..IpamPool::default()
-            });
+            network.ipam.push(IpamPool { subnet: Some(unique_local_subnet(&name)), ..IpamPool::default() });
         }
     }
     network.name = Some(name);
     let hash = network_hash(network);
-    network
-        .labels
-        .insert(label::COMPOSE_NETWORK.into(), key.to_string());
+    network.labels.insert(label::COMPOSE_NETWORK.into(), key.to_string());
     label_object(&mut network.labels, identity, hash);
 }
 
@@ -225,9 +213,7 @@ fn isolate_volume(key: &VolumeName, volume: &mut Volume, identity: &Identity) {
     }
     volume.name = Some(format!("{}_{key}", identity.project));
     let hash = volume_hash(volume);
-    volume
-        .labels
-        .insert(label::COMPOSE_VOLUME.into(), key.to_string());
+    volume.labels.insert(label::COMPOSE_VOLUME.into(), key.to_string());
     label_object(&mut volume.labels, identity, hash);
 }
 
@@ -238,16 +224,10 @@ fn add_variables(service: &mut Service, inside: &IndexMap<String, String>) -> Ve
     if KnownImage::recognise(&service.image).is_some() {
         return Vec::new();
     }
-    let missing: Vec<(&String, &String)> = inside
-        .iter()
-        .filter(|(name, _)| !service.environment.contains_key(*name))
-        .collect();
+    let missing: Vec<(&String, &String)> =
+        inside.iter().filter(|(name, _)| !service.environment.contains_key(*name)).collect();
     let added = missing.iter().map(|(name, _)| (*name).clone()).collect();
-    service.environment.extend(
-        missing
-            .into_iter()
-            .map(|(name, value)| (name.clone(), value.clone())),
-    );
+    service.environment.extend(missing.into_iter().map(|(name, value)| (name.clone(), value.clone())));
     added
 }
 
@@ -266,9 +246,7 @@ fn label_service(name: &ServiceName, service: &mut Service, identity: &Identity,
         (label::COMPOSE_WORKING_DIR, identity.worktree.clone()),
         (label::COMPOSE_CONFIG_FILES, identity.config_files.join(",")),
     ];
-    service
-        .labels
-        .extend(own.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    service.labels.extend(own.into_iter().map(|(key, value)| (key.to_owned(), value)));
     label_object(&mut service.labels, identity, hash);
 }
 
@@ -338,10 +316,7 @@ pub(crate) mod tests {
         postgres.mounts.push(Mount {
             target: "/var/lib/postgresql/data".into(),
             read_only: false,
-            source: MountSource::Volume {
-                volume: Some(VolumeName::new("data").unwrap()),
-                nocopy: false,
-            },
+            source: MountSource::Volume { volume: Some(VolumeName::new("data").unwrap()), nocopy: false },
         });
         Project {
             name: ProjectName::new("shop").unwrap(),
@@ -356,26 +331,14 @@ pub(crate) mod tests {
 
     /// Ports from 20000 and subnets from 10.214.0.0/26, in order.
     pub(crate) fn assignments(project: &Project) -> Assignments {
-        let ports = crate::port::wanted_by_services(project)
-            .into_iter()
-            .zip(20000..)
-            .collect();
+        let ports = crate::port::wanted_by_services(project).into_iter().zip(20000..).collect();
         let subnets = project
             .networks
             .keys()
             .zip(0u8..)
-            .map(|(key, n)| {
-                (
-                    key.clone(),
-                    Subnet::new(Ipv4Addr::new(10, 214, n, 0), 26).unwrap(),
-                )
-            })
+            .map(|(key, n)| (key.clone(), Subnet::new(Ipv4Addr::new(10, 214, n, 0), 26).unwrap()))
             .collect();
-        Assignments {
-            ports,
-            subnets,
-            inside: IndexMap::new(),
-        }
+        Assignments { ports, subnets, inside: IndexMap::new() }
     }
 
     pub(crate) fn postgres_redis() -> Project {
@@ -386,27 +349,12 @@ pub(crate) mod tests {
     #[test]
     fn names_ports_and_subnets_are_the_environments_own() {
         let project = postgres_redis();
-        assert_eq!(
-            project.services["redis"].container_name.as_deref(),
-            Some("shop-fix-login-redis-1")
-        );
+        assert_eq!(project.services["redis"].container_name.as_deref(), Some("shop-fix-login-redis-1"));
         assert_eq!(project.services["redis"].ports[0].published, Some(20001));
-        assert_eq!(
-            project.services["redis"].ports[0].host_ip.as_deref(),
-            Some("127.0.0.1")
-        );
-        assert_eq!(
-            project.networks["default"].name.as_deref(),
-            Some("shop-fix-login_default")
-        );
-        assert_eq!(
-            project.networks["default"].ipam[0].subnet.as_deref(),
-            Some("10.214.0.0/26")
-        );
-        assert_eq!(
-            project.volumes["data"].name.as_deref(),
-            Some("shop-fix-login_data")
-        );
+        assert_eq!(project.services["redis"].ports[0].host_ip.as_deref(), Some("127.0.0.1"));
+        assert_eq!(project.networks["default"].name.as_deref(), Some("shop-fix-login_default"));
+        assert_eq!(project.networks["default"].ipam[0].subnet.as_deref(), Some("10.214.0.0/26"));
+        assert_eq!(project.volumes["data"].name.as_deref(), Some("shop-fix-login_data"));
     }
 
     #[test]
@@ -414,10 +362,7 @@ pub(crate) mod tests {
         let mut raw = raw_postgres_redis();
         raw.services["redis"].container_name = Some("cache".into());
         let project = isolate(&raw, &identity(), &assignments(&raw)).project;
-        assert_eq!(
-            project.services["redis"].container_name.as_deref(),
-            Some("shop-fix-login-redis-1")
-        );
+        assert_eq!(project.services["redis"].container_name.as_deref(), Some("shop-fix-login-redis-1"));
         assert_eq!(project.services["redis"].networks["default"].aliases, ["cache"]);
     }
 
@@ -426,21 +371,14 @@ pub(crate) mod tests {
         let mut raw = raw_postgres_redis();
         raw.services["redis"].ports[0].host_ip = Some("0.0.0.0".into());
         let project = isolate(&raw, &identity(), &assignments(&raw)).project;
-        assert_eq!(
-            project.services["redis"].ports[0].host_ip.as_deref(),
-            Some("0.0.0.0")
-        );
+        assert_eq!(project.services["redis"].ports[0].host_ip.as_deref(), Some("0.0.0.0"));
     }
 
     #[test]
     fn external_objects_keep_their_names_and_get_no_label() {
         let mut raw = raw_postgres_redis();
         raw.networks["default"].external = true;
-        raw.volumes["data"] = Volume {
-            external: true,
-            name: Some("real".into()),
-            ..Volume::default()
-        };
+        raw.volumes["data"] = Volume { external: true, name: Some("real".into()), ..Volume::default() };
         let project = isolate(&raw, &identity(), &assignments(&raw)).project;
         assert_eq!(project.networks["default"].name.as_deref(), Some("default"));
         assert_eq!(project.volumes["data"].name.as_deref(), Some("real"));
@@ -450,18 +388,12 @@ pub(crate) mod tests {
     #[test]
     fn a_static_address_moves_into_the_own_subnet() {
         let mut raw = raw_postgres_redis();
-        raw.networks["default"].ipam = vec![IpamPool {
-            subnet: Some("172.28.0.0/16".into()),
-            ..IpamPool::default()
-        }];
+        raw.networks["default"].ipam =
+            vec![IpamPool { subnet: Some("172.28.0.0/16".into()), ..IpamPool::default() }];
         raw.services["redis"].networks["default"].ipv4_address = Some("172.28.0.7".into());
         raw.services["postgres"].networks["default"].ipv4_address = Some("172.28.9.7".into());
         let isolated = isolate(&raw, &identity(), &assignments(&raw));
-        let address = |name: &str| {
-            isolated.project.services[name].networks["default"]
-                .ipv4_address
-                .clone()
-        };
+        let address = |name: &str| isolated.project.services[name].networks["default"].ipv4_address.clone();
         assert_eq!(address("redis").as_deref(), Some("10.214.0.7"));
         assert_eq!(address("postgres"), None);
         assert_eq!(isolated.warnings.len(), 1);
@@ -474,11 +406,7 @@ pub(crate) mod tests {
             raw.services["redis"].mounts.push(Mount {
                 target: target.into(),
                 read_only: false,
-                source: MountSource::Bind {
-                    path: path.into(),
-                    create_host_path: true,
-                    propagation: None,
-                },
+                source: MountSource::Bind { path: path.into(), create_host_path: true, propagation: None },
             });
         }
         let warnings = isolate(&raw, &identity(), &assignments(&raw)).warnings;

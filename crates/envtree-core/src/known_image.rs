@@ -124,18 +124,11 @@ impl KnownImage {
             (None, None) => String::new(),
             (user, None) => format!("{}@", encode(user.as_deref().unwrap_or_default())),
             (user, Some(password)) => {
-                format!(
-                    "{}:{}@",
-                    encode(user.as_deref().unwrap_or_default()),
-                    encode(password)
-                )
+                format!("{}:{}@", encode(user.as_deref().unwrap_or_default()), encode(password))
             }
         };
-        let path = credentials
-            .database
-            .as_deref()
-            .map(|name| format!("/{}", encode(name)))
-            .unwrap_or_default();
+        let path =
+            credentials.database.as_deref().map(|name| format!("/{}", encode(name))).unwrap_or_default();
         // The root user of MongoDB lives in the database `admin`, whichever one the URL opens.
         let query = match (self, &credentials.user) {
             (Self::MongoDb, Some(_)) if path.is_empty() => "/?authSource=admin",
@@ -164,15 +157,9 @@ fn mysql_credentials(value: &impl Fn(&[&str]) -> Option<String>) -> Credentials 
 
 fn redis_password(command: &[String]) -> Option<String> {
     // `sh -c "redis-server --requirepass x"` has all words in one argument.
-    let words: Vec<&str> = command
-        .iter()
-        .flat_map(|argument| argument.split_whitespace())
-        .collect();
+    let words: Vec<&str> = command.iter().flat_map(|argument| argument.split_whitespace()).collect();
     let position = words.iter().position(|word| *word == "--requirepass")?;
-    words
-        .get(position + 1)
-        .map(|word| (*word).to_owned())
-        .filter(|word| !word.is_empty())
+    words.get(position + 1).map(|word| (*word).to_owned()).filter(|word| !word.is_empty())
 }
 
 /// Percent-encodes what RFC 3986 does not leave unreserved.
@@ -193,25 +180,14 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> IndexMap<String, String> {
-        pairs
-            .iter()
-            .map(|(key, value)| ((*key).into(), (*value).into()))
-            .collect()
+        pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
     }
 
     #[test]
     fn an_image_is_recognised_wherever_it_comes_from() {
-        for image in [
-            "postgres",
-            "postgres:17",
-            "localhost:5000/x/pgvector:pg17",
-            "postgis/postgis@sha256:0",
-        ] {
-            assert_eq!(
-                KnownImage::recognise(image),
-                Some(KnownImage::Postgres),
-                "{image}"
-            );
+        for image in ["postgres", "postgres:17", "localhost:5000/x/pgvector:pg17", "postgis/postgis@sha256:0"]
+        {
+            assert_eq!(KnownImage::recognise(image), Some(KnownImage::Postgres), "{image}");
         }
         assert_eq!(KnownImage::recognise("postgres-exporter"), None);
     }
@@ -219,10 +195,8 @@ mod tests {
     #[test]
     fn a_url_carries_encoded_credentials() {
         let postgres = KnownImage::Postgres;
-        let credentials = postgres.credentials(
-            &environment(&[("POSTGRES_USER", "app"), ("POSTGRES_PASSWORD", "a/b:c")]),
-            &[],
-        );
+        let credentials = postgres
+            .credentials(&environment(&[("POSTGRES_USER", "app"), ("POSTGRES_PASSWORD", "a/b:c")]), &[]);
         assert_eq!(
             postgres.url("127.0.0.1", 20000, &credentials),
             "postgres://app:a%2Fb%3Ac@127.0.0.1:20000/app"
@@ -248,13 +222,7 @@ mod tests {
     #[test]
     fn a_root_user_of_mongodb_is_looked_up_in_admin() {
         let mongo = KnownImage::MongoDb;
-        let root = environment(&[
-            ("MONGO_INITDB_ROOT_USERNAME", "u"),
-            ("MONGO_INITDB_ROOT_PASSWORD", "p"),
-        ]);
-        assert_eq!(
-            mongo.url("h", 1, &mongo.credentials(&root, &[])),
-            "mongodb://u:p@h:1/?authSource=admin"
-        );
+        let root = environment(&[("MONGO_INITDB_ROOT_USERNAME", "u"), ("MONGO_INITDB_ROOT_PASSWORD", "p")]);
+        assert_eq!(mongo.url("h", 1, &mongo.credentials(&root, &[])), "mongodb://u:p@h:1/?authSource=admin");
     }
 }

@@ -113,26 +113,19 @@ name! {
 
 fn is_project_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
 }
 
 fn is_dns_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         && !text.starts_with('-')
         && !text.ends_with('-')
 }
 
 /// The Compose specification's pattern for the keys of services, networks and volumes.
 fn is_compose_key(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
 }
 
 #[cfg(test)]
@@ -158,9 +151,6 @@ mod tests {
     #[test]
     fn an_error_names_the_text_and_the_rule() {
         let error = ServiceName::new("a b").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "`a b` is not a valid service name: letters, digits, `.`, `_` and `-`"
-        );
+        assert_eq!(error.to_string(), "`a b` is not a valid service name: letters, digits, `.`, `_` and `-`");
     }
 }

@@ -112,20 +112,12 @@ pub struct ObservedImage {
 impl ObservedContainer {
     /// Returns whether a process of it may be alive.
     pub fn is_active(&self) -> bool {
-        matches!(
-            self.state,
-            ContainerState::Running | ContainerState::Paused | ContainerState::Restarting
-        )
+        matches!(self.state, ContainerState::Running | ContainerState::Paused | ContainerState::Restarting)
     }
 
     /// Returns the status that its process ended with, read from the Engine's words: the list has no other place for it.
     pub fn exit_code(&self) -> Option<i64> {
-        self.status
-            .strip_prefix("Exited (")?
-            .split_once(')')?
-            .0
-            .parse()
-            .ok()
+        self.status.strip_prefix("Exited (")?.split_once(')')?.0.parse().ok()
     }
 
     /// Returns the service that it runs, if a Compose label says so.

@@ -165,11 +165,7 @@ impl fmt::Display for Operation {
         match self {
             Self::PullImage { image, .. } => write!(formatter, "pull image {image}"),
             Self::CreateNetwork { network, key } => {
-                write!(
-                    formatter,
-                    "create network {}",
-                    network.name.as_deref().unwrap_or(key)
-                )?;
+                write!(formatter, "create network {}", network.name.as_deref().unwrap_or(key))?;
                 match network.ipam.first().and_then(|pool| pool.subnet.as_deref()) {
                     Some(subnet) => write!(formatter, " ({subnet})"),
                     None => Ok(()),
@@ -177,17 +173,11 @@ impl fmt::Display for Operation {
             }
             Self::RemoveNetwork { name, .. } => write!(formatter, "remove network {name}"),
             Self::CreateVolume { volume, key } => {
-                write!(
-                    formatter,
-                    "create volume {}",
-                    volume.name.as_deref().unwrap_or(key)
-                )
+                write!(formatter, "create volume {}", volume.name.as_deref().unwrap_or(key))
             }
             Self::RemoveVolume { name } => write!(formatter, "remove volume {name}"),
             Self::CreateContainer(container) => write!(formatter, "create container {}", container.name),
-            Self::ConnectNetwork {
-                container, network, ..
-            } => {
+            Self::ConnectNetwork { container, network, .. } => {
                 write!(formatter, "connect container {container} to network {network}")
             }
             Self::StartContainer { container, .. } => write!(formatter, "start container {container}"),

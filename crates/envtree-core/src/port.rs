@@ -33,24 +33,13 @@ impl PortKey {
             .into_iter()
             .find(|known| known.as_str() == word)?;
         let index = parts.next()?.parse().ok()?;
-        Some(Self {
-            owner,
-            target,
-            protocol,
-            index,
-        })
+        Some(Self { owner, target, protocol, index })
     }
 }
 
 impl fmt::Display for PortKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}/{}/{}",
-            self.target,
-            self.protocol.as_str(),
-            self.index
-        )
+        write!(formatter, "{}/{}/{}", self.target, self.protocol.as_str(), self.index)
     }
 }
 
@@ -77,21 +66,15 @@ pub struct PortsExhausted {
 
 /// Returns a key for every published port of `project`, in the order of the file.
 pub fn wanted_by_services(project: &Project) -> Vec<PortKey> {
-    project
-        .services
-        .iter()
-        .flat_map(|(name, service)| wanted_by_service(name, service))
-        .collect()
+    project.services.iter().flat_map(|(name, service)| wanted_by_service(name, service)).collect()
 }
 
 /// Returns a key for every entry of a service's `ports`, in their order.
 pub fn wanted_by_service(name: &ServiceName, service: &Service) -> Vec<PortKey> {
     let mut keys: Vec<PortKey> = Vec::new();
     for port in &service.ports {
-        let same = keys
-            .iter()
-            .filter(|key| key.target == port.target && key.protocol == port.protocol)
-            .count();
+        let same =
+            keys.iter().filter(|key| key.target == port.target && key.protocol == port.protocol).count();
         keys.push(PortKey {
             owner: Owner::Service(name.to_string()),
             target: port.target,
@@ -114,20 +97,16 @@ pub fn assign(
     mut is_free: impl FnMut(u16) -> bool,
 ) -> Result<IndexMap<PortKey, u16>, PortsExhausted> {
     let mut assigned = IndexMap::new();
-    let mut candidates = range
-        .clone()
-        .filter(|port| !reserved.contains(port) && !held.values().any(|h| h == port));
+    let mut candidates =
+        range.clone().filter(|port| !reserved.contains(port) && !held.values().any(|h| h == port));
     for key in wanted {
         let port = match held.get(key) {
             Some(port) => *port,
-            None => candidates
-                .by_ref()
-                .find(|port| is_free(*port))
-                .ok_or_else(|| PortsExhausted {
-                    start: *range.start(),
-                    end: *range.end(),
-                    held: reserved.range(range.clone()).count() + held.len(),
-                })?,
+            None => candidates.by_ref().find(|port| is_free(*port)).ok_or_else(|| PortsExhausted {
+                start: *range.start(),
+                end: *range.end(),
+                held: reserved.range(range.clone()).count() + held.len(),
+            })?,
         };
         assigned.insert(key.clone(), port);
     }
@@ -139,12 +118,7 @@ mod tests {
     use super::*;
 
     fn key(service: &str, target: u16) -> PortKey {
-        PortKey {
-            owner: Owner::Service(service.into()),
-            target,
-            protocol: Protocol::Tcp,
-            index: 0,
-        }
+        PortKey { owner: Owner::Service(service.into()), target, protocol: Protocol::Tcp, index: 0 }
     }
 
     #[test]
@@ -164,14 +138,9 @@ mod tests {
     #[test]
     fn a_held_port_is_kept_when_a_service_is_added_before_it() {
         let held = IndexMap::from([(key("db", 5432), 20000)]);
-        let assigned = assign(
-            &[key("web", 80), key("db", 5432)],
-            &held,
-            20000..=29999,
-            &BTreeSet::new(),
-            |_| true,
-        )
-        .unwrap();
+        let assigned =
+            assign(&[key("web", 80), key("db", 5432)], &held, 20000..=29999, &BTreeSet::new(), |_| true)
+                .unwrap();
         assert_eq!(assigned[&key("db", 5432)], 20000);
         assert_eq!(assigned[&key("web", 80)], 20001);
     }
@@ -187,9 +156,6 @@ mod tests {
             |_| true,
         )
         .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "no free port is left in 20000-20001; 1 are reserved by environments"
-        );
+        assert_eq!(error.to_string(), "no free port is left in 20000-20001; 1 are reserved by environments");
     }
 }

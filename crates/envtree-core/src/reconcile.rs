@@ -142,12 +142,7 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     fn push(&mut self, operation: Operation, cause: &str, after: Vec<StepId>, awaits: Vec<Await>) -> StepId {
-        self.plan.push(Step {
-            operation,
-            cause: cause.to_owned(),
-            after,
-            awaits,
-        })
+        self.plan.push(Step { operation, cause: cause.to_owned(), after, awaits })
     }
 
     /// Plans the stop, if it runs, and the removal of a container.
@@ -161,16 +156,10 @@ impl<'a> Draft<'a> {
         mut after: Vec<StepId>,
     ) -> StepId {
         if container.is_active() {
-            let stop = Operation::StopContainer {
-                container: container.name.clone(),
-                grace: None,
-            };
+            let stop = Operation::StopContainer { container: container.name.clone(), grace: None };
             after = vec![self.push(stop, cause, after, Vec::new())];
         }
-        let remove = Operation::RemoveContainer {
-            container: container.name.clone(),
-            volumes,
-        };
+        let remove = Operation::RemoveContainer { container: container.name.clone(), volumes };
         let step = self.push(remove, cause, after, Vec::new());
         self.removed.insert(container.name.clone(), step);
         step
@@ -182,10 +171,7 @@ impl<'a> Draft<'a> {
 
     fn container_of(&self, service: &ServiceName) -> Option<&'a ObservedContainer> {
         let wanted = self.desired.services[service].container_name.as_deref();
-        self.observed
-            .containers
-            .iter()
-            .find(|container| Some(container.name.as_str()) == wanted)
+        self.observed.containers.iter().find(|container| Some(container.name.as_str()) == wanted)
     }
 }
 

@@ -112,10 +112,7 @@ pub struct DataSettings {
 pub fn parse_settings(file: &str, text: &str) -> Result<Settings, Diagnostic> {
     let document = parse(file, text)?;
     reject_tags(&document)?;
-    let fields = Fields::new(
-        &document,
-        &["worktrees", "base", "compose", "apps", "env", "hooks", "data"],
-    )?;
+    let fields = Fields::new(&document, &["worktrees", "base", "compose", "apps", "env", "hooks", "data"])?;
     Ok(Settings {
         worktrees: fields.node("worktrees").map(worktrees).transpose()?,
         base: fields.text("base")?,
@@ -162,10 +159,7 @@ fn apps(node: &Node) -> Result<IndexMap<String, App>, Diagnostic> {
 }
 
 fn app(name: &str, entry: &Entry) -> Result<App, Diagnostic> {
-    let at_name = |message: String| Diagnostic {
-        place: entry.key_place.clone(),
-        message,
-    };
+    let at_name = |message: String| Diagnostic { place: entry.key_place.clone(), message };
     let fits = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
     if name.is_empty() || !name.chars().all(fits) {
         let rule = "letters, digits, `.`, `_` and `-`";
@@ -180,19 +174,12 @@ fn app(name: &str, entry: &Entry) -> Result<App, Diagnostic> {
         check_variable(&variable, &node.place)?;
         Ok(variable)
     });
-    Ok(App {
-        port: integer(port, 1..=65535)?,
-        env: variable.transpose()?,
-        place: entry.key_place.clone(),
-    })
+    Ok(App { port: integer(port, 1..=65535)?, env: variable.transpose()?, place: entry.key_place.clone() })
 }
 
 fn env(node: &Node) -> Result<EnvSettings, Diagnostic> {
     let fields = Fields::new(node, &["file", "set"])?;
-    Ok(EnvSettings {
-        file: fields.parse("file", env_file)?,
-        set: fields.parse("set", env_set)?,
-    })
+    Ok(EnvSettings { file: fields.parse("file", env_file)?, set: fields.parse("set", env_set)? })
 }
 
 fn env_file(node: &Node) -> Result<EnvFile, Diagnostic> {
@@ -302,10 +289,7 @@ data:
     #[test]
     fn the_example_of_the_documentation_is_read() {
         let settings = parse_settings("envtree.yaml", EXAMPLE).unwrap();
-        assert_eq!(
-            settings.worktrees.as_deref(),
-            Some("../{repository}.worktrees/{id}")
-        );
+        assert_eq!(settings.worktrees.as_deref(), Some("../{repository}.worktrees/{id}"));
         assert_eq!(settings.base.as_deref(), Some("origin/HEAD"));
         assert_eq!(settings.compose.files, ["compose.yaml"]);
         assert_eq!(settings.compose.profiles, ["dev"]);
@@ -316,14 +300,8 @@ data:
         assert!(matches!(&settings.env.file, EnvFile::Path(path, _) if path == ".env.local"));
         assert_eq!(settings.env.set["VERSION"], "1.10");
         assert_eq!(settings.env.set["DEBUG"], "true");
-        assert_eq!(
-            settings.hooks.post_create.unwrap().place.to_string(),
-            "envtree.yaml:16:16"
-        );
-        assert_eq!(
-            settings.hooks.post_up.unwrap().commands,
-            ["npm run db:migrate", "npm run warm"]
-        );
+        assert_eq!(settings.hooks.post_create.unwrap().place.to_string(), "envtree.yaml:16:16");
+        assert_eq!(settings.hooks.post_up.unwrap().commands, ["npm run db:migrate", "npm run warm"]);
         assert_eq!(settings.hooks.pre_remove, None);
         assert_eq!(settings.data.seed.unwrap().commands, ["npm run db:seed"]);
         assert_eq!(settings.data.inputs.len(), 2);
@@ -333,10 +311,7 @@ data:
     fn everything_is_optional() {
         let empty = Settings::default();
         assert_eq!(parse_settings("e", "").unwrap(), empty);
-        assert_eq!(
-            parse_settings("e", "compose:\nbase:\nhooks:\n  post_up:\n").unwrap(),
-            empty
-        );
+        assert_eq!(parse_settings("e", "compose:\nbase:\nhooks:\n  post_up:\n").unwrap(), empty);
     }
 
     #[test]

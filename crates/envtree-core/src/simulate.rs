@@ -45,13 +45,7 @@ impl SimulatedEngine {
         let result = match &step.operation {
             Operation::PullImage { image, .. } => {
                 let id = format!("sha256:{image}");
-                self.state.images.insert(
-                    image.clone(),
-                    ObservedImage {
-                        id,
-                        ..ObservedImage::default()
-                    },
-                );
+                self.state.images.insert(image.clone(), ObservedImage { id, ..ObservedImage::default() });
                 Ok(())
             }
             Operation::CreateNetwork { .. } | Operation::RemoveNetwork { .. } => {
@@ -70,11 +64,8 @@ impl SimulatedEngine {
         match operation {
             Operation::CreateNetwork { network, key } => {
                 let name = network.name.clone().unwrap_or_else(|| key.to_string());
-                let subnets: Vec<String> = network
-                    .ipam
-                    .iter()
-                    .filter_map(|pool| pool.subnet.clone())
-                    .collect();
+                let subnets: Vec<String> =
+                    network.ipam.iter().filter_map(|pool| pool.subnet.clone()).collect();
                 if self.network_exists(&name).is_ok() {
                     return Err("a network of this name exists".into());
                 }
@@ -83,20 +74,10 @@ impl SimulatedEngine {
                 }
                 let id = self.id();
                 let labels = network.labels.clone();
-                self.state.networks.push(ObservedNetwork {
-                    id,
-                    name,
-                    subnets,
-                    labels,
-                });
+                self.state.networks.push(ObservedNetwork { id, name, subnets, labels });
             }
             Operation::RemoveNetwork { id, name } => {
-                if self
-                    .state
-                    .containers
-                    .iter()
-                    .any(|c| c.is_active() && c.networks.contains_key(name))
-                {
+                if self.state.containers.iter().any(|c| c.is_active() && c.networks.contains_key(name)) {
                     return Err("network has active endpoints".into());
                 }
                 self.state.networks.retain(|network| network.id != *id);
@@ -111,19 +92,10 @@ impl SimulatedEngine {
             Operation::CreateVolume { volume, key } => {
                 let name = volume.name.clone().unwrap_or_else(|| key.to_string());
                 let labels = volume.labels.clone();
-                self.state.volumes.push(ObservedVolume {
-                    name,
-                    driver: "local".into(),
-                    labels,
-                });
+                self.state.volumes.push(ObservedVolume { name, driver: "local".into(), labels });
             }
             Operation::RemoveVolume { name } => {
-                if self
-                    .state
-                    .containers
-                    .iter()
-                    .any(|c| c.volumes.values().any(|used| used == name))
-                {
+                if self.state.containers.iter().any(|c| c.volumes.values().any(|used| used == name)) {
                     return Err("volume is in use".into());
                 }
                 self.state.volumes.retain(|volume| volume.name != *name);
@@ -134,12 +106,7 @@ impl SimulatedEngine {
     }
 
     fn create(&mut self, new: &NewContainer) -> Result<(), String> {
-        let image = self
-            .state
-            .images
-            .get(&new.definition.image)
-            .ok_or("no such image")?
-            .clone();
+        let image = self.state.images.get(&new.definition.image).ok_or("no such image")?.clone();
         if self.state.containers.iter().any(|other| other.name == new.name) {
             return Err("the name is in use".into());
         }
@@ -150,10 +117,7 @@ impl SimulatedEngine {
         }
         let mut volumes = new.inherited_volumes.clone();
         for mount in &new.definition.mounts {
-            if let MountSource::Volume {
-                volume: Some(key), ..
-            } = &mount.source
-            {
+            if let MountSource::Volume { volume: Some(key), .. } = &mount.source {
                 let name = &new.volume_names[key];
                 if !self.state.volumes.iter().any(|volume| volume.name == *name) {
                     return Err(format!("no such volume: {name}"));
@@ -167,12 +131,7 @@ impl SimulatedEngine {
         {
             volumes.insert("/data".into(), format!("{id:0>64}"));
         }
-        let ports = new
-            .definition
-            .ports
-            .iter()
-            .filter_map(|port| port.published)
-            .collect();
+        let ports = new.definition.ports.iter().filter_map(|port| port.published).collect();
         self.published.insert(new.name.clone(), ports);
         self.state.containers.push(ObservedContainer {
             id,
@@ -192,9 +151,7 @@ impl SimulatedEngine {
 
     fn change_container(&mut self, operation: &Operation) -> Result<(), String> {
         match operation {
-            Operation::ConnectNetwork {
-                container, network, ..
-            } => {
+            Operation::ConnectNetwork { container, network, .. } => {
                 self.network_exists(network)?;
                 self.container(container)?.networks.insert(network.clone(), None);
             }
@@ -232,9 +189,7 @@ impl SimulatedEngine {
 
     fn network_exists(&self, name: &str) -> Result<(), String> {
         let found = self.state.networks.iter().any(|network| network.name == name);
-        found
-            .then_some(())
-            .ok_or_else(|| format!("no such network: {name}"))
+        found.then_some(()).ok_or_else(|| format!("no such network: {name}"))
     }
 
     fn ports_are_free(&self, name: &str) -> Result<(), String> {
@@ -254,17 +209,9 @@ impl SimulatedEngine {
 
     fn overlaps(&self, subnets: &[String]) -> bool {
         let parse = |text: &String| text.parse::<crate::subnet::Subnet>().ok();
-        let taken: Vec<_> = self
-            .state
-            .networks
-            .iter()
-            .flat_map(|network| &network.subnets)
-            .filter_map(parse)
-            .collect();
-        subnets
-            .iter()
-            .filter_map(parse)
-            .any(|own| taken.iter().any(|other| own.overlaps(*other)))
+        let taken: Vec<_> =
+            self.state.networks.iter().flat_map(|network| &network.subnets).filter_map(parse).collect();
+        subnets.iter().filter_map(parse).any(|own| taken.iter().any(|other| own.overlaps(*other)))
     }
 
     fn id(&mut self) -> String {
@@ -274,8 +221,5 @@ impl SimulatedEngine {
 }
 
 fn refusal(operation: &Operation, reason: &str) -> Refusal {
-    Refusal {
-        operation: operation.to_string(),
-        reason: reason.to_owned(),
-    }
+    Refusal { operation: operation.to_string(), reason: reason.to_owned() }
 }

@@ -22,10 +22,7 @@ pub struct SubnetError {
 impl Subnet {
     /// Returns the network of `prefix` bits that contains `address`; `None` if `prefix` exceeds 32.
     pub fn new(address: Ipv4Addr, prefix: u8) -> Option<Self> {
-        (prefix <= 32).then(|| Self {
-            address: u32::from(address) & mask(prefix),
-            prefix,
-        })
+        (prefix <= 32).then(|| Self { address: u32::from(address) & mask(prefix), prefix })
     }
 
     /// Returns the number of leading bits that all its addresses share.
@@ -53,9 +50,7 @@ impl Subnet {
     ///
     /// `None` if `address` is not in `from`, or if that place lies behind the last host address of this network.
     pub fn transplant(self, address: Ipv4Addr, from: Self) -> Option<Ipv4Addr> {
-        let offset = u32::from(address)
-            .checked_sub(from.address)
-            .filter(|_| from.contains(address))?;
+        let offset = u32::from(address).checked_sub(from.address).filter(|_| from.contains(address))?;
         let size = 1u64 << (32 - self.prefix);
         (u64::from(offset) + 1 < size).then(|| Ipv4Addr::from(self.address + offset))
     }
@@ -87,9 +82,7 @@ impl FromStr for Subnet {
     type Err = SubnetError;
 
     fn from_str(text: &str) -> Result<Self, SubnetError> {
-        let error = || SubnetError {
-            text: text.to_owned(),
-        };
+        let error = || SubnetError { text: text.to_owned() };
         let (address, prefix) = text.split_once('/').ok_or_else(error)?;
         let address = address.parse().map_err(|_| error())?;
         let prefix = prefix.parse().map_err(|_| error())?;
@@ -114,10 +107,7 @@ mod tests {
     #[test]
     fn the_lowest_free_network_is_chosen() {
         let taken = [subnet("10.0.0.0/26"), subnet("10.0.0.128/25")];
-        assert_eq!(
-            choose(subnet("10.0.0.0/16"), 26, &taken),
-            Some(subnet("10.0.0.64/26"))
-        );
+        assert_eq!(choose(subnet("10.0.0.0/16"), 26, &taken), Some(subnet("10.0.0.64/26")));
     }
 
     #[test]
@@ -129,10 +119,7 @@ mod tests {
     #[test]
     fn a_pool_at_the_end_of_the_address_space_works() {
         let taken = [subnet("255.255.255.0/25")];
-        assert_eq!(
-            choose(subnet("255.255.255.0/24"), 25, &taken),
-            Some(subnet("255.255.255.128/25"))
-        );
+        assert_eq!(choose(subnet("255.255.255.0/24"), 25, &taken), Some(subnet("255.255.255.128/25")));
         assert_eq!(choose(subnet("0.0.0.0/0"), 0, &[]), Some(subnet("0.0.0.0/0")));
     }
 
@@ -148,14 +135,8 @@ mod tests {
         let own = subnet("10.214.3.64/26");
         let moved = own.transplant(Ipv4Addr::new(172, 20, 0, 10), subnet("172.20.0.0/16"));
         assert_eq!(moved, Some(Ipv4Addr::new(10, 214, 3, 74)));
-        assert_eq!(
-            own.transplant(Ipv4Addr::new(172, 20, 1, 0), subnet("172.20.0.0/16")),
-            None
-        );
-        assert_eq!(
-            own.transplant(Ipv4Addr::new(10, 0, 0, 1), subnet("172.20.0.0/16")),
-            None
-        );
+        assert_eq!(own.transplant(Ipv4Addr::new(172, 20, 1, 0), subnet("172.20.0.0/16")), None);
+        assert_eq!(own.transplant(Ipv4Addr::new(10, 0, 0, 1), subnet("172.20.0.0/16")), None);
     }
 
     #[test]

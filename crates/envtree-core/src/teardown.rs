@@ -28,33 +28,21 @@ pub fn plan_removal(observed: &ObservedState, project: &str, options: &RemovalOp
     let mut removals: Vec<StepId> = Vec::new();
     let stops = plan_stops(&mut plan, &containers, options.grace);
     for (container, stop) in containers.iter().zip(stops) {
-        let remove = Operation::RemoveContainer {
-            container: container.name.clone(),
-            volumes: options.volumes,
-        };
+        let remove =
+            Operation::RemoveContainer { container: container.name.clone(), volumes: options.volumes };
         removals.push(plan.push(step(remove, stop.into_iter().collect())));
     }
     let owned = |labels: &indexmap::IndexMap<String, String>| {
         labels.get(label::REPOSITORY) == Some(&options.repository)
-            && labels
-                .get(label::COMPOSE_PROJECT)
-                .is_some_and(|name| name == project)
+            && labels.get(label::COMPOSE_PROJECT).is_some_and(|name| name == project)
     };
     for network in observed.networks.iter().filter(|network| owned(&network.labels)) {
-        let remove = Operation::RemoveNetwork {
-            id: network.id.clone(),
-            name: network.name.clone(),
-        };
+        let remove = Operation::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
         plan.push(step(remove, removals.clone()));
     }
     if options.volumes {
         for volume in observed.volumes.iter().filter(|volume| owned(&volume.labels)) {
-            plan.push(step(
-                Operation::RemoveVolume {
-                    name: volume.name.clone(),
-                },
-                removals.clone(),
-            ));
+            plan.push(step(Operation::RemoveVolume { name: volume.name.clone() }, removals.clone()));
         }
     }
     plan
@@ -87,20 +75,11 @@ pub fn plan_start(observed: &ObservedState, repository: &str, services: &[String
         };
         let operation = match container.state {
             ContainerState::Running | ContainerState::Restarting => continue,
-            ContainerState::Paused => Operation::UnpauseContainer {
-                container: container.name.clone(),
-            },
-            _ => Operation::StartContainer {
-                container: container.name.clone(),
-                service: name,
-            },
+            ContainerState::Paused => Operation::UnpauseContainer { container: container.name.clone() },
+            _ => Operation::StartContainer { container: container.name.clone(), service: name },
         };
         let needs = dependencies(container);
-        let after = starts
-            .iter()
-            .filter(|(name, _)| needs.contains(name))
-            .map(|(_, id)| *id)
-            .collect();
+        let after = starts.iter().filter(|(name, _)| needs.contains(name)).map(|(_, id)| *id).collect();
         starts.push((service.to_owned(), plan.push(step(operation, after))));
     }
     plan
@@ -121,11 +100,7 @@ pub fn plan_restart(
     }
     let offset = plan.steps.len();
     for mut start in plan_start(&stopped, repository, services).steps {
-        start.after = start
-            .after
-            .into_iter()
-            .map(|StepId(id)| StepId(id + offset))
-            .collect();
+        start.after = start.after.into_iter().map(|StepId(id)| StepId(id + offset)).collect();
         start.after.extend(&stops);
         plan.push(start);
     }
@@ -133,24 +108,14 @@ pub fn plan_restart(
 }
 
 fn step(operation: Operation, after: Vec<StepId>) -> Step {
-    Step {
-        operation,
-        cause: "it was asked for".into(),
-        after,
-        awaits: Vec::new(),
-    }
+    Step { operation, cause: "it was asked for".into(), after, awaits: Vec::new() }
 }
 
 fn own_containers<'a>(observed: &'a ObservedState, repository: &str) -> Vec<&'a ObservedContainer> {
     observed
         .containers
         .iter()
-        .filter(|container| {
-            container
-                .labels
-                .get(label::REPOSITORY)
-                .is_some_and(|id| id == repository)
-        })
+        .filter(|container| container.labels.get(label::REPOSITORY).is_some_and(|id| id == repository))
         .collect()
 }
 
@@ -162,9 +127,7 @@ fn chosen<'a>(
     let mut containers = own_containers(observed, repository);
     containers.retain(|container| {
         services.is_empty()
-            || container
-                .service()
-                .is_some_and(|name| services.iter().any(|wanted| wanted == name))
+            || container.service().is_some_and(|name| services.iter().any(|wanted| wanted == name))
     });
     containers
 }
@@ -172,49 +135,27 @@ fn chosen<'a>(
 /// Plans one stop for each active container, dependents first; returns the step of each, in the given order.
 fn plan_stops(plan: &mut Plan, containers: &[&ObservedContainer], grace: Option<u64>) -> Vec<Option<StepId>> {
     let mut stops: Vec<(&ObservedContainer, StepId)> = Vec::new();
-    for container in in_dependency_order(containers)
-        .into_iter()
-        .rev()
-        .filter(|container| container.is_active())
+    for container in
+        in_dependency_order(containers).into_iter().rev().filter(|container| container.is_active())
     {
         let after = stops
             .iter()
-            .filter(|(other, _)| {
-                container
-                    .service()
-                    .is_some_and(|name| dependencies(other).contains(name))
-            })
+            .filter(|(other, _)| container.service().is_some_and(|name| dependencies(other).contains(name)))
             .map(|(_, id)| *id)
             .collect();
-        let stop = Operation::StopContainer {
-            container: container.name.clone(),
-            grace,
-        };
+        let stop = Operation::StopContainer { container: container.name.clone(), grace };
         stops.push((container, plan.push(step(stop, after))));
     }
     containers
         .iter()
-        .map(|container| {
-            stops
-                .iter()
-                .find(|(other, _)| other.id == container.id)
-                .map(|(_, id)| *id)
-        })
+        .map(|container| stops.iter().find(|(other, _)| other.id == container.id).map(|(_, id)| *id))
         .collect()
 }
 
 /// Returns the names of the services that a container's service depends on, from Compose's label.
 fn dependencies(container: &ObservedContainer) -> BTreeSet<String> {
-    let label = container
-        .labels
-        .get(label::COMPOSE_DEPENDS_ON)
-        .map(String::as_str)
-        .unwrap_or_default();
-    label
-        .split(',')
-        .filter_map(|entry| entry.split(':').next())
-        .map(str::to_owned)
-        .collect()
+    let label = container.labels.get(label::COMPOSE_DEPENDS_ON).map(String::as_str).unwrap_or_default();
+    label.split(',').filter_map(|entry| entry.split(':').next()).map(str::to_owned).collect()
 }
 
 fn in_dependency_order<'a>(containers: &[&'a ObservedContainer]) -> Vec<&'a ObservedContainer> {

@@ -60,14 +60,8 @@ pub fn variables(
         }
     }
     for app in apps {
-        let port = if view == View::Host {
-            app.published
-        } else {
-            app.target
-        };
-        variables
-            .entry(app.variable.clone())
-            .or_insert_with(|| port.to_string());
+        let port = if view == View::Host { app.published } else { app.target };
+        variables.entry(app.variable.clone()).or_insert_with(|| port.to_string());
     }
     variables.insert("ENVTREE_TASK".into(), identity.task.clone());
     variables.insert("ENVTREE_ENVIRONMENT".into(), identity.environment.to_string());
@@ -78,16 +72,8 @@ pub fn variables(
 
 /// Returns `<OWNER>_<SUFFIX>` in upper case, with `_` for what a variable's name cannot have.
 pub fn variable_name(owner: &str, suffix: &str) -> String {
-    let owner: String = owner
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_uppercase()
-            } else {
-                '_'
-            }
-        })
-        .collect();
+    let owner: String =
+        owner.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     let digit_first = owner.starts_with(|first: char| first.is_ascii_digit());
     format!("{}{owner}_{suffix}", if digit_first { "_" } else { "" })
 }
@@ -111,20 +97,13 @@ fn service_variables(
                 other => format!("PORT_{}_{}", entry.target, other.as_str().to_uppercase()),
             };
             if let Some(port) = port_of(entry, view) {
-                variables
-                    .entry(variable_name(name, &suffix))
-                    .or_insert_with(|| port.to_string());
+                variables.entry(variable_name(name, &suffix)).or_insert_with(|| port.to_string());
             }
         }
     }
     if let Some(known) = known {
-        let command: Vec<String> = service
-            .entrypoint
-            .iter()
-            .chain(&service.command)
-            .flatten()
-            .cloned()
-            .collect();
+        let command: Vec<String> =
+            service.entrypoint.iter().chain(&service.command).flatten().cloned().collect();
         let credentials = known.credentials(&service.environment, &command);
         variables.insert(variable_name(name, "URL"), known.url(&host, port, &credentials));
         let parts = [
@@ -188,22 +167,14 @@ mod tests {
     use crate::isolate::tests::{identity, postgres_redis};
 
     fn text(variables: &IndexMap<String, String>) -> String {
-        let lines: Vec<String> = variables
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
+        let lines: Vec<String> = variables.iter().map(|(key, value)| format!("{key}={value}")).collect();
         lines.join("\n")
     }
 
     #[test]
     fn the_host_sees_published_ports() {
         let project = postgres_redis();
-        let apps = [AppPort {
-            name: "web".into(),
-            variable: "PORT".into(),
-            target: 3000,
-            published: 20002,
-        }];
+        let apps = [AppPort { name: "web".into(), variable: "PORT".into(), target: 3000, published: 20002 }];
         insta::assert_snapshot!(text(&variables(&project, &identity(), &apps, View::Host)), @"
         POSTGRES_HOST=127.0.0.1
         POSTGRES_PORT=20000
@@ -226,10 +197,7 @@ mod tests {
     #[test]
     fn the_network_sees_service_names() {
         let variables = variables(&postgres_redis(), &identity(), &[], View::Inside);
-        assert_eq!(
-            variables["DATABASE_URL"],
-            "postgres://app:secret@postgres:5432/app"
-        );
+        assert_eq!(variables["DATABASE_URL"], "postgres://app:secret@postgres:5432/app");
         assert_eq!(variables["REDIS_URL"], "redis://redis:6379");
     }
 
@@ -237,9 +205,7 @@ mod tests {
     fn two_databases_leave_database_url_unset() {
         let mut project = postgres_redis();
         let second = project.services["postgres"].clone();
-        project
-            .services
-            .insert(crate::name::ServiceName::new("reports").unwrap(), second);
+        project.services.insert(crate::name::ServiceName::new("reports").unwrap(), second);
         let variables = variables(&project, &identity(), &[], View::Host);
         assert!(!variables.contains_key("DATABASE_URL"));
         assert!(variables.contains_key("REPORTS_URL"));

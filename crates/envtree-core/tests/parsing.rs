@@ -109,9 +109,7 @@ fn places_are_inside(node: &Node, text: &str) -> Result<(), TestCaseError> {
     prop_assert!((1..=lines + 1).contains(&node.place.line));
     match &node.value {
         Value::List(items) => items.iter().try_for_each(|item| places_are_inside(item, text)),
-        Value::Map(entries) => entries
-            .values()
-            .try_for_each(|entry| places_are_inside(&entry.node, text)),
+        Value::Map(entries) => entries.values().try_for_each(|entry| places_are_inside(&entry.node, text)),
         _ => Ok(()),
     }
 }

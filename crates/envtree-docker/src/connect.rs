@@ -87,10 +87,8 @@ pub struct Attempt {
 }
 
 fn attempts(tried: &[Attempt]) -> String {
-    let tried: Vec<String> = tried
-        .iter()
-        .map(|attempt| format!("`{}` ({})", attempt.endpoint, attempt.cause))
-        .collect();
+    let tried: Vec<String> =
+        tried.iter().map(|attempt| format!("`{}` ({})", attempt.endpoint, attempt.cause)).collect();
     tried.join(", ")
 }
 
@@ -139,10 +137,7 @@ struct Refusal {
 
 impl Refusal {
     fn new(cause: &str) -> Self {
-        Self {
-            cause: cause.to_owned(),
-            is_denied: false,
-        }
+        Self { cause: cause.to_owned(), is_denied: false }
     }
 }
 
@@ -166,10 +161,7 @@ async fn attempt(address: &Address) -> Result<Connection, Refusal> {
     let answer = first.version().await?;
     let facts = facts(address, answer, host_kernel().as_deref())
         .ok_or_else(|| Refusal::new("what answers is not a Docker Engine"))?;
-    Ok(Connection {
-        client: client_of(address, &client_version(facts.api))?,
-        facts,
-    })
+    Ok(Connection { client: client_of(address, &client_version(facts.api))?, facts })
 }
 
 /// Returns whether something is at `path`; what may not be looked at counts, so that the permission is named.
@@ -189,9 +181,7 @@ fn client_of(address: &Address, version: &ClientVersion) -> Result<bollard::Dock
         #[cfg(windows)]
         Address::Pipe(path) => bollard::Docker::connect_with_named_pipe(path, TIMEOUT_SECONDS, version),
         Address::Tcp(host) => bollard::Docker::connect_with_http(host, TIMEOUT_SECONDS, version),
-        other => Err(Bollard::UnsupportedURISchemeError {
-            uri: other.to_string(),
-        }),
+        other => Err(Bollard::UnsupportedURISchemeError { uri: other.to_string() }),
     }
 }
 
@@ -213,15 +203,8 @@ fn is_permission_denied(error: &Bollard) -> bool {
 
 /// Returns the newest version that both sides speak.
 fn client_version(api: ApiVersion) -> ClientVersion {
-    let wanted = ClientVersion {
-        major_version: api.major.into(),
-        minor_version: api.minor.into(),
-    };
-    if wanted < *API_DEFAULT_VERSION {
-        wanted
-    } else {
-        *API_DEFAULT_VERSION
-    }
+    let wanted = ClientVersion { major_version: api.major.into(), minor_version: api.minor.into() };
+    if wanted < *API_DEFAULT_VERSION { wanted } else { *API_DEFAULT_VERSION }
 }
 
 #[cfg(test)]

@@ -58,9 +58,7 @@ impl Docker {
         }
         let client = self.client().await?;
         let created = client.create_container(Some(options.build()), body).await;
-        created
-            .map(|_| ())
-            .map_err(|error| create_error(container, error.into()))
+        created.map(|_| ()).map_err(|error| create_error(container, error.into()))
     }
 
     /// Starts a container; one that runs already is left alone.
@@ -75,11 +73,7 @@ impl Docker {
     /// Lets a frozen container go on; one that is not frozen is left alone.
     pub async fn unpause_container(&self, container: &str) -> Result<(), DockerError> {
         let client = self.client().await?;
-        match client
-            .unpause_container(container)
-            .await
-            .map_err(EngineFailure::from)
-        {
+        match client.unpause_container(container).await.map_err(EngineFailure::from) {
             Ok(()) => Ok(()),
             // 20.10 answers 500, later Engines 409.
             Err(failure) if failure.says(&["is not paused"]) => Ok(()),
@@ -99,20 +93,14 @@ impl Docker {
         let patience = grace.map_or(LONGEST_STOP, |grace| Duration::from_secs(grace) + STOP_MARGIN);
         let client = self.client().await?.clone().with_timeout(patience);
         let stopped = client.stop_container(container, Some(options.build())).await;
-        done_if_gone(stopped).map_err(|source| DockerError::StopContainer {
-            container: container.to_owned(),
-            source,
-        })
+        done_if_gone(stopped)
+            .map_err(|source| DockerError::StopContainer { container: container.to_owned(), source })
     }
 
     /// Removes a stopped container; one that is gone is done. `volumes` takes its anonymous volumes too, except those
     /// that another container uses.
     pub async fn remove_container(&self, container: &str, volumes: bool) -> Result<(), DockerError> {
-        let anonymous = if volumes {
-            self.anonymous_volumes(container).await?
-        } else {
-            Vec::new()
-        };
+        let anonymous = if volumes { self.anonymous_volumes(container).await? } else { Vec::new() };
         let client = self.client().await?;
         let options = RemoveContainerOptionsBuilder::new().v(volumes).build();
         let removed = client.remove_container(container, Some(options)).await;
@@ -122,10 +110,7 @@ impl Docker {
                 self.wait_removed(container).await?;
             }
             Err(source) => {
-                return Err(DockerError::RemoveContainer {
-                    container: container.to_owned(),
-                    source,
-                });
+                return Err(DockerError::RemoveContainer { container: container.to_owned(), source });
             }
         }
         // The Engine counts a volume that a container inherited as named, and keeps it.
@@ -136,10 +121,7 @@ impl Docker {
     /// Returns the names of the anonymous volumes that a container mounts.
     async fn anonymous_volumes(&self, container: &str) -> Result<Vec<String>, DockerError> {
         let client = self.client().await?;
-        let answer = match client
-            .inspect_container(container, None::<InspectContainerOptions>)
-            .await
-        {
+        let answer = match client.inspect_container(container, None::<InspectContainerOptions>).await {
             Ok(answer) => answer,
             Err(error) => {
                 return match inspect_error(container, error.into()) {
@@ -171,14 +153,9 @@ impl Docker {
     pub async fn wait_container(&self, container: &str) -> Result<i64, DockerError> {
         self.wait(container, "not-running").await.map_err(|source| {
             if source.is(404) {
-                return DockerError::ContainerMissing {
-                    container: container.to_owned(),
-                };
+                return DockerError::ContainerMissing { container: container.to_owned() };
             }
-            DockerError::WaitContainer {
-                container: container.to_owned(),
-                source,
-            }
+            DockerError::WaitContainer { container: container.to_owned(), source }
         })
     }
 
@@ -186,29 +163,25 @@ impl Docker {
         match self.wait(container, "removed").await {
             Ok(_) => Ok(()),
             Err(source) if source.is(404) => Ok(()),
-            Err(source) => Err(DockerError::RemoveContainer {
-                container: container.to_owned(),
-                source,
-            }),
+            Err(source) => Err(DockerError::RemoveContainer { container: container.to_owned(), source }),
         }
     }
 
     async fn wait(&self, container: &str, condition: &str) -> Result<i64, EngineFailure> {
         let options = WaitContainerOptionsBuilder::new().condition(condition).build();
-        let client = self.client().await.map_err(|error| EngineFailure {
-            status: None,
-            message: error.to_string(),
-        })?;
+        let client = self
+            .client()
+            .await
+            .map_err(|error| EngineFailure { status: None, message: error.to_string() })?;
         let client = client.clone().with_timeout(LONGEST_WAIT);
         match client.wait_container(container, Some(options)).next().await {
             Some(Ok(answer)) => Ok(answer.status_code),
             // bollard reports every exit status but 0 as an error.
             Some(Err(Bollard::DockerContainerWaitError { code, .. })) => Ok(code),
             Some(Err(error)) => Err(error.into()),
-            None => Err(EngineFailure {
-                status: None,
-                message: "the Engine ended the answer early".to_owned(),
-            }),
+            None => {
+                Err(EngineFailure { status: None, message: "the Engine ended the answer early".to_owned() })
+            }
         }
     }
 }
@@ -229,18 +202,12 @@ pub(crate) fn done_if_gone(result: Result<(), Bollard>) -> Result<(), EngineFail
 fn create_error(container: &NewContainer, source: EngineFailure) -> DockerError {
     let name = container.name.clone();
     if source.is(409) && source.says(&["already in use by container", "name is already in use"]) {
-        DockerError::ContainerAlreadyExists {
-            container: name,
-            source,
-        }
+        DockerError::ContainerAlreadyExists { container: name, source }
     } else if source.is(404) && source.says(&["no such image", "image with reference"]) {
         let image = container.definition.image.clone();
         DockerError::ImageMissing { image, source }
     } else {
-        DockerError::CreateContainer {
-            container: name,
-            source,
-        }
+        DockerError::CreateContainer { container: name, source }
     }
 }
 
@@ -254,11 +221,7 @@ fn start_error(container: &str, source: EngineFailure) -> DockerError {
         "failed to bind host port",
     ]) {
         let port = taken_port(&source.message);
-        DockerError::PortInUse {
-            container,
-            port,
-            source,
-        }
+        DockerError::PortInUse { container, port, source }
     } else if source.is(404) && source.says(&["no such container"]) {
         DockerError::ContainerMissing { container }
     } else {
@@ -335,29 +298,14 @@ mod tests {
             "rootlessport listen tcp 127.0.0.1:20014: bind: address already in use",
         ];
         for message in messages {
-            let failure = EngineFailure {
-                status: Some(500),
-                message: message.to_owned(),
-            };
+            let failure = EngineFailure { status: Some(500), message: message.to_owned() };
             let error = start_error("shop-db-1", failure);
-            assert!(
-                matches!(
-                    error,
-                    DockerError::PortInUse {
-                        port: Some(20014),
-                        ..
-                    }
-                ),
-                "{error:?}"
-            );
+            assert!(matches!(error, DockerError::PortInUse { port: Some(20014), .. }), "{error:?}");
         }
     }
 
     #[test]
     fn a_port_after_an_address_of_the_new_kind_is_found() {
-        assert_eq!(
-            taken_port("listen tcp6 [::1]:20014: bind: address already in use"),
-            Some(20014)
-        );
+        assert_eq!(taken_port("listen tcp6 [::1]:20014: bind: address already in use"), Some(20014));
     }
 }

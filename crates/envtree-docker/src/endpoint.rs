@@ -50,10 +50,7 @@ impl Endpoint {
             return Ok(vec![Address::parse(host, self.tls)?]);
         }
         if let Some((context, chosen_by)) = self.context()? {
-            let missing = ConnectError::ContextMissing {
-                context: context.clone(),
-                chosen_by,
-            };
+            let missing = ConnectError::ContextMissing { context: context.clone(), chosen_by };
             let (host, tls) = self.context_host(&context).ok_or(missing)?;
             return Ok(vec![Address::parse(&host, tls)?]);
         }
@@ -73,10 +70,7 @@ impl Endpoint {
         let Some(path) = self.config_dir.as_ref().map(|dir| dir.join("config.json")) else {
             return Ok(None);
         };
-        let unreadable = |source| ConnectError::ConfigUnreadable {
-            path: path.display().to_string(),
-            source,
-        };
+        let unreadable = |source| ConnectError::ConfigUnreadable { path: path.display().to_string(), source };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -92,30 +86,23 @@ impl Endpoint {
     /// Its folder is named after a hash, so each `meta.json` is read until one bears the name.
     fn context_host(&self, context: &str) -> Option<(String, bool)> {
         let contexts = self.config_dir.as_ref()?.join("contexts");
-        std::fs::read_dir(contexts.join("meta"))
-            .ok()?
-            .flatten()
-            .find_map(|entry| {
-                let text = std::fs::read_to_string(entry.path().join("meta.json")).ok()?;
-                let meta: Value = serde_json::from_str(&text).ok()?;
-                if meta["Name"] != context {
-                    return None;
-                }
-                let host = meta["Endpoints"]["docker"]["Host"].as_str()?;
-                let certificates = contexts.join("tls").join(entry.file_name()).join("docker");
-                Some((host.to_owned(), certificates.is_dir()))
-            })
+        std::fs::read_dir(contexts.join("meta")).ok()?.flatten().find_map(|entry| {
+            let text = std::fs::read_to_string(entry.path().join("meta.json")).ok()?;
+            let meta: Value = serde_json::from_str(&text).ok()?;
+            if meta["Name"] != context {
+                return None;
+            }
+            let host = meta["Endpoints"]["docker"]["Host"].as_str()?;
+            let certificates = contexts.join("tls").join(entry.file_name()).join("docker");
+            Some((host.to_owned(), certificates.is_dir()))
+        })
     }
 
     fn default_addresses(&self) -> Vec<Address> {
         if cfg!(windows) {
-            return [
-                "docker_engine",
-                "dockerDesktopLinuxEngine",
-                "podman-machine-default",
-            ]
-            .map(|name| Address::Pipe(format!("//./pipe/{name}")))
-            .to_vec();
+            return ["docker_engine", "dockerDesktopLinuxEngine", "podman-machine-default"]
+                .map(|name| Address::Pipe(format!("//./pipe/{name}")))
+                .to_vec();
         }
         let in_dir = |dir: &Option<PathBuf>, path: &str| dir.as_ref().map(|dir| dir.join(path));
         [
@@ -160,12 +147,8 @@ impl fmt::Display for Address {
 impl Address {
     /// Reads an address as `DOCKER_HOST` gives it; `tls` says that certificates are to be used over TCP.
     pub fn parse(text: &str, tls: bool) -> Result<Self, ConnectError> {
-        let unsupported = |transport| {
-            Err(ConnectError::EndpointUnsupported {
-                endpoint: text.to_owned(),
-                transport,
-            })
-        };
+        let unsupported =
+            |transport| Err(ConnectError::EndpointUnsupported { endpoint: text.to_owned(), transport });
         let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
         match scheme {
             "unix" if rest.is_empty() => Ok(Self::Unix(PathBuf::from("/var/run/docker.sock"))),

@@ -24,10 +24,7 @@ pub struct Docker {
 impl Docker {
     /// Returns the Engine that `endpoint` selects.
     pub fn new(endpoint: Endpoint) -> Self {
-        Self {
-            endpoint,
-            ..Self::default()
-        }
+        Self { endpoint, ..Self::default() }
     }
 
     /// Pulls images of a registry from its mirror first: `mirrors` maps hosts of registries to hosts of mirrors.
@@ -76,11 +73,9 @@ impl Engine for Docker {
             Operation::CreateVolume { key, volume } => self.create_volume(key, volume).await,
             Operation::RemoveVolume { name } => self.remove_volume(name).await,
             Operation::CreateContainer(container) => self.create_container(container).await,
-            Operation::ConnectNetwork {
-                container,
-                network,
-                attachment,
-            } => self.connect_network(container, network, attachment).await,
+            Operation::ConnectNetwork { container, network, attachment } => {
+                self.connect_network(container, network, attachment).await
+            }
             Operation::StartContainer { container, .. } => self.start_container(container).await,
             Operation::UnpauseContainer { container } => self.unpause_container(container).await,
             Operation::StopContainer { container, grace } => self.stop_container(container, *grace).await,

@@ -65,10 +65,7 @@ pub struct ExecSession {
 
 impl fmt::Debug for ExecSession {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("ExecSession")
-            .field("control", &self.control)
-            .finish_non_exhaustive()
+        formatter.debug_struct("ExecSession").field("control", &self.control).finish_non_exhaustive()
     }
 }
 
@@ -98,11 +95,7 @@ impl Docker {
     ) -> Result<ExecSession, DockerError> {
         let client = self.client().await?.clone();
         let failed = |error: bollard::errors::Error| exec_error(container, error.into());
-        let id = client
-            .create_exec(container, exec_config(options))
-            .await
-            .map_err(failed)?
-            .id;
+        let id = client.create_exec(container, exec_config(options)).await.map_err(failed)?.id;
         let start = StartExecOptions {
             tty: options.tty,
             output_capacity: Some(PIECE),
@@ -112,11 +105,7 @@ impl Docker {
         let StartExecResults::Attached { output, input } = started else {
             unreachable!("a command that is not detached is attached");
         };
-        let control = ExecControl {
-            client,
-            container: container.to_owned(),
-            id,
-        };
+        let control = ExecControl { client, container: container.to_owned(), id };
         if let Some(size) = options.size.filter(|_| options.tty) {
             control.resize_at_start(size).await;
         }
@@ -136,18 +125,10 @@ impl Docker {
         cmd: &[String],
         limit: Duration,
     ) -> Result<ExecStatus, DockerError> {
-        let options = ExecOptions {
-            cmd: cmd.to_vec(),
-            ..ExecOptions::default()
-        };
+        let options = ExecOptions { cmd: cmd.to_vec(), ..ExecOptions::default() };
         timeout(limit, self.run(container, &options))
             .await
-            .unwrap_or_else(|_| {
-                Err(DockerError::ExecTimeout {
-                    container: container.to_owned(),
-                    limit,
-                })
-            })
+            .unwrap_or_else(|_| Err(DockerError::ExecTimeout { container: container.to_owned(), limit }))
     }
 
     async fn run(&self, container: &str, options: &ExecOptions) -> Result<ExecStatus, DockerError> {
@@ -166,10 +147,7 @@ impl Docker {
 impl ExecControl {
     /// Gives the command's terminal a size.
     pub async fn resize(&self, size: TerminalSize) -> Result<(), DockerError> {
-        let options = ResizeExecOptionsBuilder::new()
-            .w(size.width.into())
-            .h(size.height.into())
-            .build();
+        let options = ResizeExecOptionsBuilder::new().w(size.width.into()).h(size.height.into()).build();
         let resized = self.client.resize_exec(&self.id, options).await;
         resized.map_err(|error| exec_error(&self.container, error.into()))
     }
@@ -227,11 +205,7 @@ fn attributed(
     tty: bool,
 ) -> BoxStream<'static, Output> {
     let container = container.to_owned();
-    let unmarked = if tty {
-        OutputStream::Stdout
-    } else {
-        OutputStream::Stderr
-    };
+    let unmarked = if tty { OutputStream::Stdout } else { OutputStream::Stderr };
     output
         .map(move |piece| match piece {
             Ok(piece) => Ok(split(piece, unmarked)),

@@ -21,9 +21,7 @@ impl EngineFailure {
     /// Returns whether the message contains any of `fragments`, in whatever case.
     pub(crate) fn says(&self, fragments: &[&str]) -> bool {
         let message = self.message.to_ascii_lowercase();
-        fragments
-            .iter()
-            .any(|fragment| message.contains(&fragment.to_ascii_lowercase()))
+        fragments.iter().any(|fragment| message.contains(&fragment.to_ascii_lowercase()))
     }
 }
 
@@ -36,10 +34,7 @@ impl From<bollard::errors::Error> for EngineFailure {
             Bollard::RequestTimeoutError => (None, "the Engine did not answer in time".to_owned()),
             other => (None, root_cause(&other)),
         };
-        Self {
-            status,
-            message: without_values(message.trim()),
-        }
+        Self { status, message: without_values(message.trim()) }
     }
 }
 

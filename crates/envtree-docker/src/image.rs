@@ -43,10 +43,7 @@ impl Docker {
         match client.inspect_image(reference).await.map_err(EngineFailure::from) {
             Ok(answer) => Ok(Some(observed_image(answer))),
             Err(failure) if failure.is(404) => Ok(None),
-            Err(source) => Err(DockerError::InspectImage {
-                image: image.to_owned(),
-                source,
-            }),
+            Err(source) => Err(DockerError::InspectImage { image: image.to_owned(), source }),
         }
     }
 
@@ -68,11 +65,7 @@ impl Docker {
         progress: Progress<'_>,
     ) -> Result<(), DockerError> {
         let reference = Reference::parse(image)?;
-        let pull = Pull {
-            image,
-            platform,
-            progress,
-        };
+        let pull = Pull { image, platform, progress };
         let Some(mirror) = self.mirrors.get(&reference.registry) else {
             return self.pull_from(&pull, &reference).await;
         };
@@ -100,32 +93,25 @@ impl Docker {
         if mirrored.digest.is_some() {
             return Ok(());
         }
-        self.tag(&mirrored, reference)
-            .await
-            .map_err(|source| DockerError::TagImage {
-                image: pull.image.to_owned(),
-                pulled: mirrored.to_string(),
-                source,
-            })?;
+        self.tag(&mirrored, reference).await.map_err(|source| DockerError::TagImage {
+            image: pull.image.to_owned(),
+            pulled: mirrored.to_string(),
+            source,
+        })?;
         if !was_there {
             // The image keeps its new tag; a mirror's tag that cannot be removed harms nothing.
             let client = self.client().await?;
-            let _ = client
-                .remove_image(&mirrored.to_string(), None::<RemoveImageOptions>, None)
-                .await;
+            let _ = client.remove_image(&mirrored.to_string(), None::<RemoveImageOptions>, None).await;
         }
         Ok(())
     }
 
     async fn tag(&self, pulled: &Reference, wanted: &Reference) -> Result<(), EngineFailure> {
-        let options = TagImageOptionsBuilder::new()
-            .repo(&wanted.name())
-            .tag(wanted.version())
-            .build();
-        let client = self.client().await.map_err(|error| EngineFailure {
-            status: None,
-            message: error.to_string(),
-        })?;
+        let options = TagImageOptionsBuilder::new().repo(&wanted.name()).tag(wanted.version()).build();
+        let client = self
+            .client()
+            .await
+            .map_err(|error| EngineFailure { status: None, message: error.to_string() })?;
         Ok(client.tag_image(&pulled.to_string(), Some(options)).await?)
     }
 
@@ -196,9 +182,8 @@ struct Pull<'a> {
 impl Pull<'_> {
     fn options(&self, reference: &Reference) -> CreateImageOptions {
         // Without a tag the Engine would pull every one of the repository.
-        let mut options = CreateImageOptionsBuilder::new()
-            .from_image(&reference.name())
-            .tag(reference.version());
+        let mut options =
+            CreateImageOptionsBuilder::new().from_image(&reference.name()).tag(reference.version());
         if let Some(platform) = self.platform {
             options = options.platform(platform);
         }
@@ -209,11 +194,9 @@ impl Pull<'_> {
 fn credentials(server: String, credential: DockerCredential) -> DockerCredentials {
     let serveraddress = Some(server);
     match credential {
-        DockerCredential::IdentityToken(token) => DockerCredentials {
-            serveraddress,
-            identitytoken: Some(token),
-            ..DockerCredentials::default()
-        },
+        DockerCredential::IdentityToken(token) => {
+            DockerCredentials { serveraddress, identitytoken: Some(token), ..DockerCredentials::default() }
+        }
         DockerCredential::UsernamePassword(username, password) => DockerCredentials {
             serveraddress,
             username: Some(username),
@@ -225,10 +208,7 @@ fn credentials(server: String, credential: DockerCredential) -> DockerCredential
 
 fn observed_image(answer: ImageInspect) -> ObservedImage {
     let config = answer.config.unwrap_or_default();
-    let check = config
-        .healthcheck
-        .and_then(|check| check.test)
-        .unwrap_or_default();
+    let check = config.healthcheck.and_then(|check| check.test).unwrap_or_default();
     let mut volumes = config.volumes.unwrap_or_default();
     let mut exposed = config.exposed_ports.unwrap_or_default();
     volumes.sort();
@@ -246,11 +226,7 @@ fn pull_error(image: &str, registry: &str, source: EngineFailure) -> DockerError
     let image = image.to_owned();
     let registry = registry.to_owned();
     if source.says(&["toomanyrequests", "too many requests", "rate limit"]) {
-        DockerError::RegistryLimit {
-            image,
-            registry,
-            source,
-        }
+        DockerError::RegistryLimit { image, registry, source }
     } else if source.says(&[
         "denied",
         "unauthorized",
@@ -258,29 +234,13 @@ fn pull_error(image: &str, registry: &str, source: EngineFailure) -> DockerError
         "authentication required",
         "403 Forbidden",
     ]) {
-        DockerError::RegistryDenied {
-            image,
-            registry,
-            source,
-        }
-    } else if source.says(&[
-        "manifest unknown",
-        "not found",
-        "no matching manifest",
-        "name unknown",
-    ]) && !source.says(&["lookup "])
+        DockerError::RegistryDenied { image, registry, source }
+    } else if source.says(&["manifest unknown", "not found", "no matching manifest", "name unknown"])
+        && !source.says(&["lookup "])
     {
-        DockerError::ImageNotFound {
-            image,
-            registry,
-            source,
-        }
+        DockerError::ImageNotFound { image, registry, source }
     } else if source.says(&UNREACHABLE) {
-        DockerError::RegistryUnreachable {
-            image,
-            registry,
-            source,
-        }
+        DockerError::RegistryUnreachable { image, registry, source }
     } else {
         DockerError::PullImage { image, source }
     }

@@ -65,10 +65,7 @@ impl Docker {
 
     /// Returns the last `count` lines that a container wrote, oldest first, on whichever stream.
     pub async fn last_lines(&self, container: &str, count: usize) -> Result<Vec<String>, DockerError> {
-        let options = LogsOptions {
-            tail: Some(count),
-            ..LogsOptions::default()
-        };
+        let options = LogsOptions { tail: Some(count), ..LogsOptions::default() };
         let lines = self.logs(container, &options).await?;
         lines.map_ok(|line| line.text).try_collect().await
     }

@@ -46,11 +46,7 @@ impl Docker {
             endpoint_config: Some(endpoint_settings(network, None, attachment)),
         };
         let client = self.client().await?;
-        match client
-            .connect_network(network, request)
-            .await
-            .map_err(EngineFailure::from)
-        {
+        match client.connect_network(network, request).await.map_err(EngineFailure::from) {
             Ok(()) => Ok(()),
             Err(failure)
                 if failure.says(&["already exists in network", "is already attached to network"]) =>
@@ -84,10 +80,8 @@ impl Docker {
         options: Option<ListNetworksOptions>,
     ) -> Result<Vec<ObservedNetwork>, DockerError> {
         let client = self.client().await?;
-        let networks = client
-            .list_networks(options)
-            .await
-            .map_err(|error| DockerError::ListNetworks(error.into()))?;
+        let networks =
+            client.list_networks(options).await.map_err(|error| DockerError::ListNetworks(error.into()))?;
         Ok(networks.into_iter().map(observed_network).collect())
     }
 }
@@ -107,10 +101,7 @@ fn create_request(name: &str, network: &Network) -> NetworkCreateRequest {
         enable_ipv6: Some(network.enable_ipv6),
         options: map(&network.driver_opts),
         labels: map(&network.labels),
-        ipam: (!network.ipam.is_empty()).then(|| Ipam {
-            config: Some(pools.collect()),
-            ..Ipam::default()
-        }),
+        ipam: (!network.ipam.is_empty()).then(|| Ipam { config: Some(pools.collect()), ..Ipam::default() }),
         ..NetworkCreateRequest::default()
     }
 }
@@ -125,21 +116,13 @@ fn checked_body(request: &NetworkCreateRequest) -> Value {
 }
 
 fn create_error(name: &str, network: &Network, source: EngineFailure) -> DockerError {
-    let wanted: Vec<&str> = network
-        .ipam
-        .iter()
-        .filter_map(|pool| pool.subnet.as_deref())
-        .collect();
+    let wanted: Vec<&str> = network.ipam.iter().filter_map(|pool| pool.subnet.as_deref()).collect();
     let network = name.to_owned();
     if source.is(409) && source.says(&["already exists"]) {
         DockerError::NetworkAlreadyExists { network, source }
     } else if source.says(&["pool overlaps", "networks have overlapping"]) {
         let subnets = wanted.join(", ");
-        DockerError::SubnetOverlap {
-            network,
-            subnets,
-            source,
-        }
+        DockerError::SubnetOverlap { network, subnets, source }
     } else if source.says(&["non-overlapping IPv4 address pool", "predefined address pools"]) {
         DockerError::AddressPoolsExhausted { network, source }
     } else {
@@ -165,10 +148,7 @@ mod tests {
 
     fn network() -> Network {
         Network {
-            ipam: vec![IpamPool {
-                subnet: Some("10.77.4.0/24".to_owned()),
-                ..IpamPool::default()
-            }],
+            ipam: vec![IpamPool { subnet: Some("10.77.4.0/24".to_owned()), ..IpamPool::default() }],
             ..Network::default()
         }
     }

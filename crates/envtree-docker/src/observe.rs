@@ -47,19 +47,11 @@ impl Docker {
             self.list_networks(Some(ListNetworksOptionsBuilder::new().filters(&ours).build())),
             self.list_volumes(ListVolumesOptionsBuilder::new().filters(&ours).build()),
         )?;
-        Ok(ObservedState {
-            containers,
-            networks,
-            volumes: union(volumes, []),
-            images: IndexMap::new(),
-        })
+        Ok(ObservedState { containers, networks, volumes: union(volumes, []), images: IndexMap::new() })
     }
 
     async fn list_containers(&self, filter: &Filter) -> Result<Vec<ObservedContainer>, DockerError> {
-        let options = ListContainersOptionsBuilder::new()
-            .all(true)
-            .filters(filter)
-            .build();
+        let options = ListContainersOptionsBuilder::new().all(true).filters(filter).build();
         let client = self.client().await?;
         let containers = client
             .list_containers(Some(options))
@@ -103,10 +95,7 @@ fn union(
 
 fn observed_container(container: ContainerSummary) -> ObservedContainer {
     let status = container.status.unwrap_or_default();
-    let endpoints = container
-        .network_settings
-        .and_then(|settings| settings.networks)
-        .unwrap_or_default();
+    let endpoints = container.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let mut networks: IndexMap<_, _> = endpoints
         .into_iter()
         .map(|(name, endpoint)| (name, endpoint.ip_address.filter(|address| !address.is_empty())))
@@ -234,10 +223,7 @@ mod tests {
     #[test]
     fn a_health_state_is_read_from_the_words_of_the_list() {
         assert_eq!(health_of_status("Up 2 hours (healthy)"), Some(Health::Healthy));
-        assert_eq!(
-            health_of_status("Up 2 hours (unhealthy)"),
-            Some(Health::Unhealthy)
-        );
+        assert_eq!(health_of_status("Up 2 hours (unhealthy)"), Some(Health::Unhealthy));
         assert_eq!(health_of_status("Up 2 hours (Paused)"), None);
         assert_eq!(health_of_status("Exited (1) 2 hours ago"), None);
     }

@@ -23,10 +23,7 @@ pub struct Reference {
 impl Reference {
     /// Reads a reference as people write it.
     pub fn parse(text: &str) -> Result<Self, DockerError> {
-        let invalid = |rule| DockerError::ReferenceInvalid {
-            image: text.to_owned(),
-            rule,
-        };
+        let invalid = |rule| DockerError::ReferenceInvalid { image: text.to_owned(), rule };
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest)),
             None => (text, None),
@@ -40,9 +37,7 @@ impl Reference {
         }
         let (registry, repository) = split_registry(name);
         if !is_repository(&repository) {
-            return Err(invalid(
-                "a repository is lower-case letters, digits, `.`, `_`, `-` and `/`",
-            ));
+            return Err(invalid("a repository is lower-case letters, digits, `.`, `_`, `-` and `/`"));
         }
         Ok(Self {
             registry,
@@ -68,10 +63,8 @@ impl Reference {
     /// Returns where `mirror`, a host perhaps followed by a path, keeps the image.
     #[must_use]
     pub fn on_mirror(&self, mirror: &str) -> Self {
-        let mirror = mirror
-            .trim_start_matches("http://")
-            .trim_start_matches("https://")
-            .trim_end_matches('/');
+        let mirror =
+            mirror.trim_start_matches("http://").trim_start_matches("https://").trim_end_matches('/');
         let (host, path) = mirror.split_once('/').unwrap_or((mirror, ""));
         let separator = if path.is_empty() { "" } else { "/" };
         Self {
@@ -118,11 +111,7 @@ fn split_registry(name: &str) -> (String, String) {
 }
 
 fn official(repository: &str) -> String {
-    if repository.contains('/') {
-        repository.to_owned()
-    } else {
-        format!("library/{repository}")
-    }
+    if repository.contains('/') { repository.to_owned() } else { format!("library/{repository}") }
 }
 
 fn is_repository(repository: &str) -> bool {
@@ -137,9 +126,7 @@ fn is_repository(repository: &str) -> bool {
 fn is_tag(tag: &str) -> bool {
     (1..=128).contains(&tag.len())
         && !tag.starts_with(['.', '-'])
-        && tag
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+        && tag.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
 }
 
 fn is_digest(digest: &str) -> bool {
@@ -188,10 +175,7 @@ mod tests {
     #[test]
     fn a_mirror_keeps_the_full_repository() {
         let reference = Reference::parse("postgres:17").unwrap();
-        assert_eq!(
-            reference.on_mirror("127.0.0.1:5000").to_string(),
-            "127.0.0.1:5000/library/postgres:17"
-        );
+        assert_eq!(reference.on_mirror("127.0.0.1:5000").to_string(), "127.0.0.1:5000/library/postgres:17");
         assert_eq!(
             reference.on_mirror("https://mirror.example/hub/").to_string(),
             "mirror.example/hub/library/postgres:17"

@@ -131,11 +131,7 @@ fn engine_name(answer: &SystemVersion) -> String {
 
 /// A rootless Engine keeps its networks in a namespace of its own, which the host cannot reach.
 fn is_rootless(address: &Address, answer: &SystemVersion, name: &str) -> bool {
-    let has_rootlesskit = answer
-        .components
-        .iter()
-        .flatten()
-        .any(|component| component.name == "rootlesskit");
+    let has_rootlesskit = answer.components.iter().flatten().any(|component| component.name == "rootlesskit");
     // Podman does not say it here, but its root socket has one place only.
     let is_user_podman = name == "Podman" && address.to_string() != "unix:///run/podman/podman.sock";
     has_rootlesskit || is_user_podman
@@ -156,10 +152,8 @@ mod tests {
     use super::*;
 
     fn answer(platform: &str, components: &[&str]) -> SystemVersion {
-        let components: Vec<_> = components
-            .iter()
-            .map(|name| json!({"Name": name, "Version": "1"}))
-            .collect();
+        let components: Vec<_> =
+            components.iter().map(|name| json!({"Name": name, "Version": "1"})).collect();
         serde_json::from_value(json!({
             "Platform": {"Name": platform},
             "Components": components,
@@ -184,11 +178,7 @@ mod tests {
 
     #[test]
     fn containers_in_a_virtual_machine_are_not_local() {
-        let facts = facts(
-            &socket(),
-            answer("Docker Desktop 4.38.0 (181591)", &["Engine"]),
-            Some("7.0.1"),
-        );
+        let facts = facts(&socket(), answer("Docker Desktop 4.38.0 (181591)", &["Engine"]), Some("7.0.1"));
         let facts = facts.unwrap();
         assert!(facts.is_docker_desktop());
         assert!(!facts.is_local);

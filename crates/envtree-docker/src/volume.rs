@@ -31,16 +31,10 @@ impl Docker {
         let created = client
             .create_volume(request)
             .await
-            .map_err(|error| DockerError::CreateVolume {
-                volume: name.to_owned(),
-                source: error.into(),
-            })?;
+            .map_err(|error| DockerError::CreateVolume { volume: name.to_owned(), source: error.into() })?;
         // Asked for a name that exists, the Engine answers 201 with the volume that is there, whosever it is.
         match stranger(volume, &observed_volume(created)) {
-            Some(owner) => Err(DockerError::VolumeAlreadyExists {
-                volume: name.to_owned(),
-                owner,
-            }),
+            Some(owner) => Err(DockerError::VolumeAlreadyExists { volume: name.to_owned(), owner }),
             None => Ok(()),
         }
     }
@@ -73,10 +67,7 @@ impl Docker {
         match client.inspect_volume(name).await.map_err(EngineFailure::from) {
             Ok(volume) => Ok(Some(observed_volume(volume))),
             Err(failure) if failure.is(404) => Ok(None),
-            Err(source) => Err(DockerError::InspectVolume {
-                volume: name.to_owned(),
-                source,
-            }),
+            Err(source) => Err(DockerError::InspectVolume { volume: name.to_owned(), source }),
         }
     }
 
@@ -96,12 +87,7 @@ impl Docker {
 
     /// Returns the bytes that each local volume takes up. The Engine walks all of them, so this can take seconds.
     pub async fn volume_sizes(&self) -> Result<IndexMap<String, u64>, DockerError> {
-        let failure = |message: String| {
-            DockerError::VolumeSizes(EngineFailure {
-                status: None,
-                message,
-            })
-        };
+        let failure = |message: String| DockerError::VolumeSizes(EngineFailure { status: None, message });
         // bollard reads only the answer of API 1.52. Its call for the export of a container returns raw bytes, so that
         // call is sent to the path of the disk usage instead.
         let client = self.client().await?.clone().with_request_modifier(|mut call| {
@@ -151,27 +137,17 @@ fn stranger(wanted: &Volume, existing: &ObservedVolume) -> Option<String> {
     if !differs(label::REPOSITORY) && !differs(label::ENVIRONMENT) {
         return None;
     }
-    Some(
-        match existing
-            .labels
-            .get(label::TASK)
-            .or(existing.labels.get(label::ENVIRONMENT))
-        {
-            Some(task) => format!("environment `{task}` of another worktree"),
-            None => match existing.labels.get(label::COMPOSE_PROJECT) {
-                Some(project) => format!("Compose project `{project}`"),
-                None => "something else".to_owned(),
-            },
+    Some(match existing.labels.get(label::TASK).or(existing.labels.get(label::ENVIRONMENT)) {
+        Some(task) => format!("environment `{task}` of another worktree"),
+        None => match existing.labels.get(label::COMPOSE_PROJECT) {
+            Some(project) => format!("Compose project `{project}`"),
+            None => "something else".to_owned(),
         },
-    )
+    })
 }
 
 fn observed_volume(volume: EngineVolume) -> ObservedVolume {
-    ObservedVolume {
-        name: volume.name,
-        driver: volume.driver,
-        labels: sorted(volume.labels),
-    }
+    ObservedVolume { name: volume.name, driver: volume.driver, labels: sorted(volume.labels) }
 }
 
 #[cfg(test)]
@@ -198,10 +174,7 @@ mod tests {
         let owned = |labels: &[(&str, &str)]| ObservedVolume {
             name: "shop-db".to_owned(),
             driver: "local".to_owned(),
-            labels: labels
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect(),
+            labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         };
         let wanted = Volume {
             labels: owned(&[(label::REPOSITORY, "r1"), (label::ENVIRONMENT, "login")]).labels,
@@ -210,10 +183,7 @@ mod tests {
         let own = owned(&[(label::REPOSITORY, "r1"), (label::ENVIRONMENT, "login")]);
         assert_eq!(stranger(&wanted, &own), None);
         let sibling = owned(&[(label::REPOSITORY, "r1"), (label::ENVIRONMENT, "cart")]);
-        assert_eq!(
-            stranger(&wanted, &sibling).unwrap(),
-            "environment `cart` of another worktree"
-        );
+        assert_eq!(stranger(&wanted, &sibling).unwrap(), "environment `cart` of another worktree");
         let compose = owned(&[(label::COMPOSE_PROJECT, "shop")]);
         assert_eq!(stranger(&wanted, &compose).unwrap(), "Compose project `shop`");
         assert_eq!(stranger(&wanted, &owned(&[])).unwrap(), "something else");

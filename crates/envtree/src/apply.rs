@@ -73,10 +73,7 @@ pub async fn apply<E: Engine + Sync, G: Gate + Sync>(
             Some((_, Err(Halted::Another))) => {}
             Some((id, Err(Halted::Failed(cause)))) => {
                 failed.send_replace(true);
-                failures.push(StepFailure {
-                    operation: plan.steps[id.0].operation.clone(),
-                    cause,
-                });
+                failures.push(StepFailure { operation: plan.steps[id.0].operation.clone(), cause });
             }
             None => break,
         }
@@ -84,11 +81,7 @@ pub async fn apply<E: Engine + Sync, G: Gate + Sync>(
     if failures.is_empty() {
         return Ok(());
     }
-    let done = schedule
-        .finished
-        .iter()
-        .map(|id| plan.steps[id.0].operation.to_string())
-        .collect();
+    let done = schedule.finished.iter().map(|id| plan.steps[id.0].operation.to_string()).collect();
     Err(ApplyError { failures, done })
 }
 
@@ -115,31 +108,17 @@ async fn run_step<E: Engine + Sync, G: Gate + Sync>(
     }
     let (act, object) = describe(&step.operation);
     let started = Instant::now();
-    events.emit(Event::Performing {
-        act,
-        object: object.clone(),
-        cause: step.cause.clone(),
-    });
+    events.emit(Event::Performing { act, object: object.clone(), cause: step.cause.clone() });
     let progress = |progress| {
-        events.emit(Event::Pulling {
-            image: object.clone(),
-            progress,
-        });
+        events.emit(Event::Pulling { image: object.clone(), progress });
     };
     match engine.perform(&step.operation, &progress).await {
         Ok(()) => {
-            events.emit(Event::Performed {
-                act,
-                object: object.clone(),
-                elapsed: started.elapsed(),
-            });
+            events.emit(Event::Performed { act, object: object.clone(), elapsed: started.elapsed() });
             Ok(())
         }
         Err(cause) => {
-            events.emit(Event::Failed {
-                act,
-                object: object.clone(),
-            });
+            events.emit(Event::Failed { act, object: object.clone() });
             Err(Halted::Failed(FailureCause::Engine(cause)))
         }
     }
@@ -149,15 +128,13 @@ async fn run_step<E: Engine + Sync, G: Gate + Sync>(
 pub fn describe(operation: &Operation) -> (Act, String) {
     match operation {
         Operation::PullImage { image, .. } => (Act::PullImage, image.clone()),
-        Operation::CreateNetwork { key, network } => (
-            Act::CreateNetwork,
-            network.name.clone().unwrap_or_else(|| key.to_string()),
-        ),
+        Operation::CreateNetwork { key, network } => {
+            (Act::CreateNetwork, network.name.clone().unwrap_or_else(|| key.to_string()))
+        }
         Operation::RemoveNetwork { name, .. } => (Act::RemoveNetwork, name.clone()),
-        Operation::CreateVolume { key, volume } => (
-            Act::CreateVolume,
-            volume.name.clone().unwrap_or_else(|| key.to_string()),
-        ),
+        Operation::CreateVolume { key, volume } => {
+            (Act::CreateVolume, volume.name.clone().unwrap_or_else(|| key.to_string()))
+        }
         Operation::RemoveVolume { name } => (Act::RemoveVolume, name.clone()),
         Operation::CreateContainer(container) => (Act::CreateContainer, container.name.clone()),
         Operation::ConnectNetwork { container, .. } => (Act::ConnectNetwork, container.clone()),
@@ -177,11 +154,7 @@ struct Schedule<'a> {
 
 impl<'a> Schedule<'a> {
     fn new(plan: &'a Plan) -> Self {
-        Self {
-            plan,
-            begun: vec![false; plan.steps.len()],
-            finished: Vec::new(),
-        }
+        Self { plan, begun: vec![false; plan.steps.len()], finished: Vec::new() }
     }
 
     /// Returns the steps that may begin now, each once.
@@ -250,12 +223,7 @@ mod tests {
         type Error = Refused;
 
         async fn wait(&self, _: &Await) -> Result<(), Refused> {
-            self.0
-                .clone()
-                .wait_for(|open| *open)
-                .await
-                .map(|_| ())
-                .map_err(|_| Refused)
+            self.0.clone().wait_for(|open| *open).await.map(|_| ()).map_err(|_| Refused)
         }
     }
 
@@ -269,36 +237,21 @@ mod tests {
     }
 
     fn plan(steps: Vec<Step>) -> Plan {
-        Plan {
-            steps,
-            ..Plan::default()
-        }
+        Plan { steps, ..Plan::default() }
     }
 
     #[tokio::test]
     async fn a_step_follows_every_step_that_it_names() {
-        let plan = plan(vec![
-            step("a", &[1, 2], vec![]),
-            step("b", &[2], vec![]),
-            step("c", &[], vec![]),
-        ]);
+        let plan = plan(vec![step("a", &[1, 2], vec![]), step("b", &[2], vec![]), step("c", &[], vec![])]);
         let engine = Recorder::default();
         let (_sender, receiver) = watch::channel(true);
-        apply(&engine, &plan, &Signal(receiver), &Events::ignored())
-            .await
-            .unwrap();
-        assert_eq!(
-            *engine.calls.lock().unwrap(),
-            ["remove volume c", "remove volume b", "remove volume a"]
-        );
+        apply(&engine, &plan, &Signal(receiver), &Events::ignored()).await.unwrap();
+        assert_eq!(*engine.calls.lock().unwrap(), ["remove volume c", "remove volume b", "remove volume a"]);
     }
 
     #[tokio::test]
     async fn a_step_waits_for_its_gate_while_others_go_on() {
-        let plan = plan(vec![
-            step("a", &[], vec![Await::Checkout]),
-            step("b", &[], vec![]),
-        ]);
+        let plan = plan(vec![step("a", &[], vec![Await::Checkout]), step("b", &[], vec![])]);
         let engine = Recorder::default();
         let (sender, receiver) = watch::channel(false);
         let events = Events::new(move |event| {
@@ -307,39 +260,24 @@ mod tests {
             }
         });
         apply(&engine, &plan, &Signal(receiver), &events).await.unwrap();
-        assert_eq!(
-            *engine.calls.lock().unwrap(),
-            ["remove volume b", "remove volume a"]
-        );
+        assert_eq!(*engine.calls.lock().unwrap(), ["remove volume b", "remove volume a"]);
     }
 
     #[tokio::test]
     async fn after_a_failure_nothing_new_begins_and_the_failure_is_reported() {
         let service = ServiceName::new("db").unwrap();
         let condition = Condition::ServiceHealthy;
-        let waiting = vec![Await::Service {
-            service,
-            condition,
-            required: true,
-        }];
+        let waiting = vec![Await::Service { service, condition, required: true }];
         let plan = plan(vec![
             step("a", &[], vec![]),
             step("b", &[], vec![]),
             step("c", &[0], vec![]),
             step("d", &[], waiting),
         ]);
-        let engine = Recorder {
-            refused: Some("remove volume a"),
-            ..Recorder::default()
-        };
+        let engine = Recorder { refused: Some("remove volume a"), ..Recorder::default() };
         let (_sender, receiver) = watch::channel(false);
-        let error = apply(&engine, &plan, &Signal(receiver), &Events::ignored())
-            .await
-            .unwrap_err();
-        assert_eq!(
-            *engine.calls.lock().unwrap(),
-            ["remove volume a", "remove volume b"]
-        );
+        let error = apply(&engine, &plan, &Signal(receiver), &Events::ignored()).await.unwrap_err();
+        assert_eq!(*engine.calls.lock().unwrap(), ["remove volume a", "remove volume b"]);
         assert_eq!(error.failures.len(), 1);
         assert_eq!(error.done, ["remove volume b"]);
     }

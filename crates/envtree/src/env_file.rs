@@ -129,9 +129,8 @@ pub fn exclude(repository: &Repository, worktree: &Path, file: &Path) -> Result<
     if repository.is_tracked(worktree, relative)? || repository.is_ignored(worktree, relative)? {
         return Ok(false);
     }
-    let pattern = pattern_of(relative).ok_or_else(|| EnvFileError::NotExcludable {
-        path: file.to_owned(),
-    })?;
+    let pattern =
+        pattern_of(relative).ok_or_else(|| EnvFileError::NotExcludable { path: file.to_owned() })?;
     let info = repository.common_dir().join("info");
     std::fs::create_dir_all(&info).map_err(failed("create", &info))?;
     let path = info.join("exclude");
@@ -140,17 +139,10 @@ pub fn exclude(repository: &Repository, worktree: &Path, file: &Path) -> Result<
         text => text.map_err(failed("read", &path))?,
     };
     // A `.gitignore` that says otherwise outweighs the line, which then is there and without effect.
-    if text
-        .split(|byte| *byte == b'\n')
-        .any(|line| line == pattern.as_bytes())
-    {
+    if text.split(|byte| *byte == b'\n').any(|line| line == pattern.as_bytes()) {
         return Ok(false);
     }
-    let open_line = if text.is_empty() || text.ends_with(b"\n") {
-        ""
-    } else {
-        "\n"
-    };
+    let open_line = if text.is_empty() || text.ends_with(b"\n") { "" } else { "\n" };
     // Appended in one piece, so that two environments that are made at once do not lose each other's line.
     let mut options = std::fs::OpenOptions::new();
     let opened = options.create(true).append(true).open(&path);
@@ -188,11 +180,7 @@ fn failed(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> EnvFileEr
 }
 
 fn locate(path: &Path, text: &str) -> Result<Option<std::ops::Range<usize>>, EnvFileError> {
-    block::locate(text).map_err(|(line, fault)| EnvFileError::Markers {
-        path: path.to_owned(),
-        line,
-        fault,
-    })
+    block::locate(text).map_err(|(line, fault)| EnvFileError::Markers { path: path.to_owned(), line, fault })
 }
 
 /// Returns what `path` stands for, which may not exist yet: a symlink is kept and its target is written.
@@ -206,9 +194,7 @@ fn follow(path: &Path) -> Result<PathBuf, EnvFileError> {
             Err(_) => return Ok(target),
         }
     }
-    Err(failed("follow", path)(io::Error::other(
-        "too many symlinks, one after the other",
-    )))
+    Err(failed("follow", path)(io::Error::other("too many symlinks, one after the other")))
 }
 
 /// Returns the text of the file; none if it does not exist.
@@ -218,25 +204,18 @@ fn read(path: &Path) -> Result<Option<String>, EnvFileError> {
         Err(source) => return Err(failed("read", path)(source)),
         // A pipe, as password managers put in the place of a file, would be waited for.
         Ok(metadata) if !metadata.is_file() => {
-            return Err(EnvFileError::NotAFile {
-                path: path.to_owned(),
-            });
+            return Err(EnvFileError::NotAFile { path: path.to_owned() });
         }
         Ok(_) => {}
     }
     let bytes = std::fs::read(path).map_err(failed("read", path))?;
-    let text = String::from_utf8(bytes).map_err(|_| EnvFileError::NotText {
-        path: path.to_owned(),
-    })?;
+    let text = String::from_utf8(bytes).map_err(|_| EnvFileError::NotText { path: path.to_owned() })?;
     Ok(Some(text))
 }
 
 /// Puts a file with `text` in the place of `path`, durably; whoever reads sees the old or the new text.
 fn replace_file(path: &Path, text: &str) -> Result<(), EnvFileError> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {
         // Readable by its owner alone from the first instant.
         let mut file = tempfile::Builder::new().prefix(".envtree-").tempfile_in(folder)?;
@@ -261,9 +240,7 @@ mod tests {
     use crate::repository::test_repository::TestRepository;
 
     fn variables(pairs: &[(&str, &str)]) -> IndexMap<String, String> {
-        let owned = pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let owned = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         owned.collect()
     }
 
@@ -311,10 +288,7 @@ mod tests {
         write_block(&path, &variables(&[("A", "1")])).unwrap();
         write_block(&path, &variables(&[("A", "1"), ("C", "3")])).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(
-            text.starts_with(foreign) && text.contains("\r\nC=3\r\n"),
-            "{text:?}"
-        );
+        assert!(text.starts_with(foreign) && text.contains("\r\nC=3\r\n"), "{text:?}");
         assert_eq!((outside_block(&text).as_ref(), mode(&path)), (foreign, 0o640));
         assert!(remove_block(&path).unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), foreign);
@@ -329,19 +303,12 @@ mod tests {
         symlink("link", at(".env")).unwrap();
         write_block(&at(".env"), &variables(&[("A", "1")])).unwrap();
         assert!(at(".env").is_symlink() && at("link").is_symlink());
-        assert!(
-            std::fs::read_to_string(at("shared/env"))
-                .unwrap()
-                .contains("A=1\n")
-        );
+        assert!(std::fs::read_to_string(at("shared/env")).unwrap().contains("A=1\n"));
         remove_block(&at(".env")).unwrap();
         assert_eq!(std::fs::read_to_string(at("shared/env")).unwrap(), "");
         symlink("loop", at("loop")).unwrap();
         let error = write_block(&at("loop"), &IndexMap::new()).unwrap_err();
-        assert!(
-            matches!(error, EnvFileError::File { act: "follow", .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, EnvFileError::File { act: "follow", .. }), "{error:?}");
     }
 
     #[test]

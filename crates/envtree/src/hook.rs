@@ -94,9 +94,7 @@ fn outcome(status: ExitStatus) -> String {
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
         return format!("was ended by signal {signal}");
     }
-    status
-        .code()
-        .map_or_else(|| "failed".into(), |code| format!("exited with status {code}"))
+    status.code().map_or_else(|| "failed".into(), |code| format!("exited with status {code}"))
 }
 
 /// Runs `commands` one after the other with `sh -c` in `directory`, until one fails.
@@ -115,10 +113,7 @@ pub async fn run_hook(
         return Err(HookError::Unsupported { hook: hook.into() });
     }
     for command in commands {
-        events.emit(Event::RunningHook {
-            hook: hook.into(),
-            command: command.clone(),
-        });
+        events.emit(Event::RunningHook { hook: hook.into(), command: command.clone() });
         let started = Instant::now();
         let running = Running::start(command, directory, variables).map_err(|source| HookError::Start {
             hook: hook.into(),
@@ -126,11 +121,7 @@ pub async fn run_hook(
             directory: directory.to_owned(),
             source,
         })?;
-        let output = Output {
-            hook,
-            events,
-            lines: Mutex::default(),
-        };
+        let output = Output { hook, events, lines: Mutex::default() };
         let status = running.wait(&output).await.map_err(|source| HookError::Wait {
             hook: hook.into(),
             command: command.clone(),
@@ -138,17 +129,9 @@ pub async fn run_hook(
         })?;
         if !status.success() {
             let (hook, command, lines) = (hook.into(), command.clone(), output.into_lines());
-            return Err(HookError::Failed {
-                hook,
-                command,
-                status,
-                lines,
-            });
+            return Err(HookError::Failed { hook, command, status, lines });
         }
-        events.emit(Event::RanHook {
-            hook: hook.into(),
-            elapsed: started.elapsed(),
-        });
+        events.emit(Event::RanHook { hook: hook.into(), elapsed: started.elapsed() });
     }
     Ok(())
 }
@@ -164,10 +147,7 @@ impl Running {
     fn start(command: &str, directory: &Path, variables: &IndexMap<String, String>) -> io::Result<Self> {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(command).current_dir(directory);
-        shell
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for variable in GIT_VARIABLES {
             shell.env_remove(variable);
         }
@@ -175,10 +155,7 @@ impl Running {
         #[cfg(unix)]
         shell.process_group(0);
         let child = shell.spawn()?;
-        Ok(Self {
-            group: Group(child.id()),
-            child,
-        })
+        Ok(Self { group: Group(child.id()), child })
     }
 
     /// Reports the output until the command has ended, and returns how it did.
@@ -187,10 +164,7 @@ impl Running {
         let (mut stdout_rest, mut stderr_rest) = (Vec::new(), Vec::new());
         let status = {
             let read = async {
-                tokio::join!(
-                    output.read(stdout, &mut stdout_rest),
-                    output.read(stderr, &mut stderr_rest)
-                );
+                tokio::join!(output.read(stdout, &mut stdout_rest), output.read(stderr, &mut stderr_rest));
             };
             tokio::pin!(read);
             let ended = tokio::select! {
@@ -227,10 +201,8 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         #[cfg(unix)]
-        if let Some(id) = self
-            .0
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(rustix::process::Pid::from_raw)
+        if let Some(id) =
+            self.0.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
         {
             // The group may be empty already.
             let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
@@ -272,10 +244,7 @@ impl Output<'_> {
             lines.pop_front();
         }
         drop(lines);
-        self.events.emit(Event::HookOutput {
-            hook: self.hook.into(),
-            line,
-        });
+        self.events.emit(Event::HookOutput { hook: self.hook.into(), line });
     }
 
     /// Reports a last line that does not end.
@@ -286,10 +255,7 @@ impl Output<'_> {
     }
 
     fn into_lines(self) -> Vec<String> {
-        self.lines
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-            .into()
+        self.lines.into_inner().unwrap_or_else(PoisonError::into_inner).into()
     }
 }
 
@@ -309,10 +275,7 @@ mod tests {
     async fn run_with(commands: &[&str], variables: &[(&str, &str)]) -> (Result<(), HookError>, Vec<Event>) {
         let directory = tempfile::tempdir().unwrap();
         let commands: Vec<_> = commands.iter().map(ToString::to_string).collect();
-        let variables = variables
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect();
+        let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let receiver = Arc::clone(&seen);
         let events = Events::new(move |event| receiver.lock().unwrap().push(event));
@@ -384,17 +347,9 @@ mod tests {
     async fn a_failure_names_hook_command_status_and_last_lines() {
         let (result, events) = run(&["seq 100; exit 3", "echo never"]).await;
         let error = result.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "command `seq 100; exit 3` of hook `post_up` exited with status 3"
-        );
-        let HookError::Failed { lines, .. } = error else {
-            panic!("{error}")
-        };
-        assert_eq!(
-            (lines.len(), lines[0].as_str(), lines[19].as_str()),
-            (20, "81", "100")
-        );
+        assert_eq!(error.to_string(), "command `seq 100; exit 3` of hook `post_up` exited with status 3");
+        let HookError::Failed { lines, .. } = error else { panic!("{error}") };
+        assert_eq!((lines.len(), lines[0].as_str(), lines[19].as_str()), (20, "81", "100"));
         assert!(!events.iter().any(|event| matches!(event, Event::RanHook { .. })));
         assert!(!self::lines(&events).contains(&"never"));
     }
@@ -403,10 +358,7 @@ mod tests {
     async fn a_signal_is_named() {
         let (result, _) = run(&["kill -9 $$"]).await;
         let error = result.unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "command `kill -9 $$` of hook `post_up` was ended by signal 9"
-        );
+        assert_eq!(error, "command `kill -9 $$` of hook `post_up` was ended by signal 9");
     }
 
     #[tokio::test]
@@ -415,10 +367,7 @@ mod tests {
         let directory = Path::new("/nonexistent/worktree");
         let result = run_hook("post_up", &commands, directory, &variables, &Events::ignored()).await;
         let error = result.unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "cannot start command `true` of hook `post_up` in `/nonexistent/worktree`"
-        );
+        assert_eq!(error, "cannot start command `true` of hook `post_up` in `/nonexistent/worktree`");
     }
 
     #[tokio::test]
@@ -442,11 +391,7 @@ mod tests {
     #[test]
     fn variables_that_name_another_repository_are_removed() {
         let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-        command.args([
-            "--exact",
-            "--nocapture",
-            "hook::tests::a_child_prints_the_variables_of_git",
-        ]);
+        command.args(["--exact", "--nocapture", "hook::tests::a_child_prints_the_variables_of_git"]);
         command.env("HOOK_INSIDE_GIT", "1").env("GIT_AUTHOR_NAME", "kept");
         for variable in GIT_VARIABLES {
             command.env(variable, "/elsewhere");
@@ -490,9 +435,7 @@ mod tests {
             let reader = async {
                 while !matches!(receiver.recv().await, Some(Event::HookOutput { .. })) {}
                 // Opening waits until the command has opened its side.
-                tokio::task::spawn_blocking(|| std::fs::File::open(fifo).unwrap())
-                    .await
-                    .unwrap()
+                tokio::task::spawn_blocking(|| std::fs::File::open(fifo).unwrap()).await.unwrap()
             };
             tokio::select! {
                 result = &mut run => panic!("{result:?}"),

@@ -118,13 +118,31 @@ pub fn bring_included(main: &Path, worktree: &Path) -> Result<Included, IncludeE
         included: Included::default(),
     };
     let walked = walk.directory(Path::new(""), Verdict::default());
-    let Walk {
-        staging, included, ..
-    } = walk;
+    let Walk { staging, included, .. } = walk;
     let ended = staging.end();
     walked?;
     ended?;
     Ok(included)
+}
+
+/// Returns whether [`bring_included`] would bring the file at `path`, relative to the top of `main`.
+pub fn is_included(repository: &Repository, main: &Path, path: &Path) -> Result<bool, IncludeError> {
+    let file = main.join(INCLUDE_FILE);
+    if !file.is_file() || !main.join(path).is_file() {
+        return Ok(false);
+    }
+    let patterns = Patterns::load(repository, &file);
+    let patterns = patterns.map_err(|source| IncludeError::Read { path: file, source })?;
+    let mut rules = IgnoreRules::of(repository, main)?;
+    let mut parts: Vec<&Path> = path.ancestors().filter(|part| !part.as_os_str().is_empty()).collect();
+    parts.reverse();
+    let mut verdict = Verdict::default();
+    for part in parts {
+        let is_directory = part != path;
+        verdict.is_included |= patterns.matches(part, is_directory)?;
+        verdict.is_ignored |= rules.is_ignored(part, is_directory)?;
+    }
+    Ok(verdict.is_included && verdict.is_ignored && !rules.is_tracked(path)?)
 }
 
 /// What holds for a path, and for everything below it.
@@ -201,9 +219,7 @@ impl Walk<'_> {
             self.included.warnings.push(blocked);
             return Ok(());
         }
-        let brought = self
-            .staging
-            .bring(&self.main.join(path), path, metadata, &mut self.included);
+        let brought = self.staging.bring(&self.main.join(path), path, metadata, &mut self.included);
         match brought {
             Ok(true) => self.included.paths.push(path.to_owned()),
             Ok(false) => {}
@@ -214,10 +230,9 @@ impl Walk<'_> {
                     source,
                 });
             }
-            Err(source) => self.included.warnings.push(IncludeWarning::File {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(source) => {
+                self.included.warnings.push(IncludeWarning::File { path: path.to_owned(), source });
+            }
         }
         Ok(())
     }
@@ -260,9 +275,7 @@ impl Walk<'_> {
 /// Lists a directory in the order of the names.
 fn names_in(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
     let entries = std::fs::read_dir(directory)?;
-    let mut names = entries
-        .map(|entry| Ok(entry?.file_name()))
-        .collect::<io::Result<Vec<_>>>()?;
+    let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
     names.sort();
     Ok(names)
 }
@@ -293,27 +306,21 @@ mod tests {
     #[test]
     fn only_what_matches_and_is_ignored_and_untracked_is_brought() {
         let (shop, path) = shop(".env*\n*.pem\n/build/\n", ".env*\n*.txt\n!.env.example\n");
-        for name in [
-            ".env",
-            ".env.local",
-            ".env.example",
-            "key.pem",
-            "notes.txt",
-            "build/x",
-        ] {
+        for name in [".env", ".env.local", ".env.example", "key.pem", "notes.txt", "build/x"] {
             shop.write(name, name);
         }
         shop.write("apps/größe/.env", "A=1\n");
         shop.write("apps/.env", "tracked");
         shop.git(&["add", "-f", "apps/.env"]);
+        let repository = Repository::discover(&shop.path).unwrap();
+        let announced = |name: &str| is_included(&repository, &shop.path, Path::new(name)).unwrap();
+        assert!(announced(".env") && announced("apps/größe/.env"));
+        assert!(!announced("key.pem") && !announced("apps/.env") && !announced("missing.env"));
         let included = bring_included(&shop.path, &path).unwrap();
         assert_eq!(paths(&included), [".env", ".env.local", "apps/größe/.env"]);
         assert_eq!((included.files, included.bytes), (3, 18));
         assert!(included.warnings.is_empty(), "{:?}", included.warnings);
-        assert_eq!(
-            std::fs::read_to_string(path.join("apps/größe/.env")).unwrap(),
-            "A=1\n"
-        );
+        assert_eq!(std::fs::read_to_string(path.join("apps/größe/.env")).unwrap(), "A=1\n");
         for name in [".env.example", "key.pem", "notes.txt", "build", "apps/.env"] {
             assert!(!path.join(name).exists(), "{name}");
         }
@@ -350,19 +357,10 @@ mod tests {
         let metadata = at(&path, "a/cli.js").metadata().unwrap();
         assert_eq!(metadata.permissions().mode() & 0o7777, 0o750);
         assert_eq!(metadata.modified().unwrap(), past);
-        assert_eq!(
-            at(&path, "a").metadata().unwrap().permissions().mode() & 0o777,
-            0o555
-        );
+        assert_eq!(at(&path, "a").metadata().unwrap().permissions().mode() & 0o777, 0o555);
         assert!(at(&path, "a/empty").is_dir());
-        assert_eq!(
-            std::fs::read_link(at(&path, "cli")).unwrap(),
-            Path::new("a/cli.js")
-        );
-        assert_eq!(
-            std::fs::read_link(at(&path, "broken")).unwrap(),
-            Path::new("gone")
-        );
+        assert_eq!(std::fs::read_link(at(&path, "cli")).unwrap(), Path::new("a/cli.js"));
+        assert_eq!(std::fs::read_link(at(&path, "broken")).unwrap(), Path::new("gone"));
         for top in [&shop.path, &path] {
             std::fs::set_permissions(at(top, "a"), PermissionsExt::from_mode(0o755)).unwrap();
         }
@@ -377,10 +375,7 @@ mod tests {
         let included = bring_included(&shop.path, &path).unwrap();
         assert_eq!(paths(&included), ["data/two"]);
         assert_eq!(std::fs::read_to_string(path.join("data/one")).unwrap(), "own");
-        assert_eq!(
-            std::fs::read_to_string(path.join("data/two/three")).unwrap(),
-            "main"
-        );
+        assert_eq!(std::fs::read_to_string(path.join("data/two/three")).unwrap(), "main");
     }
 
     #[test]
@@ -396,10 +391,7 @@ mod tests {
         assert!(path.join("vendor/tool/.git/config").exists());
         assert!(path.join(".git").is_file());
         let warnings: Vec<_> = included.warnings.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            warnings,
-            ["`.worktrees/inner` is a worktree or submodule of its own"]
-        );
+        assert_eq!(warnings, ["`.worktrees/inner` is a worktree or submodule of its own"]);
     }
 
     #[test]
@@ -457,11 +449,7 @@ mod tests {
         let brought = crate::repository::test_repository::git_in(&path, &list);
         assert_eq!(brought, expected);
         for name in names {
-            assert_eq!(
-                path.join(name).exists(),
-                expected.lines().any(|line| line == name),
-                "{name}"
-            );
+            assert_eq!(path.join(name).exists(), expected.lines().any(|line| line == name), "{name}");
         }
     }
 }

@@ -3,16 +3,36 @@
 //! It never prints, prompts or exits: work emits [`event::Event`]s, questions go to the caller, results are values.
 
 pub mod apply;
+mod checkout;
+mod converge;
+pub mod down;
 pub mod env_file;
+mod environment;
+pub mod error;
 pub mod event;
+pub mod exec;
 pub mod hook;
+mod hooks;
+mod identify;
 pub mod include;
+pub mod init;
+pub mod inspect;
+pub mod load;
+mod observe_status;
 pub mod port_probe;
+pub mod readiness;
 pub mod ready;
+mod rebuild;
+pub mod remove;
 pub mod repository;
+mod reserve;
 pub mod route;
 pub mod secret;
+pub mod session;
 pub mod state;
 pub mod status;
+mod target;
+pub mod template;
 pub mod trust;
+pub mod up;
 pub mod worktree;

@@ -87,9 +87,7 @@ fn process_with(inode: u64) -> Option<Holder> {
     pids.sort_unstable();
     let pid = pids.into_iter().find(|pid| holds(*pid, Path::new(&wanted)))?;
     let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let name = String::from_utf8_lossy(&name)
-        .trim_end()
-        .replace(char::is_control, "?");
+    let name = String::from_utf8_lossy(&name).trim_end().replace(char::is_control, "?");
     Some(Holder { pid, name })
 }
 
@@ -98,9 +96,7 @@ fn holds(pid: u32, socket: &Path) -> bool {
     let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else {
         return false;
     };
-    files
-        .flatten()
-        .any(|file| fs::read_link(file.path()).is_ok_and(|target| target == socket))
+    files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|target| target == socket))
 }
 
 #[cfg(test)]
@@ -187,10 +183,7 @@ mod tests {
    4: damaged
 ";
         let sockets = parse_sockets(table, 20000);
-        let read: Vec<_> = sockets
-            .iter()
-            .map(|socket| (socket.inode, socket.is_listening))
-            .collect();
+        let read: Vec<_> = sockets.iter().map(|socket| (socket.inode, socket.is_listening)).collect();
         assert_eq!(read, [(4711, true), (4712, false)]);
     }
 }

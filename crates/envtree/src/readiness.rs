@@ -18,6 +18,7 @@ use envtree_core::service::{Condition, HealthTest, Port, Protocol, RestartPolicy
 use envtree_docker::container::ContainerDetail;
 use envtree_docker::engine::Docker;
 use envtree_docker::error::DockerError;
+use envtree_docker::exec::ExecStatus;
 use tokio::sync::OnceCell;
 
 use crate::event::{Event, Events};
@@ -104,7 +105,9 @@ impl<'a> Readiness<'a> {
 
     /// Waits for a condition of `depends_on`.
     pub async fn wait(&self, condition: &Await) -> Result<(), NotReady> {
-        let Await::Service { service, condition, required } = condition else { return Ok(()) };
+        let Await::Service { service, condition, required } = condition else {
+            return Ok(());
+        };
         let result = match condition {
             Condition::ServiceStarted => Ok(()),
             Condition::ServiceHealthy => self.wait_ready(service).await,
@@ -112,7 +115,8 @@ impl<'a> Readiness<'a> {
         };
         match result {
             Err(fault) if !required => {
-                self.events.emit(Event::Warning(format!("{fault}; it is not required, so its dependents start")));
+                self.events
+                    .emit(Event::Warning(format!("{fault}; it is not required, so its dependents start")));
                 Ok(())
             }
             result => result,
@@ -140,7 +144,9 @@ impl<'a> Readiness<'a> {
     }
 
     async fn wait_ready(&self, name: &ServiceName) -> Result<(), NotReady> {
-        let Some(cell) = self.ready.get(name) else { return Ok(()) };
+        let Some(cell) = self.ready.get(name) else {
+            return Ok(());
+        };
         cell.get_or_init(|| self.watch(name)).await.clone()
     }
 
@@ -181,7 +187,9 @@ impl<'a> Readiness<'a> {
             ContainerState::Restarting => {
                 return Ok(Probe::NotYet(format!("it keeps exiting with status {}", detail.exit_code)));
             }
-            other => return Ok(Probe::NotYet(format!("its container is {other:?}").to_lowercase())),
+            other => {
+                return Ok(Probe::NotYet(format!("its container is {other:?}").to_lowercase()));
+            }
         }
         match (&detail.health_test, detail.health) {
             (Some(HealthTest::Cmd(_) | HealthTest::Shell(_)), health) => {
@@ -211,16 +219,15 @@ impl<'a> Readiness<'a> {
         if has_start_interval && facts.api.has_start_interval() {
             return Ok(Probe::NotYet("its health check has not passed yet".into()));
         }
-        let command = match &detail.health_test {
-            Some(HealthTest::Cmd(words)) => words.clone(),
-            Some(HealthTest::Shell(line)) => vec!["/bin/sh".into(), "-c".into(), line.clone()],
-            _ => return Ok(Probe::Ready),
+        let Some(command) = &detail.health_command else {
+            return Ok(Probe::Ready);
         };
         let timeout = check.and_then(|check| check.timeout).unwrap_or(CHECK_TIMEOUT);
         // A check that cannot be run now may run later: the container can be between two states.
-        Ok(match self.docker.exec_status(container_of(service), &command, timeout).await {
-            Ok((0, _)) => Probe::Ready,
-            Ok((code, output)) => Probe::NotYet(format!(
+        let checked = self.docker.exec_status(container_of(service), command, timeout).await;
+        Ok(match checked {
+            Ok(ExecStatus { code: 0, .. }) => Probe::Ready,
+            Ok(ExecStatus { code, output }) => Probe::NotYet(format!(
                 "its health check exited with status {code}{}",
                 self::detail(Some(output.trim()))
             )),
@@ -302,11 +309,7 @@ fn may_end(service: &Service) -> bool {
 }
 
 fn exit_fault(detail: &ContainerDetail) -> Fault {
-    Fault::Exited {
-        code: detail.exit_code,
-        out_of_memory: detail.oom_killed,
-        engine: detail.error.clone(),
-    }
+    Fault::Exited { code: detail.exit_code, out_of_memory: detail.oom_killed, engine: detail.error.clone() }
 }
 
 fn engine_fault(error: &DockerError) -> Fault {
@@ -334,10 +337,7 @@ mod tests {
         assert_eq!(exited.to_string(), "exited with status 137, killed for want of memory");
         let unhealthy = Fault::Unhealthy { output: Some("no\n".into()) };
         assert_eq!(unhealthy.to_string(), "is unhealthy: no");
-        let late = Fault::TimedOut {
-            timeout: Duration::from_secs(60),
-            reason: "connection refused".into(),
-        };
+        let late = Fault::TimedOut { timeout: Duration::from_mins(1), reason: "connection refused".into() };
         assert_eq!(late.to_string(), "was not ready after 60 s: connection refused");
     }
 }

@@ -45,10 +45,7 @@ pub struct Repository {
 
 impl fmt::Debug for Repository {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Repository")
-            .field("common_dir", &self.common_dir)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Repository").field("common_dir", &self.common_dir).finish_non_exhaustive()
     }
 }
 
@@ -75,9 +72,7 @@ impl FromStr for CommitId {
     fn from_str(hex: &str) -> Result<Self, Self::Err> {
         gix::ObjectId::from_hex(hex.as_bytes())
             .map(Self)
-            .map_err(|_| RepositoryError::UnknownRevision {
-                revision: hex.to_owned(),
-            })
+            .map_err(|_| RepositoryError::UnknownRevision { revision: hex.to_owned() })
     }
 }
 
@@ -128,10 +123,7 @@ impl Repository {
         std::env::current_dir().map_err(RepositoryError::NoWorkingDirectory)?;
         let directory = directory
             .canonicalize()
-            .map_err(|source| RepositoryError::NoDirectory {
-                directory: directory.to_owned(),
-                source,
-            })?;
+            .map_err(|source| RepositoryError::NoDirectory { directory: directory.to_owned(), source })?;
         let found = gix::ThreadSafeRepository::discover_opts(
             &directory,
             gix::discover::upwards::Options::default(),
@@ -154,29 +146,15 @@ impl Repository {
         let main = local
             .main_repo()
             .map_err(|source| RepositoryError::read("main repository", &common_dir, source))?;
-        let main_worktree = if main.is_bare() {
-            None
-        } else {
-            main.workdir().map(canonical)
-        };
+        let main_worktree = if main.is_bare() { None } else { main.workdir().map(canonical) };
         let current_worktree = local.workdir().filter(|path| path.is_dir()).map(canonical);
         // In a bare repository the configured absence of a worktree wins over the folder that holds `.git`.
         let is_linked = local.git_dir() != local.common_dir();
-        let current_worktree = if is_linked {
-            current_worktree
-        } else {
-            main_worktree.clone().filter(|path| path.is_dir())
-        };
+        let current_worktree =
+            if is_linked { current_worktree } else { main_worktree.clone().filter(|path| path.is_dir()) };
         let top = main_worktree.clone().unwrap_or_else(|| bare_top(&common_dir));
         let name = repository_name(main_worktree.as_deref(), &common_dir);
-        Ok(Self {
-            inner,
-            common_dir,
-            main_worktree,
-            current_worktree,
-            top,
-            name,
-        })
+        Ok(Self { inner, common_dir, main_worktree, current_worktree, top, name })
     }
 
     /// The directory that all worktrees share (`.git` of the main worktree, or the bare repository):
@@ -212,31 +190,18 @@ impl Repository {
     pub fn worktrees(&self) -> Result<Vec<Worktree>, RepositoryError> {
         let local = self.local();
         let mut worktrees = Vec::new();
-        for proxy in local
-            .worktrees()
-            .map_err(|source| self.unreadable("worktrees", source))?
-        {
+        for proxy in local.worktrees().map_err(|source| self.unreadable("worktrees", source))? {
             worktrees.extend(linked_worktree(&proxy));
         }
         worktrees.sort_by(|left, right| left.path.cmp(&right.path));
         if let Some(path) = &self.main_worktree {
-            let main = local
-                .main_repo()
-                .map_err(|source| self.unreadable("main repository", source))?;
+            let main = local.main_repo().map_err(|source| self.unreadable("main repository", source))?;
             let (branch, head) = head_of(&main);
             let git_dir = self.common_dir.clone();
             let (locked, prunable) = (None, false);
             worktrees.insert(
                 0,
-                Worktree {
-                    path: path.clone(),
-                    git_dir,
-                    branch,
-                    head,
-                    is_main: true,
-                    locked,
-                    prunable,
-                },
+                Worktree { path: path.clone(), git_dir, branch, head, is_main: true, locked, prunable },
             );
         }
         Ok(worktrees)
@@ -258,16 +223,13 @@ impl Repository {
     /// Opens the repository as it is seen from one of its worktrees.
     fn open_worktree(&self, worktree: &Path) -> Result<gix::Repository, RepositoryError> {
         let options = trust_mapping().into_value_by_level(self.local().git_dir_trust());
-        let opened = options
-            .open(worktree)
-            .map_err(|source| RepositoryError::read("worktree", worktree, source))?;
+        let opened =
+            options.open(worktree).map_err(|source| RepositoryError::read("worktree", worktree, source))?;
         let opened = opened.to_thread_local();
         if canonical(opened.common_dir()) == self.common_dir {
             Ok(opened)
         } else {
-            Err(RepositoryError::ForeignWorktree {
-                path: worktree.to_owned(),
-            })
+            Err(RepositoryError::ForeignWorktree { path: worktree.to_owned() })
         }
     }
 
@@ -292,22 +254,12 @@ fn trust_mapping() -> gix::sec::trust::Mapping<gix::open::Options> {
 fn linked_worktree(proxy: &gix::worktree::Proxy<'_>) -> Option<Worktree> {
     let path = canonical(&proxy.base().ok()?);
     let git_dir = canonical(proxy.git_dir());
-    let locked = proxy
-        .is_locked()
-        .then(|| proxy.lock_reason().unwrap_or_default().to_string());
+    let locked = proxy.is_locked().then(|| proxy.lock_reason().unwrap_or_default().to_string());
     // Asked here because a locked worktree counts as not prunable for gix.
     let prunable = path.join(".git").symlink_metadata().is_err();
     let opened = proxy.clone().into_repo_with_possibly_inaccessible_worktree();
     let (branch, head) = opened.map_or((None, None), |repository| head_of(&repository));
-    Some(Worktree {
-        path,
-        git_dir,
-        branch,
-        head,
-        is_main: false,
-        locked,
-        prunable,
-    })
+    Some(Worktree { path, git_dir, branch, head, is_main: false, locked, prunable })
 }
 
 fn head_of(repository: &gix::Repository) -> (Option<String>, Option<CommitId>) {
@@ -334,9 +286,7 @@ fn repository_name(main_worktree: Option<&Path>, common_dir: &Path) -> String {
 }
 
 fn bare_top(common_dir: &Path) -> PathBuf {
-    let is_hidden = common_dir
-        .file_name()
-        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let is_hidden = common_dir.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     let holder = if is_hidden { common_dir.parent() } else { None };
     holder.unwrap_or(common_dir).to_owned()
 }
@@ -355,11 +305,7 @@ mod tests {
     fn a_repository_is_found_from_a_folder_inside_and_from_its_git_directory() {
         let shop = TestRepository::new();
         shop.write("apps/web/index.ts", "");
-        for directory in [
-            shop.path.clone(),
-            shop.path.join("apps/web"),
-            shop.path.join(".git/refs"),
-        ] {
+        for directory in [shop.path.clone(), shop.path.join("apps/web"), shop.path.join(".git/refs")] {
             let repository = Repository::discover(&directory).unwrap();
             assert_eq!(repository.common_dir(), shop.path.join(".git"), "{directory:?}");
             assert_eq!(repository.main_worktree(), Some(shop.path.as_path()));
@@ -373,24 +319,14 @@ mod tests {
     fn a_linked_worktree_leads_to_the_same_repository() {
         let shop = TestRepository::new();
         let linked = shop.beside("shop fix");
-        shop.git(&[
-            "worktree",
-            "add",
-            "-q",
-            "-b",
-            "fix/ümläut",
-            linked.to_str().unwrap(),
-        ]);
+        shop.git(&["worktree", "add", "-q", "-b", "fix/ümläut", linked.to_str().unwrap()]);
         write_in(&linked, "deep/file", "");
         let repository = Repository::discover(&linked.join("deep")).unwrap();
         assert_eq!(repository.common_dir(), shop.path.join(".git"));
         assert_eq!(repository.main_worktree(), Some(shop.path.as_path()));
         assert_eq!(repository.current_worktree(), Some(linked.as_path()));
         assert_eq!(repository.name(), "shop");
-        let found = repository
-            .worktree_containing(&linked.join("deep"))
-            .unwrap()
-            .unwrap();
+        let found = repository.worktree_containing(&linked.join("deep")).unwrap().unwrap();
         assert_eq!(found.path, linked);
         assert_eq!(found.branch.as_deref(), Some("fix/ümläut"));
         assert_eq!(found.head, Some(repository.resolve_commit("main").unwrap()));
@@ -402,10 +338,7 @@ mod tests {
         let shop = TestRepository::new();
         let project = shop.beside("project");
         std::fs::create_dir(&project).unwrap();
-        git_in(
-            &project,
-            &["clone", "-q", "--bare", shop.path.to_str().unwrap(), ".bare"],
-        );
+        git_in(&project, &["clone", "-q", "--bare", shop.path.to_str().unwrap(), ".bare"]);
         std::fs::write(project.join(".git"), "gitdir: ./.bare\n").unwrap();
         git_in(&project, &["worktree", "add", "-q", "main"]);
         for directory in [project.clone(), project.join(".bare"), project.join("main")] {
@@ -447,19 +380,10 @@ mod tests {
     fn a_submodule_is_a_repository_of_its_own() {
         let shop = TestRepository::new();
         let library = TestRepository::new();
-        shop.git(&[
-            "submodule",
-            "--quiet",
-            "add",
-            library.path.to_str().unwrap(),
-            "vendor/library",
-        ]);
+        shop.git(&["submodule", "--quiet", "add", library.path.to_str().unwrap(), "vendor/library"]);
         let checkout = shop.path.join("vendor/library");
         let repository = Repository::discover(&checkout).unwrap();
-        assert_eq!(
-            repository.common_dir(),
-            shop.path.join(".git/modules/vendor/library")
-        );
+        assert_eq!(repository.common_dir(), shop.path.join(".git/modules/vendor/library"));
         assert_eq!(repository.main_worktree(), Some(checkout.as_path()));
         assert_eq!(repository.name(), "library");
     }
@@ -468,10 +392,7 @@ mod tests {
     fn a_folder_outside_every_repository_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let error = Repository::discover(folder.path()).unwrap_err();
-        assert!(
-            matches!(error, RepositoryError::NotARepository { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, RepositoryError::NotARepository { .. }), "{error:?}");
         let error = Repository::discover(&folder.path().join("gone")).unwrap_err();
         assert!(matches!(error, RepositoryError::NoDirectory { .. }), "{error:?}");
     }
@@ -488,32 +409,15 @@ mod tests {
     fn locked_and_vanished_worktrees_are_told_apart() {
         let shop = TestRepository::new();
         for name in ["away", "kept", "detached"] {
-            shop.git(&[
-                "worktree",
-                "add",
-                "-q",
-                "--detach",
-                shop.beside(name).to_str().unwrap(),
-            ]);
+            shop.git(&["worktree", "add", "-q", "--detach", shop.beside(name).to_str().unwrap()]);
         }
-        shop.git(&[
-            "worktree",
-            "lock",
-            "--reason",
-            "on a stick",
-            shop.beside("kept").to_str().unwrap(),
-        ]);
+        shop.git(&["worktree", "lock", "--reason", "on a stick", shop.beside("kept").to_str().unwrap()]);
         std::fs::remove_dir_all(shop.beside("away")).unwrap();
         let worktrees = shop.open().worktrees().unwrap();
         let names: Vec<_> = worktrees.iter().map(|worktree| worktree.path.clone()).collect();
         assert_eq!(
             names,
-            [
-                shop.path.clone(),
-                shop.beside("away"),
-                shop.beside("detached"),
-                shop.beside("kept")
-            ]
+            [shop.path.clone(), shop.beside("away"), shop.beside("detached"), shop.beside("kept")]
         );
         assert!(worktrees[0].is_main);
         assert!(worktrees[1].prunable && worktrees[1].locked.is_none());
@@ -526,10 +430,7 @@ mod tests {
         let shop = TestRepository::without_commit();
         let repository = shop.open();
         let worktrees = repository.worktrees().unwrap();
-        assert_eq!(
-            (worktrees[0].branch.as_deref(), worktrees[0].head),
-            (Some("main"), None)
-        );
+        assert_eq!((worktrees[0].branch.as_deref(), worktrees[0].head), (Some("main"), None));
         let error = repository.base(None).unwrap_err();
         assert!(matches!(error, RepositoryError::NoCommit { .. }), "{error:?}");
     }

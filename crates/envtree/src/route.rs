@@ -13,9 +13,7 @@ const WIDEST: u8 = 8;
 /// They include the networks of the Engine, envtree's own among them. Only Linux is read; elsewhere the list is empty,
 /// as the Engine runs in a virtual machine whose networks the host does not route to.
 pub fn host_subnets() -> Vec<Subnet> {
-    fs::read_to_string("/proc/net/route")
-        .map(|table| parse_routes(&table))
-        .unwrap_or_default()
+    fs::read_to_string("/proc/net/route").map(|table| parse_routes(&table)).unwrap_or_default()
 }
 
 fn parse_routes(table: &str) -> Vec<Subnet> {
@@ -30,9 +28,7 @@ fn parse_route(line: &str) -> Option<Subnet> {
     let mask = u32::from(parse_address(fields.get(7)?)?);
     let prefix = mask.leading_ones();
     let is_network = prefix == mask.count_ones();
-    let prefix = u8::try_from(prefix)
-        .ok()
-        .filter(|prefix| is_network && *prefix >= WIDEST)?;
+    let prefix = u8::try_from(prefix).ok().filter(|prefix| is_network && *prefix >= WIDEST)?;
     Subnet::new(parse_address(fields.get(1)?)?, prefix)
 }
 
@@ -63,10 +59,7 @@ odd0	0000000A	00000000	0001	0	0	0	00FF00FF	0	0	0
 damaged
 ";
         let subnets: Vec<_> = parse_routes(table).iter().map(ToString::to_string).collect();
-        assert_eq!(
-            subnets,
-            ["10.0.0.0/8", "10.12.11.10/32", "172.17.0.0/16", "192.0.2.0/24"]
-        );
+        assert_eq!(subnets, ["10.0.0.0/8", "10.12.11.10/32", "172.17.0.0/16", "192.0.2.0/24"]);
     }
 
     #[test]

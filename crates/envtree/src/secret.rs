@@ -65,9 +65,7 @@ pub enum SecretError {
 pub fn load_or_create_secret(directory: &Path, repository_id: &str) -> Result<String, SecretError> {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
     if repository_id.is_empty() || repository_id.starts_with('.') || !repository_id.chars().all(is_plain) {
-        return Err(SecretError::Name {
-            repository_id: repository_id.to_owned(),
-        });
+        return Err(SecretError::Name { repository_id: repository_id.to_owned() });
     }
     let secrets = directory.join("secrets");
     let path = secrets.join(repository_id);
@@ -85,19 +83,14 @@ pub fn load_or_create_secret(directory: &Path, repository_id: &str) -> Result<St
 }
 
 fn load(path: &Path) -> Result<Option<String>, SecretError> {
-    let read_error = |source| SecretError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let read_error = |source| SecretError::Read { path: path.to_owned(), source };
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(read_error(error)),
     };
     if !metadata.is_file() {
-        return Err(SecretError::NotAFile {
-            path: path.to_owned(),
-        });
+        return Err(SecretError::NotAFile { path: path.to_owned() });
     }
     if metadata.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(read_error)?;
@@ -106,9 +99,7 @@ fn load(path: &Path) -> Result<Option<String>, SecretError> {
     let secret = String::from_utf8(content).unwrap_or_default();
     let secret = secret.strip_suffix('\n').unwrap_or(&secret);
     if secret.len() != LENGTH || !secret.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(SecretError::Damaged {
-            path: path.to_owned(),
-        });
+        return Err(SecretError::Damaged { path: path.to_owned() });
     }
     Ok(Some(secret.to_owned()))
 }
@@ -131,14 +122,10 @@ fn random_secret() -> Result<String, SecretError> {
     let mut secret = String::with_capacity(LENGTH);
     while secret.len() < LENGTH {
         let mut bytes = [0; 2 * LENGTH];
-        getrandom::fill(&mut bytes).map_err(|error| SecretError::Random {
-            cause: error.to_string(),
-        })?;
+        getrandom::fill(&mut bytes).map_err(|error| SecretError::Random { cause: error.to_string() })?;
         // Four times 62 is 248: the bytes above would make some characters likelier than others.
-        let characters = bytes
-            .iter()
-            .filter(|byte| **byte < 248)
-            .map(|byte| ALPHABET[usize::from(byte % 62)]);
+        let characters =
+            bytes.iter().filter(|byte| **byte < 248).map(|byte| ALPHABET[usize::from(byte % 62)]);
         secret.extend(characters.take(LENGTH - secret.len()).map(char::from));
     }
     Ok(secret)
@@ -161,10 +148,7 @@ mod tests {
         let first = load_or_create_secret(directory.path(), "shop-1a2b").unwrap();
         assert_eq!(first.len(), 32);
         assert!(first.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        assert_eq!(
-            load_or_create_secret(directory.path(), "shop-1a2b").unwrap(),
-            first
-        );
+        assert_eq!(load_or_create_secret(directory.path(), "shop-1a2b").unwrap(), first);
         assert_ne!(load_or_create_secret(directory.path(), "other").unwrap(), first);
     }
 
@@ -208,10 +192,7 @@ mod tests {
             });
             assert_eq!(secrets.len(), 1);
         }
-        assert_eq!(
-            fs::read_dir(directory.path().join("secrets")).unwrap().count(),
-            20
-        );
+        assert_eq!(fs::read_dir(directory.path().join("secrets")).unwrap().count(), 20);
     }
 
     #[test]

@@ -90,11 +90,7 @@ impl StateDirectory {
     /// `$ENVTREE_STATE_DIR`, else `$XDG_STATE_HOME/envtree`, else the platform's place for state. `variable` looks an
     /// environment variable up; an empty one counts as missing.
     pub fn locate(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, StateError> {
-        let set = |name| {
-            variable(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
+        let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(path) = set("ENVTREE_STATE_DIR") {
             return std::path::absolute(&path).map_err(|source| StateError::Create { path, source });
         }
@@ -103,10 +99,7 @@ impl StateDirectory {
             return Ok(path.join("envtree"));
         }
         let platform = etcetera::choose_base_strategy().map_err(|_| StateError::NoHome)?;
-        Ok(platform
-            .state_dir()
-            .unwrap_or_else(|| platform.data_dir())
-            .join("envtree"))
+        Ok(platform.state_dir().unwrap_or_else(|| platform.data_dir()).join("envtree"))
     }
 
     /// Opens the directory at `path`; creates it, for its owner alone, where it is missing.
@@ -114,10 +107,7 @@ impl StateDirectory {
     /// Others lose the right to read it. A directory of another user, or one that others can write to, is refused.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StateError> {
         let path = path.into();
-        let failed = |source| StateError::Create {
-            path: path.clone(),
-            source,
-        };
+        let failed = |source| StateError::Create { path: path.clone(), source };
         create_private_directory(&path).map_err(failed)?;
         let metadata = fs::metadata(&path).map_err(failed)?;
         let user = rustix::process::geteuid().as_raw();
@@ -162,9 +152,7 @@ impl StateDirectory {
     ///
     /// It is taken before the lock of the state, never while that is held.
     pub async fn lock_project(&self, project: &str, options: &LockOptions<'_>) -> Result<Lock, LockError> {
-        let valid = ProjectName::new(project).map_err(|_| LockError::Name {
-            project: project.to_owned(),
-        })?;
+        let valid = ProjectName::new(project).map_err(|_| LockError::Name { project: project.to_owned() })?;
         let locks = self.path.join("locks");
         create_private_directory(&locks).map_err(FileError::write(&locks))?;
         Lock::acquire(&locks.join(format!("{valid}.lock")), options).await
@@ -202,23 +190,17 @@ impl Document for State {
 impl State {
     /// Returns the environment of `task` in the repository with this id.
     pub fn environment(&self, repository: &str, task: &str) -> Option<&EnvironmentRecord> {
-        self.environments
-            .iter()
-            .find(|record| record.repository.id == repository && record.task == task)
+        self.environments.iter().find(|record| record.repository.id == repository && record.task == task)
     }
 
     /// Returns the environment of `task` in the repository with this id, to change it.
     pub fn environment_mut(&mut self, repository: &str, task: &str) -> Option<&mut EnvironmentRecord> {
-        self.environments
-            .iter_mut()
-            .find(|record| record.repository.id == repository && record.task == task)
+        self.environments.iter_mut().find(|record| record.repository.id == repository && record.task == task)
     }
 
     /// Returns the environments of the repository with this id.
     pub fn of_repository<'a>(&'a self, repository: &'a str) -> impl Iterator<Item = &'a EnvironmentRecord> {
-        self.environments
-            .iter()
-            .filter(move |record| record.repository.id == repository)
+        self.environments.iter().filter(move |record| record.repository.id == repository)
     }
 
     /// Returns the environment with this project name.
@@ -236,11 +218,7 @@ impl State {
 
     /// Adds `record`, in the place of the one with the same project if there is one.
     pub fn put(&mut self, record: EnvironmentRecord) {
-        match self
-            .environments
-            .iter_mut()
-            .find(|old| old.project == record.project)
-        {
+        match self.environments.iter_mut().find(|old| old.project == record.project) {
             Some(old) => *old = record,
             None => self.environments.push(record),
         }
@@ -248,18 +226,13 @@ impl State {
 
     /// Takes out the record of `project`, and with it everything it reserves.
     pub fn remove(&mut self, project: &str) -> Option<EnvironmentRecord> {
-        let index = self
-            .environments
-            .iter()
-            .position(|record| record.project == *project)?;
+        let index = self.environments.iter().position(|record| record.project == *project)?;
         Some(self.environments.remove(index))
     }
 
     /// Returns every host port that an environment other than `project` reserves.
     pub fn ports_of_others(&self, project: &str) -> BTreeSet<u16> {
-        self.others(project)
-            .flat_map(|record| record.ports.iter().map(|port| port.published))
-            .collect()
+        self.others(project).flat_map(|record| record.ports.iter().map(|port| port.published)).collect()
     }
 
     /// Returns every subnet that an environment other than `project` reserves.
@@ -270,9 +243,7 @@ impl State {
     }
 
     fn others<'a>(&'a self, project: &'a str) -> impl Iterator<Item = &'a EnvironmentRecord> {
-        self.environments
-            .iter()
-            .filter(move |record| record.project != *project)
+        self.environments.iter().filter(move |record| record.project != *project)
     }
 }
 
@@ -324,14 +295,8 @@ mod tests {
             })
             .unwrap()
         };
-        assert_eq!(
-            with(&[("ENVTREE_STATE_DIR", "/x"), ("XDG_STATE_HOME", "/y")]),
-            Path::new("/x")
-        );
-        assert_eq!(
-            with(&[("ENVTREE_STATE_DIR", ""), ("XDG_STATE_HOME", "/y")]),
-            Path::new("/y/envtree")
-        );
+        assert_eq!(with(&[("ENVTREE_STATE_DIR", "/x"), ("XDG_STATE_HOME", "/y")]), Path::new("/x"));
+        assert_eq!(with(&[("ENVTREE_STATE_DIR", ""), ("XDG_STATE_HOME", "/y")]), Path::new("/y/envtree"));
         assert!(with(&[("ENVTREE_STATE_DIR", "x")]).is_absolute());
         assert!(with(&[("XDG_STATE_HOME", "relative")]).ends_with("envtree"));
     }
@@ -381,10 +346,7 @@ mod tests {
             })
             .await;
         assert!(matches!(refused, Err(StateError::NoHome)));
-        directory
-            .update(&OPTIONS, |_| Ok::<_, StateError>(()))
-            .await
-            .unwrap();
+        directory.update(&OPTIONS, |_| Ok::<_, StateError>(())).await.unwrap();
         assert!(!directory.path().join("environments.json").exists());
     }
 
@@ -402,14 +364,7 @@ mod tests {
             let path = directory.path().join("environments.json");
             fs::write(&path, content).unwrap();
             let loaded = add(&directory, "x").await;
-            let [
-                Notice::SetAside {
-                    kept_as: Some(kept),
-                    damage,
-                    ..
-                },
-            ] = &loaded.notices[..]
-            else {
+            let [Notice::SetAside { kept_as: Some(kept), damage, .. }] = &loaded.notices[..] else {
                 panic!("{content}: {loaded:?}");
             };
             assert_eq!(matches!(damage, Damage::Newer { .. }), newer, "{content}");
@@ -425,10 +380,7 @@ mod tests {
         fs::write(&path, "{").unwrap();
         let lock = directory.lock_state(&OPTIONS).await.unwrap();
         let loaded = directory.read().unwrap();
-        assert!(matches!(
-            loaded.notices[..],
-            [Notice::SetAside { kept_as: None, .. }]
-        ));
+        assert!(matches!(loaded.notices[..], [Notice::SetAside { kept_as: None, .. }]));
         assert!(path.exists());
         drop(lock);
         directory.read().unwrap();
@@ -453,10 +405,7 @@ mod tests {
             .map(|thread| {
                 let directory = directory.clone();
                 std::thread::spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread()
-                        .enable_all()
-                        .build()
-                        .unwrap();
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                     for round in 0..5 {
                         runtime.block_on(add(&directory, &format!("t{thread}-{round}")));
                     }

@@ -33,7 +33,7 @@ pub struct EnvironmentStatus {
     pub volumes: Vec<VolumeStatus>,
     /// The env file that carries its variables.
     pub env_file: Option<PathBuf>,
-    /// The hooks that were run, were skipped or failed.
+    /// The hooks of the repository.
     pub hooks: Vec<HookStatus>,
     /// The last failure that nothing has mended since.
     pub last_failure: Option<FailureStatus>,
@@ -82,11 +82,11 @@ impl EnvironmentState {
 pub struct ServiceStatus {
     /// The key under `services:`.
     pub name: String,
-    /// The container.
+    /// The container; empty while there is none.
     pub container: String,
     /// The image.
     pub image: String,
-    /// The container's state, in the Engine's word: `running`, `exited`, …
+    /// The container's state, in the Engine's word: `running`, `exited`, …; `missing` while there is none.
     pub state: String,
     /// Docker's health state, if there is a health check: `starting`, `healthy`, `unhealthy`.
     pub health: Option<String>,
@@ -147,8 +147,6 @@ pub struct HookStatus {
 pub enum HookOutcome {
     /// It ran and ended well.
     Done,
-    /// It failed; it is tried again at the next `up`.
-    Failed,
     /// It was skipped: `envtree trust` has not accepted it.
     SkippedUntrusted,
     /// It has not been due yet.
@@ -160,7 +158,6 @@ impl HookOutcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::Failed => "failed",
             Self::SkippedUntrusted => "skipped-untrusted",
             Self::Pending => "pending",
         }
@@ -181,6 +178,8 @@ pub struct FailureStatus {
 /// What git says of a worktree.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GitStatus {
+    /// The branch that is checked out; absent for a detached HEAD.
+    pub branch: Option<String>,
     /// Tracked files that differ from HEAD.
     pub changed: usize,
     /// Files that git neither tracks nor ignores.

@@ -40,19 +40,9 @@ impl CommandText {
             hasher.update((command.len() as u64).to_be_bytes());
             hasher.update(command);
         }
-        let halves = hasher
-            .finalize()
-            .into_iter()
-            .flat_map(|byte| [byte >> 4, byte & 15]);
-        let sha256 = halves
-            .filter_map(|half| char::from_digit(half.into(), 16))
-            .collect();
-        Self {
-            repository: repository.into(),
-            key: key.into(),
-            path: path.into(),
-            sha256,
-        }
+        let halves = hasher.finalize().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let sha256 = halves.filter_map(|half| char::from_digit(half.into(), 16)).collect();
+        Self { repository: repository.into(), key: key.into(), path: path.into(), sha256 }
     }
 }
 
@@ -138,23 +128,15 @@ impl TrustStore {
     /// A damaged store is renamed to `<name>.damaged-<time>`, and the notice says so. The caller holds the lock that
     /// guards `path` until the last [`accept`](Self::accept).
     pub fn load(path: &Path) -> Result<(Self, Option<SetAside>), TrustError> {
-        let read_error = |source| TrustError::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let mut store = Self {
-            path: path.to_owned(),
-            accepted: BTreeSet::new(),
-        };
+        let read_error = |source| TrustError::Read { path: path.to_owned(), source };
+        let mut store = Self { path: path.to_owned(), accepted: BTreeSet::new() };
         let metadata = match fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok((store, None)),
             Err(error) => return Err(read_error(error)),
         };
         if !metadata.is_file() {
-            return Err(TrustError::NotAFile {
-                path: path.to_owned(),
-            });
+            return Err(TrustError::NotAFile { path: path.to_owned() });
         }
         let mode = metadata.permissions().mode();
         if mode & 0o022 != 0 {
@@ -165,17 +147,11 @@ impl TrustStore {
         }
         let content = fs::read(path).map_err(read_error)?;
         match parse(&content) {
-            Ok(Document {
-                version: VERSION,
-                accepted,
-            }) => {
+            Ok(Document { version: VERSION, accepted }) => {
                 store.accepted = accepted;
                 Ok((store, None))
             }
-            Ok(Document { version, .. }) => Err(TrustError::Version {
-                path: path.to_owned(),
-                version,
-            }),
+            Ok(Document { version, .. }) => Err(TrustError::Version { path: path.to_owned(), version }),
             Err(error) => Ok((store, Some(set_aside(path, error.to_string())?))),
         }
     }
@@ -191,14 +167,9 @@ impl TrustStore {
     pub fn accept(&mut self, texts: &[CommandText]) -> Result<(), TrustError> {
         let mut accepted = self.accepted.clone();
         accepted.extend(texts.iter().cloned());
-        let document = Document {
-            version: VERSION,
-            accepted,
-        };
-        replace(&self.path, &document).map_err(|source| TrustError::Write {
-            path: self.path.clone(),
-            source,
-        })?;
+        let document = Document { version: VERSION, accepted };
+        replace(&self.path, &document)
+            .map_err(|source| TrustError::Write { path: self.path.clone(), source })?;
         self.accepted = document.accepted;
         Ok(())
     }
@@ -207,10 +178,7 @@ impl TrustStore {
 fn parse(content: &[u8]) -> serde_json::Result<Document> {
     let Header { version } = serde_json::from_slice(content)?;
     if version > VERSION {
-        return Ok(Document {
-            version,
-            accepted: BTreeSet::new(),
-        });
+        return Ok(Document { version, accepted: BTreeSet::new() });
     }
     serde_json::from_slice(content)
 }
@@ -218,9 +186,7 @@ fn parse(content: &[u8]) -> serde_json::Result<Document> {
 fn replace(path: &Path, document: &Document) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     // For its owner alone from the start.
-    let mut file = tempfile::Builder::new()
-        .prefix(".trust-")
-        .tempfile_in(directory)?;
+    let mut file = tempfile::Builder::new().prefix(".trust-").tempfile_in(directory)?;
     serde_json::to_writer_pretty(&mut file, document)?;
     file.write_all(b"\n")?;
     file.as_file().sync_all()?;
@@ -233,16 +199,9 @@ fn set_aside(path: &Path, fault: String) -> Result<SetAside, TrustError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".damaged-{stamp}"));
     let aside = path.with_file_name(name);
-    let write_error = |source| TrustError::Write {
-        path: path.to_owned(),
-        source,
-    };
+    let write_error = |source| TrustError::Write { path: path.to_owned(), source };
     fs::rename(path, &aside).map_err(write_error)?;
-    Ok(SetAside {
-        path: path.to_owned(),
-        aside,
-        fault,
-    })
+    Ok(SetAside { path: path.to_owned(), aside, fault })
 }
 
 /// Text as a person may see it before accepting it: nothing in it acts on the terminal or hides a part of it.
@@ -294,10 +253,7 @@ mod tests {
     fn what_was_accepted_is_trusted_by_the_next_command() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("trust.json");
-        let (first, second) = (
-            text("hooks.post_up", &["make"]),
-            text("data.seed", &["make seed"]),
-        );
+        let (first, second) = (text("hooks.post_up", &["make"]), text("data.seed", &["make seed"]));
         let mut store = load(&path);
         assert!(!store.is_trusted(&first));
         store.accept(std::slice::from_ref(&first)).unwrap();
@@ -320,14 +276,8 @@ mod tests {
             text("hooks.post_up", &["ab"]),
             text("hooks.post_up", &["a"]),
             text("hooks.post_create", &["a", "b"]),
-            CommandText {
-                repository: "other".into(),
-                ..accepted.clone()
-            },
-            CommandText {
-                path: "sub/envtree.yaml".into(),
-                ..accepted
-            },
+            CommandText { repository: "other".into(), ..accepted.clone() },
+            CommandText { path: "sub/envtree.yaml".into(), ..accepted },
         ] {
             assert!(!store.is_trusted(&other), "{other:?}");
         }
@@ -358,13 +308,7 @@ mod tests {
     fn a_damaged_store_is_set_aside_and_trusts_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("trust.json");
-        for content in [
-            "",
-            "{",
-            "[]",
-            "{\"version\": 1}",
-            "{\"version\": 1, \"accepted\": [{}]}",
-        ] {
+        for content in ["", "{", "[]", "{\"version\": 1}", "{\"version\": 1, \"accepted\": [{}]}"] {
             fs::write(&path, content).unwrap();
             fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
             let (store, notice) = TrustStore::load(&path).unwrap();
@@ -410,10 +354,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("trust.json");
         std::os::unix::fs::symlink(directory.path().join("elsewhere"), &path).unwrap();
-        assert!(matches!(
-            TrustStore::load(&path),
-            Err(TrustError::NotAFile { .. })
-        ));
+        assert!(matches!(TrustStore::load(&path), Err(TrustError::NotAFile { .. })));
     }
 
     #[test]
@@ -421,10 +362,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut store = load(&directory.path().join("missing/trust.json"));
         let accepted = text("hooks.post_up", &["make"]);
-        assert!(matches!(
-            store.accept(std::slice::from_ref(&accepted)),
-            Err(TrustError::Write { .. })
-        ));
+        assert!(matches!(store.accept(std::slice::from_ref(&accepted)), Err(TrustError::Write { .. })));
         assert!(!store.is_trusted(&accepted));
     }
 

@@ -168,19 +168,12 @@ pub enum WorktreeError {
 
 impl WorktreeError {
     fn file(act: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::File {
-            act,
-            path: path.to_owned(),
-            source,
-        }
+        Self::File { act, path: path.to_owned(), source }
     }
 }
 
 fn describe(branch: Option<&str>) -> String {
-    branch.map_or_else(
-        || "a detached `HEAD`".to_owned(),
-        |branch| format!("branch `{branch}`"),
-    )
+    branch.map_or_else(|| "a detached `HEAD`".to_owned(), |branch| format!("branch `{branch}`"))
 }
 
 /// Runs a blocking read of the repository away from the async threads.
@@ -193,10 +186,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 /// Returns the worktree that the repository knows at `path`.
 fn registered(repository: &Repository, path: &Path) -> Result<Option<Worktree>, RepositoryError> {
-    Ok(repository
-        .worktrees()?
-        .into_iter()
-        .find(|worktree| worktree.path == path))
+    Ok(repository.worktrees()?.into_iter().find(|worktree| worktree.path == path))
 }
 
 /// Marks a worktree as unfinished, in a way that other git programs respect.
@@ -220,17 +210,12 @@ fn unmark(git_dir: &Path) -> Result<(), WorktreeError> {
 fn forget(repository: &Repository, worktree: &Worktree) -> Result<(), WorktreeError> {
     let all = repository.common_dir().join("worktrees");
     if worktree.git_dir.parent() != Some(all.as_path()) {
-        return Err(WorktreeError::BrokenLink {
-            path: worktree.path.clone(),
-        });
+        return Err(WorktreeError::BrokenLink { path: worktree.path.clone() });
     }
     // The back-pointer goes last: without it nothing would show that there is something left.
     let pointer = worktree.git_dir.join("gitdir");
     let entries = std::fs::read_dir(&worktree.git_dir);
-    for entry in entries
-        .map_err(|source| WorktreeError::file("read", &worktree.git_dir, source))?
-        .flatten()
-    {
+    for entry in entries.map_err(|source| WorktreeError::file("read", &worktree.git_dir, source))?.flatten() {
         if entry.path() != pointer {
             delete::delete_all(&entry.path()).map_err(delete::Left::into_error)?;
         }

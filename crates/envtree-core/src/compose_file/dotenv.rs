@@ -17,13 +17,7 @@ pub fn parse_dotenv(
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<(String, Option<String>)>, Diagnostic> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader {
-        file,
-        text,
-        rest: text,
-        lookup,
-        variables: IndexMap::new(),
-    };
+    let mut reader = Reader { file, text, rest: text, lookup, variables: IndexMap::new() };
     while reader.skip_to_statement() {
         reader.statement()?;
     }
@@ -105,11 +99,7 @@ impl<'text> Reader<'text> {
         while let Some((index, character)) = characters.next() {
             if character == quote {
                 self.rest = &begin[index + 1..];
-                return if quote == '"' {
-                    self.fill(key, &unescape(&value), begin)
-                } else {
-                    Ok(value)
-                };
+                return if quote == '"' { self.fill(key, &unescape(&value), begin) } else { Ok(value) };
             }
             if character != '\\' {
                 value.push(character);
@@ -121,10 +111,7 @@ impl<'text> Reader<'text> {
                 None => value.push('\\'),
             }
         }
-        Err(self.error(
-            begin,
-            format!("the quote that begins the value of `{key}` is not closed"),
-        ))
+        Err(self.error(begin, format!("the quote that begins the value of `{key}` is not closed")))
     }
 
     fn fill(&self, key: &str, value: &str, begin: &'text str) -> Result<String, Diagnostic> {
@@ -180,9 +167,7 @@ fn escape(after: &str) -> (String, usize) {
         Some(b'$') => "$$",
         Some(b'0') => {
             // Three octal digits behind the zero, of a value below 128: a lone byte above is no text.
-            let octal = after
-                .get(1..4)
-                .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
+            let octal = after.get(1..4).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
             let byte = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
             return match byte.filter(u8::is_ascii) {
                 Some(byte) => (char::from(byte).to_string(), 4),
@@ -196,10 +181,7 @@ fn escape(after: &str) -> (String, usize) {
 
 /// Returns whether `character` is white space that does not end a line.
 fn is_blank(character: char) -> bool {
-    matches!(
-        character,
-        ' ' | '\t' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{a0}'
-    )
+    matches!(character, ' ' | '\t' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{a0}')
 }
 
 #[cfg(test)]

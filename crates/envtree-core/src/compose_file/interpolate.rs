@@ -65,10 +65,7 @@ fn interpolate_node(
 
 /// Fills in the variables of `text`; the error says what is malformed or missing.
 pub fn interpolate_text(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Interpolated, String> {
-    let mut interpolated = Interpolated {
-        text: String::with_capacity(text.len()),
-        unset: Vec::new(),
-    };
+    let mut interpolated = Interpolated { text: String::with_capacity(text.len()), unset: Vec::new() };
     fill(text, lookup, &mut interpolated, 0)?;
     Ok(interpolated)
 }
@@ -126,7 +123,7 @@ impl<'text> Reference<'text> {
         let name = name_at_start(text);
         if name.is_empty() {
             return Err(
-                "`${` stands before something that is no variable name; `$$` writes a dollar sign".to_owned(),
+                "`${` stands before something that is no variable name; `$$` writes a dollar sign".to_owned()
             );
         }
         let after = &text[name.len()..];
@@ -150,11 +147,7 @@ impl<'text> Reference<'text> {
         let colon = if empty_is_unset { ":" } else { "" };
         let end = closing_brace(operand)
             .ok_or_else(|| format!("`${{{name}{colon}{operator}…` is not closed by `}}`"))?;
-        let rule = Some(Rule {
-            operator,
-            empty_is_unset,
-            operand: &operand[..end],
-        });
+        let rule = Some(Rule { operator, empty_is_unset, operand: &operand[..end] });
         Ok((Self { name, rule }, &operand[end + 1..]))
     }
 
@@ -169,9 +162,7 @@ impl<'text> Reference<'text> {
             return Ok(());
         };
         let value = lookup(self.name);
-        let counts = value
-            .as_ref()
-            .is_some_and(|value| !(rule.empty_is_unset && value.is_empty()));
+        let counts = value.as_ref().is_some_and(|value| !(rule.empty_is_unset && value.is_empty()));
         match rule.operator {
             '+' if counts => return fill(rule.operand, lookup, out, depth + 1),
             '-' if !counts => return fill(rule.operand, lookup, out, depth + 1),
@@ -334,10 +325,7 @@ mod tests {
         fills_to(&[
             ("${M?}", "error: required variable `M` is not set"),
             ("${EMPTY:?}", "error: required variable `EMPTY` is empty"),
-            (
-                "${M:?say $FOO}",
-                "error: required variable `M` is not set: say $FOO",
-            ),
+            ("${M:?say $FOO}", "error: required variable `M` is not set: say $FOO"),
         ]);
     }
 

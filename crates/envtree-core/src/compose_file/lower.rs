@@ -64,9 +64,7 @@ pub struct Lowered {
 
 const KEYS: Keys = Keys {
     // What `secrets`, `configs` and `models` declare has no effect unless a service asks for it.
-    read: &[
-        "version", "name", "services", "networks", "volumes", "secrets", "configs", "models",
-    ],
+    read: &["version", "name", "services", "networks", "volumes", "secrets", "configs", "models"],
     ignored: &[],
     refused: &["include"],
 };
@@ -94,11 +92,7 @@ pub fn lower(node: &Node, options: &LowerOptions<'_>) -> Result<Lowered, Vec<Dia
         Section::new(node, String::new(), &KEYS, &reports).map(|root| lower_root(&root, options, &reports));
     let (errors, warnings) = (in_order(reports.errors), in_order(reports.warnings));
     match lowered {
-        Some((project, file_name)) if errors.is_empty() => Ok(Lowered {
-            project,
-            file_name,
-            warnings,
-        }),
+        Some((project, file_name)) if errors.is_empty() => Ok(Lowered { project, file_name, warnings }),
         _ => Err(errors),
     }
 }
@@ -129,10 +123,7 @@ fn lower_root(
     }
     let scope = Scope {
         options,
-        services: declared
-            .iter()
-            .map(|(name, node)| (*name, profiles(node)))
-            .collect(),
+        services: declared.iter().map(|(name, node)| (*name, profiles(node))).collect(),
         networks: names(root, "networks"),
         volumes: names(root, "volumes"),
     };
@@ -161,9 +152,7 @@ fn declared<'a>(root: &Section<'a>, key: &str) -> Vec<(&'a str, &'a Node)> {
         None => Vec::new(),
         Some((Value::Map(entries), _)) => {
             let entries = entries.iter();
-            entries
-                .map(|(name, entry)| (name.as_str(), &entry.node))
-                .collect()
+            entries.map(|(name, entry)| (name.as_str(), &entry.node)).collect()
         }
         Some((_, node)) => {
             root.unfit(key, node, "a mapping");
@@ -233,11 +222,7 @@ fn used_networks(
     mut networks: IndexMap<NetworkName, Network>,
     services: &IndexMap<ServiceName, Service>,
 ) -> IndexMap<NetworkName, Network> {
-    let is_used = |name: &str| {
-        services
-            .values()
-            .any(|service| service.networks.contains_key(name))
-    };
+    let is_used = |name: &str| services.values().any(|service| service.networks.contains_key(name));
     networks.retain(|name, _| is_used(name));
     if is_used(network::DEFAULT) && !networks.contains_key(network::DEFAULT) {
         networks.insert(network::default_network(), Network::default());

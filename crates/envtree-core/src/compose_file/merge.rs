@@ -22,11 +22,7 @@ pub fn merge(base: Node, over: Node) -> Node {
 /// A single file goes through this alone.
 pub fn finish(node: Node) -> Node {
     let place = node.place.clone();
-    let node = without_tags(node).unwrap_or(Node {
-        place,
-        tag: None,
-        value: Value::Null,
-    });
+    let node = without_tags(node).unwrap_or(Node { place, tag: None, value: Value::Null });
     unique(node, &mut Vec::new())
 }
 
@@ -61,21 +57,15 @@ fn rule(path: &[String]) -> Rule {
         ["services", _, "command" | "entrypoint"]
         | ["services", _, "healthcheck", "test"]
         | ["services", _, "ulimits", _] => Rule::Replace,
-        [
-            "services",
-            _,
-            "environment" | "labels" | "annotations" | "sysctls",
-        ]
+        ["services", _, "environment" | "labels" | "annotations" | "sysctls"]
         | ["services", _, "build", "args" | "labels" | "additional_contexts"]
         | ["services", _, "deploy", "labels"]
         | ["networks" | "volumes", _, "labels"] => Rule::KeyValues,
         ["services", _, "networks" | "models"] => Rule::Names,
         ["services", _, "depends_on"] => Rule::Dependencies,
-        [
-            "services",
-            _,
-            "dns" | "dns_opt" | "dns_search" | "env_file" | "label_file" | "tmpfs",
-        ] => Rule::Texts,
+        ["services", _, "dns" | "dns_opt" | "dns_search" | "env_file" | "label_file" | "tmpfs"] => {
+            Rule::Texts
+        }
         ["services", _, "extra_hosts"] | ["services", _, "build", "extra_hosts"] => Rule::Hosts,
         ["services", _, "logging"] => Rule::Logging,
         ["services", _, "build"] => Rule::Build,
@@ -116,11 +106,7 @@ fn deep(base: Node, over: Node, path: &mut Vec<String>) -> Node {
             return Node { value, ..over };
         }
     };
-    Node {
-        place: base.place,
-        tag: base.tag,
-        value,
-    }
+    Node { place: base.place, tag: base.tag, value }
 }
 
 fn merge_entries(
@@ -135,10 +121,7 @@ fn merge_entries(
                 path.push(key.clone());
                 let node = merge_at(earlier.node.clone(), later.node, path);
                 path.pop();
-                Entry {
-                    key_place: later.key_place,
-                    node,
-                }
+                Entry { key_place: later.key_place, node }
             }
         };
         base.insert(key, merged);
@@ -150,11 +133,7 @@ fn later_entries(base: Node, over: Node) -> Node {
     match (base.value, over.value) {
         (Value::Map(mut entries), Value::Map(later)) => {
             entries.extend(later);
-            Node {
-                place: base.place,
-                tag: None,
-                value: Value::Map(entries),
-            }
+            Node { place: base.place, tag: None, value: Value::Map(entries) }
         }
         (_, value) => Node { value, ..over },
     }
@@ -168,11 +147,7 @@ fn appended_once(base: Node, over: Node) -> Node {
                     items.push(item);
                 }
             }
-            Node {
-                place: base.place,
-                tag: None,
-                value: Value::List(items),
-            }
+            Node { place: base.place, tag: None, value: Value::List(items) }
         }
         (_, value) => Node { value, ..over },
     }
@@ -192,11 +167,7 @@ fn merge_pools(base: Node, over: Node, path: &mut Vec<String>) -> Node {
             None => pools.push(pool),
         }
     }
-    Node {
-        place: base.place,
-        tag: None,
-        value: Value::List(pools),
-    }
+    Node { place: base.place, tag: None, value: Value::List(pools) }
 }
 
 fn same_driver(base: &Node, over: &Node) -> bool {
@@ -216,18 +187,12 @@ fn normal(node: Node, rule: Rule) -> Node {
         }),
         (Rule::Names, Value::List(items)) => keyed(items, |text| (text.to_owned(), Value::Null)),
         (Rule::Dependencies, Value::List(items)) => dependencies(items),
-        (Rule::Texts, value @ Value::Text(_)) => Value::List(vec![Node {
-            place: place.clone(),
-            tag: None,
-            value,
-        }]),
+        (Rule::Texts, value @ Value::Text(_)) => {
+            Value::List(vec![Node { place: place.clone(), tag: None, value }])
+        }
         (Rule::Hosts, value) => hosts(value),
         (Rule::Build, value @ Value::Text(_)) => {
-            let node = Node {
-                place: place.clone(),
-                tag: None,
-                value,
-            };
+            let node = Node { place: place.clone(), tag: None, value };
             Value::Map(IndexMap::from([("context".to_owned(), entry(node))]))
         }
         (_, value) => value,
@@ -236,10 +201,7 @@ fn normal(node: Node, rule: Rule) -> Node {
 }
 
 fn entry(node: Node) -> Entry {
-    Entry {
-        key_place: node.place.clone(),
-        node,
-    }
+    Entry { key_place: node.place.clone(), node }
 }
 
 /// Makes a mapping of a list of texts; a list that holds anything else stays, and lowering reports it.
@@ -261,17 +223,9 @@ fn dependencies(items: Vec<Node>) -> Value {
     let mut value = keyed(items, |text| (text.to_owned(), Value::Null));
     if let Value::Map(entries) = &mut value {
         for entry_of_name in entries.values_mut() {
-            let at = |value| {
-                entry(Node {
-                    value,
-                    ..entry_of_name.node.clone()
-                })
-            };
+            let at = |value| entry(Node { value, ..entry_of_name.node.clone() });
             let settings = IndexMap::from([
-                (
-                    "condition".to_owned(),
-                    at(Value::Text("service_started".to_owned())),
-                ),
+                ("condition".to_owned(), at(Value::Text("service_started".to_owned()))),
                 ("required".to_owned(), at(Value::Bool(true))),
             ]);
             entry_of_name.node.value = Value::Map(settings);
@@ -283,20 +237,16 @@ fn dependencies(items: Vec<Node>) -> Value {
 /// Makes a list of `host=address` of either form.
 fn hosts(value: Value) -> Value {
     let line = |host: &str, address: &Node| match &address.value {
-        Value::Text(text) => Node {
-            value: Value::Text(format!("{host}={text}")),
-            ..address.clone()
-        },
+        Value::Text(text) => Node { value: Value::Text(format!("{host}={text}")), ..address.clone() },
         _ => address.clone(),
     };
     let items = match value {
         Value::List(items) => items
             .into_iter()
             .map(|item| match &item.value {
-                Value::Text(text) if !text.contains('=') => Node {
-                    value: Value::Text(text.replacen(':', "=", 1)),
-                    ..item
-                },
+                Value::Text(text) if !text.contains('=') => {
+                    Node { value: Value::Text(text.replacen(':', "=", 1)), ..item }
+                }
                 _ => item,
             })
             .collect(),
@@ -329,11 +279,7 @@ fn without_tags(node: Node) -> Option<Node> {
         ),
         value => value,
     };
-    Some(Node {
-        place: node.place,
-        tag: None,
-        value,
-    })
+    Some(Node { place: node.place, tag: None, value })
 }
 
 #[cfg(test)]
@@ -351,10 +297,7 @@ mod tests {
     #[test]
     fn mappings_merge_and_sequences_are_appended() {
         assert_eq!(
-            merged(
-                "image: a, group_add: [x], init: true",
-                "image: b, group_add: [x, z], tty: true"
-            ),
+            merged("image: a, group_add: [x], init: true", "image: b, group_add: [x, z], tty: true"),
             json!({"image": "b", "group_add": ["x", "x", "z"], "init": true, "tty": true})
         );
     }
@@ -446,10 +389,7 @@ mod tests {
     #[test]
     fn several_addresses_of_a_host_are_kept() {
         assert_eq!(
-            merged(
-                "extra_hosts: ['a:10.0.0.1', 'b=10.0.0.2']",
-                "extra_hosts: {a: 10.0.0.3, b: 10.0.0.2}"
-            ),
+            merged("extra_hosts: ['a:10.0.0.1', 'b=10.0.0.2']", "extra_hosts: {a: 10.0.0.3, b: 10.0.0.2}"),
             json!({"extra_hosts": ["a=10.0.0.1", "b=10.0.0.2", "a=10.0.0.3"]})
         );
     }
@@ -482,10 +422,7 @@ mod tests {
     #[test]
     fn logging_options_of_another_driver_are_dropped() {
         let base = "logging: {driver: json-file, options: {a: '1'}}";
-        assert_eq!(
-            merged(base, "logging: {driver: syslog}"),
-            json!({"logging": {"driver": "syslog"}})
-        );
+        assert_eq!(merged(base, "logging: {driver: syslog}"), json!({"logging": {"driver": "syslog"}}));
         assert_eq!(
             merged(base, "logging: {options: {b: '2'}}"),
             json!({"logging": {"driver": "json-file", "options": {"a": "1", "b": "2"}}})

@@ -92,10 +92,7 @@ impl Node {
 
     /// Returns an error or a warning about this node.
     pub fn diagnostic(&self, message: impl Into<String>) -> Diagnostic {
-        Diagnostic {
-            place: self.place.clone(),
-            message: message.into(),
-        }
+        Diagnostic { place: self.place.clone(), message: message.into() }
     }
 
     /// Returns the kind of the value, for messages.

@@ -77,11 +77,7 @@ impl<'text> Builder<'text> {
             }
         }
         Ok(document.unwrap_or_else(|| Node {
-            place: Place {
-                file: self.file.clone(),
-                line: 1,
-                column: 1,
-            },
+            place: Place { file: self.file.clone(), line: 1, column: 1 },
             tag: None,
             value: Value::Null,
         }))
@@ -127,16 +123,14 @@ impl<'text> Builder<'text> {
         self.expanded = self.expanded.saturating_add(built.weight);
         if self.expanded > EXPANSION_LIMIT {
             let limit = EXPANSION_LIMIT / 1024 / 1024;
-            return Err(self.error(
-                span.start,
-                format!("the aliases up to here stand for more than {limit} MiB"),
-            ));
+            return Err(
+                self.error(span.start, format!("the aliases up to here stand for more than {limit} MiB"))
+            );
         }
         if depth + built.depth > DEPTH_LIMIT {
-            return Err(self.error(
-                span.start,
-                format!("nested deeper than {DEPTH_LIMIT} levels by this alias"),
-            ));
+            return Err(
+                self.error(span.start, format!("nested deeper than {DEPTH_LIMIT} levels by this alias"))
+            );
         }
         Ok(built.clone())
     }
@@ -160,11 +154,7 @@ impl<'text> Builder<'text> {
                 None => (None, self.tagged_value(text, tag, span)?),
             },
         };
-        Ok(Built {
-            node: self.at(span, merge_tag, value),
-            weight: NODE_WEIGHT + text.len(),
-            depth: 1,
-        })
+        Ok(Built { node: self.at(span, merge_tag, value), weight: NODE_WEIGHT + text.len(), depth: 1 })
     }
 
     fn tagged_value(&self, text: &str, tag: &Tag, span: Span) -> Result<Value, Diagnostic> {
@@ -187,9 +177,7 @@ impl<'text> Builder<'text> {
         match tag {
             None => Ok(None),
             Some(tag) if is_non_specific(tag) || tag.is_yaml_core_schema_tag(kind) => Ok(None),
-            Some(tag) => merge_tag(tag)
-                .map(Some)
-                .ok_or_else(|| self.unknown_tag(tag, span)),
+            Some(tag) => merge_tag(tag).map(Some).ok_or_else(|| self.unknown_tag(tag, span)),
         }
     }
 
@@ -249,9 +237,7 @@ impl<'text> Builder<'text> {
         let mut written = None;
         if let Event::Scalar(text, style, _, tag) = &event {
             let plain = *style == ScalarStyle::Plain;
-            let merge = tag
-                .as_deref()
-                .is_none_or(|tag| names(tag, "tag:yaml.org,2002:merge"));
+            let merge = tag.as_deref().is_none_or(|tag| names(tag, "tag:yaml.org,2002:merge"));
             if plain && merge && text == "<<" {
                 return Ok(Key::Merge);
             }
@@ -259,10 +245,9 @@ impl<'text> Builder<'text> {
         }
         let node = self.node(event, span, depth)?.node;
         if node.tag.is_some() {
-            return Err(self.error(
-                span.start,
-                "`!reset` and `!override` stand before a value, not before a key",
-            ));
+            return Err(
+                self.error(span.start, "`!reset` and `!override` stand before a value, not before a key")
+            );
         }
         let text = match &node.value {
             Value::Text(text) | Value::Number(text) => text.clone(),
@@ -280,11 +265,7 @@ impl<'text> Builder<'text> {
     }
 
     fn at(&self, span: Span, tag: Option<MergeTag>, value: Value) -> Node {
-        Node {
-            place: self.place(span.start),
-            tag,
-            value,
-        }
+        Node { place: self.place(span.start), tag, value }
     }
 
     fn place(&self, marker: Marker) -> Place {
@@ -297,10 +278,7 @@ impl<'text> Builder<'text> {
     }
 
     fn error(&self, marker: Marker, message: impl Into<String>) -> Diagnostic {
-        Diagnostic {
-            place: self.place(marker),
-            message: message.into(),
-        }
+        Diagnostic { place: self.place(marker), message: message.into() }
     }
 
     fn unknown_tag(&self, tag: &Tag, span: Span) -> Diagnostic {
@@ -327,11 +305,7 @@ impl Size {
     }
 
     fn built(self, node: Node) -> Built {
-        Built {
-            node,
-            weight: self.weight.saturating_add(NODE_WEIGHT),
-            depth: self.depth + 1,
-        }
+        Built { node, weight: self.weight.saturating_add(NODE_WEIGHT), depth: self.depth + 1 }
     }
 }
 
@@ -349,10 +323,7 @@ fn merge_into(
         let Value::Map(inherited) = source.value else {
             return Err(Diagnostic {
                 place: key_place.clone(),
-                message: format!(
-                    "`<<` takes a mapping or a list of mappings, not {}",
-                    source.kind()
-                ),
+                message: format!("`<<` takes a mapping or a list of mappings, not {}", source.kind()),
             });
         };
         for (key, entry) in inherited {
@@ -364,15 +335,9 @@ fn merge_into(
 
 fn duplicate(place: Place, key: &str, first: &Place) -> Diagnostic {
     let message = if key == "<<" {
-        format!(
-            "`<<` is already in line {}; name both in one list: `<<: [*a, *b]`",
-            first.line
-        )
+        format!("`<<` is already in line {}; name both in one list: `<<: [*a, *b]`", first.line)
     } else {
-        format!(
-            "the key `{key}` is already in line {} of this mapping",
-            first.line
-        )
+        format!("the key `{key}` is already in line {} of this mapping", first.line)
     };
     Diagnostic { place, message }
 }
@@ -418,10 +383,8 @@ mod tests {
                 format!("[{}]", items.join(", "))
             }
             Value::Map(entries) => {
-                let entries: Vec<_> = entries
-                    .iter()
-                    .map(|(key, entry)| format!("{key}: {}", render(&entry.node)))
-                    .collect();
+                let entries: Vec<_> =
+                    entries.iter().map(|(key, entry)| format!("{key}: {}", render(&entry.node))).collect();
                 format!("{{{}}}", entries.join(", "))
             }
         };
@@ -481,31 +444,16 @@ mod tests {
     #[test]
     fn merge_keys_give_way_to_written_keys_and_earlier_mappings() {
         let text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc:\n  <<: [*a, *b]\n  x: 3\n";
-        assert_eq!(
-            tree(text),
-            "{a: {x: n:1, y: n:1}, b: {y: n:2, z: n:2}, c: {x: n:3, y: n:1, z: n:2}}"
-        );
+        assert_eq!(tree(text), "{a: {x: n:1, y: n:1}, b: {y: n:2, z: n:2}, c: {x: n:3, y: n:1, z: n:2}}");
         assert_eq!(tree("a: {'<<': 1}"), "{a: {<<: n:1}}");
     }
 
     #[test]
     fn keys_that_are_no_texts_become_texts() {
-        assert_eq!(
-            tree("8080: a\ntrue: b\n1.0: c\n"),
-            r#"{8080: t:"a", true: t:"b", 1.0: t:"c"}"#
-        );
-        assert_eq!(
-            tree("? [a]\n: b\n"),
-            "compose.yaml:1:3: a key is a text, but this is a list"
-        );
-        assert_eq!(
-            tree("\"a\\nb\": c\n"),
-            "compose.yaml:1:1: a key is one line without control characters"
-        );
-        assert_eq!(
-            tree("~: b\n"),
-            "compose.yaml:1:1: a key is a text, but this is nothing"
-        );
+        assert_eq!(tree("8080: a\ntrue: b\n1.0: c\n"), r#"{8080: t:"a", true: t:"b", 1.0: t:"c"}"#);
+        assert_eq!(tree("? [a]\n: b\n"), "compose.yaml:1:3: a key is a text, but this is a list");
+        assert_eq!(tree("\"a\\nb\": c\n"), "compose.yaml:1:1: a key is one line without control characters");
+        assert_eq!(tree("~: b\n"), "compose.yaml:1:1: a key is a text, but this is nothing");
     }
 
     #[test]
@@ -518,10 +466,7 @@ mod tests {
             tree("a: !secret 1\n"),
             "compose.yaml:1:4: the tag `!secret` does not fit here; `!reset` and `!override` are known"
         );
-        assert_eq!(
-            tree("a: !!int hush\n"),
-            "compose.yaml:1:10: this is no value for `!!int`"
-        );
+        assert_eq!(tree("a: !!int hush\n"), "compose.yaml:1:10: this is no value for `!!int`");
     }
 
     #[test]
@@ -555,22 +500,10 @@ mod tests {
             bomb.push_str(&sequence(level, &aliases));
             chain.push_str(&sequence(level, &format!("*a{below}")));
         }
-        assert_eq!(
-            tree(&bomb),
-            "compose.yaml:6:15: the aliases up to here stand for more than 16 MiB"
-        );
-        assert_eq!(
-            tree(&chain),
-            "compose.yaml:100:12: nested deeper than 100 levels by this alias"
-        );
-        assert_eq!(
-            tree("a: &a [*a]\n"),
-            "compose.yaml:1:8: this alias is part of what it stands for"
-        );
-        assert_eq!(
-            tree("a: *b\n"),
-            "compose.yaml:1:4: no anchor of this name stands before this alias"
-        );
+        assert_eq!(tree(&bomb), "compose.yaml:6:15: the aliases up to here stand for more than 16 MiB");
+        assert_eq!(tree(&chain), "compose.yaml:100:12: nested deeper than 100 levels by this alias");
+        assert_eq!(tree("a: &a [*a]\n"), "compose.yaml:1:8: this alias is part of what it stands for");
+        assert_eq!(tree("a: *b\n"), "compose.yaml:1:4: no anchor of this name stands before this alias");
     }
 
     #[test]
@@ -579,10 +512,7 @@ mod tests {
             tree(&("[".repeat(102) + &"]".repeat(102))),
             "compose.yaml:1:102: nested deeper than 100 levels"
         );
-        assert_eq!(
-            tree(&"[".repeat(100_000)),
-            "compose.yaml:1:256: nested too deeply"
-        );
+        assert_eq!(tree(&"[".repeat(100_000)), "compose.yaml:1:256: nested too deeply");
     }
 
     #[test]

@@ -56,10 +56,7 @@ impl Settings {
     }
 
     fn mapping<K: ToString, V>(&mut self, key: &str, entries: &IndexMap<K, V>, value: impl Fn(&V) -> Value) {
-        let entries: Map<_, _> = entries
-            .iter()
-            .map(|(key, entry)| (key.to_string(), value(entry)))
-            .collect();
+        let entries: Map<_, _> = entries.iter().map(|(key, entry)| (key.to_string(), value(entry))).collect();
         if !entries.is_empty() {
             self.set(key, entries);
         }
@@ -72,10 +69,7 @@ impl From<Settings> for Value {
     }
 }
 
-#[expect(
-    clippy::ptr_arg,
-    reason = "`Settings::mapping` hands its entries on as they are"
-)]
+#[expect(clippy::ptr_arg, reason = "`Settings::mapping` hands its entries on as they are")]
 fn text(value: &String) -> Value {
     Value::String(value.clone())
 }
@@ -114,20 +108,12 @@ fn runtime(runtime: &RuntimeOptions, settings: &mut Settings) {
     settings.list("cap_drop", &runtime.cap_drop);
     settings.list("security_opt", &runtime.security_opt);
     settings.list("group_add", &runtime.group_add);
-    let hosts: Vec<String> = runtime
-        .extra_hosts
-        .iter()
-        .map(|line| line.replacen(':', "=", 1))
-        .collect();
+    let hosts: Vec<String> = runtime.extra_hosts.iter().map(|line| line.replacen(':', "=", 1)).collect();
     settings.list("extra_hosts", &hosts);
     settings.list("dns", &runtime.dns);
     settings.list("dns_search", &runtime.dns_search);
     settings.mapping("sysctls", &runtime.sysctls, text);
-    settings.mapping(
-        "ulimits",
-        &runtime.ulimits,
-        |limit| json!({"soft": limit.soft, "hard": limit.hard}),
-    );
+    settings.mapping("ulimits", &runtime.ulimits, |limit| json!({"soft": limit.soft, "hard": limit.hard}));
     settings.some("stop_signal", runtime.stop_signal.clone());
     settings.some("stop_grace_period", runtime.stop_grace_period.map(duration));
     settings.some("shm_size", runtime.shm_size.map(|bytes| bytes.to_string()));
@@ -177,11 +163,7 @@ fn mount(mount: &Mount) -> Value {
             settings.some("source", volume.as_ref().map(VolumeName::as_str));
             inner.on("nocopy", *nocopy);
         }
-        MountSource::Bind {
-            path,
-            create_host_path,
-            propagation,
-        } => {
+        MountSource::Bind { path, create_host_path, propagation } => {
             settings.set("source", path.clone());
             inner.set("create_host_path", *create_host_path);
             inner.some("propagation", propagation.clone());
@@ -211,11 +193,7 @@ fn attachments(networks: &IndexMap<NetworkName, Attachment>) -> Map<String, Valu
             settings.some("ipv4_address", attachment.ipv4_address.clone());
             settings.some("ipv6_address", attachment.ipv6_address.clone());
             settings.some("priority", (priority > 0).then_some(priority));
-            let value = if settings.0.is_empty() {
-                Value::Null
-            } else {
-                settings.into()
-            };
+            let value = if settings.0.is_empty() { Value::Null } else { settings.into() };
             (name.to_string(), value)
         })
         .collect()
@@ -225,10 +203,7 @@ fn health_check(check: &HealthCheck) -> Value {
     let mut settings = Settings::default();
     let test = check.test.as_ref().map(|test| match test {
         HealthTest::None => vec!["NONE".to_owned()],
-        HealthTest::Cmd(words) => std::iter::once("CMD")
-            .map(str::to_owned)
-            .chain(words.clone())
-            .collect(),
+        HealthTest::Cmd(words) => std::iter::once("CMD").map(str::to_owned).chain(words.clone()).collect(),
         HealthTest::Shell(line) => vec!["CMD-SHELL".to_owned(), line.clone()],
     });
     settings.some("test", test);
@@ -240,10 +215,7 @@ fn health_check(check: &HealthCheck) -> Value {
     settings.into()
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "`Settings::mapping` hands its entries on as they are"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "`Settings::mapping` hands its entries on as they are")]
 fn dependency(how: &Dependency) -> Value {
     let mut settings = Settings::default();
     settings.set("condition", how.condition.as_str());

@@ -64,11 +64,10 @@ mod tests {
 
     #[test]
     fn integers_are_read_in_every_notation() {
-        let read: Vec<_> = [
-            "10", "-10", "1_000", "0x1F", "0o17", "0440", "0b11", "0", "-0", "08", "", "-", "1.5", "+-1",
-        ]
-        .map(integer)
-        .into();
+        let read: Vec<_> =
+            ["10", "-10", "1_000", "0x1F", "0o17", "0440", "0b11", "0", "-0", "08", "", "-", "1.5", "+-1"]
+                .map(integer)
+                .into();
         assert_eq!(
             read,
             [

@@ -15,18 +15,11 @@ pub(crate) fn node(yaml: &str) -> Node {
 }
 
 fn build(json: Json, line: &mut u32) -> Node {
-    let place = Place {
-        file: Arc::from("compose.yaml"),
-        line: (*line).max(1),
-        column: 1,
-    };
+    let place = Place { file: Arc::from("compose.yaml"), line: (*line).max(1), column: 1 };
     if let Json::Object(map) = &json {
         for (key, tag) in [("!reset", MergeTag::Reset), ("!override", MergeTag::Override)] {
             if let Some(inner) = map.get(key) {
-                return Node {
-                    tag: Some(tag),
-                    ..build(inner.clone(), line)
-                };
+                return Node { tag: Some(tag), ..build(inner.clone(), line) };
             }
         }
     }
@@ -44,26 +37,17 @@ fn build(json: Json, line: &mut u32) -> Node {
                 })
                 .collect(),
         ),
-        Json::Object(map) => Value::Map(
-            map.into_iter()
-                .map(|(key, value)| entry(key, value, line))
-                .collect(),
-        ),
+        Json::Object(map) => {
+            Value::Map(map.into_iter().map(|(key, value)| entry(key, value, line)).collect())
+        }
     };
-    Node {
-        place,
-        tag: None,
-        value,
-    }
+    Node { place, tag: None, value }
 }
 
 fn entry(key: String, value: Json, line: &mut u32) -> (String, Entry) {
     *line += 1;
     let node = build(value, line);
-    let key_place = Place {
-        line: *line,
-        ..node.place.clone()
-    };
+    let key_place = Place { line: *line, ..node.place.clone() };
     (key, Entry { key_place, node })
 }
 
@@ -73,16 +57,11 @@ pub(crate) fn json(node: &Node) -> Json {
     match &node.value {
         Value::Null => Json::Null,
         Value::Bool(value) => Json::Bool(*value),
-        Value::Number(text) => text
-            .parse()
-            .map_or_else(|_| Json::String(text.clone()), Json::Number),
+        Value::Number(text) => text.parse().map_or_else(|_| Json::String(text.clone()), Json::Number),
         Value::Text(text) => Json::String(text.clone()),
         Value::List(items) => Json::Array(items.iter().map(json).collect()),
         Value::Map(entries) => Json::Object(
-            entries
-                .iter()
-                .map(|(key, entry)| (key.clone(), json(&entry.node)))
-                .collect::<Map<_, _>>(),
+            entries.iter().map(|(key, entry)| (key.clone(), json(&entry.node))).collect::<Map<_, _>>(),
         ),
     }
 }

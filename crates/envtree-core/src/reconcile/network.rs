@@ -15,17 +15,11 @@ pub(super) fn diverged(draft: &Draft<'_>) -> Result<BTreeSet<NetworkName>, Recon
         let name = network.name.as_deref().unwrap_or(key);
         match live(draft, name) {
             None if network.external => {
-                return Err(ReconcileError::ExternalNetworkMissing {
-                    key: key.clone(),
-                    name: name.into(),
-                });
+                return Err(ReconcileError::ExternalNetworkMissing { key: key.clone(), name: name.into() });
             }
             Some(_) if network.external => {}
             Some(found) if !draft.owns(&found.labels) => {
-                return Err(ReconcileError::NotOwned {
-                    kind: "network",
-                    name: name.into(),
-                });
+                return Err(ReconcileError::NotOwned { kind: "network", name: name.into() });
             }
             Some(found) if found.labels.get(label::CONFIG_HASH) != network.labels.get(label::CONFIG_HASH) => {
                 diverged.insert(key.clone());
@@ -45,20 +39,14 @@ pub(super) fn plan_networks(draft: &mut Draft<'_>, diverged: &BTreeSet<NetworkNa
         let cause = match found {
             Some(found) if diverged.contains(key) => {
                 after = draft.removed.values().copied().collect();
-                let remove = Operation::RemoveNetwork {
-                    id: found.id.clone(),
-                    name: found.name.clone(),
-                };
+                let remove = Operation::RemoveNetwork { id: found.id.clone(), name: found.name.clone() };
                 after = vec![draft.push(remove, "its definition changed", after, Vec::new())];
                 "its definition changed"
             }
             Some(_) => continue,
             None => "it does not exist",
         };
-        let create = Operation::CreateNetwork {
-            key: key.clone(),
-            network: network.clone(),
-        };
+        let create = Operation::CreateNetwork { key: key.clone(), network: network.clone() };
         let step = draft.push(create, cause, after, Vec::new());
         draft.networks.insert(key.clone(), step);
     }
@@ -66,14 +54,6 @@ pub(super) fn plan_networks(draft: &mut Draft<'_>, diverged: &BTreeSet<NetworkNa
 
 /// Returns the network of that name, the project's own first: the Engine allows two networks of one name.
 fn live<'a>(draft: &Draft<'a>, name: &str) -> Option<&'a ObservedNetwork> {
-    let named = || {
-        draft
-            .observed
-            .networks
-            .iter()
-            .filter(|network| network.name == name)
-    };
-    named()
-        .find(|network| draft.owns(&network.labels))
-        .or_else(|| named().next())
+    let named = || draft.observed.networks.iter().filter(|network| network.name == name);
+    named().find(|network| draft.owns(&network.labels)).or_else(|| named().next())
 }

@@ -9,12 +9,8 @@ use crate::plan::Operation;
 ///
 /// An orphaned volume holds data: it is reported, and only `rm` and `down --volumes` remove it.
 pub(super) fn plan_orphans(draft: &mut Draft<'_>) {
-    let containers: Vec<&ObservedContainer> = draft
-        .observed
-        .containers
-        .iter()
-        .filter(|container| is_orphan(draft, container))
-        .collect();
+    let containers: Vec<&ObservedContainer> =
+        draft.observed.containers.iter().filter(|container| is_orphan(draft, container)).collect();
     if draft.options.remove_orphans {
         let removals: Vec<_> = containers
             .iter()
@@ -35,10 +31,7 @@ pub(super) fn plan_orphans(draft: &mut Draft<'_>) {
                 "container `{}` belongs to no service any more; `--remove-orphans` removes it",
                 container.name
             ));
-            draft
-                .plan
-                .confirmations
-                .push(format!("remove orphan container `{}`", container.name));
+            draft.plan.confirmations.push(format!("remove orphan container `{}`", container.name));
         }
     }
     for volume in &draft.observed.volumes {
@@ -54,10 +47,7 @@ pub(super) fn plan_orphans(draft: &mut Draft<'_>) {
 }
 
 fn is_orphan(draft: &Draft<'_>, container: &ObservedContainer) -> bool {
-    let oneoff = container
-        .labels
-        .get(label::COMPOSE_ONEOFF)
-        .is_some_and(|value| value == "True");
+    let oneoff = container.labels.get(label::COMPOSE_ONEOFF).is_some_and(|value| value == "True");
     draft.owns(&container.labels)
         && !oneoff
         && !draft
@@ -74,12 +64,7 @@ fn orphaned_networks(draft: &Draft<'_>) -> Vec<(String, String)> {
         .networks
         .iter()
         .filter(|network| draft.owns(&network.labels))
-        .filter(|network| {
-            network
-                .labels
-                .get(label::COMPOSE_PROJECT)
-                .is_some_and(|name| name == project)
-        })
+        .filter(|network| network.labels.get(label::COMPOSE_PROJECT).is_some_and(|name| name == project))
         .filter(|network| {
             network
                 .labels

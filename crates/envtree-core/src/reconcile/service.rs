@@ -49,10 +49,7 @@ pub(super) fn fates(
         let fate = match draft.container_of(name) {
             None => Fate::Create,
             Some(container) if !draft.owns(&container.labels) => {
-                return Err(ReconcileError::NotOwned {
-                    kind: "container",
-                    name: container.name.clone(),
-                });
+                return Err(ReconcileError::NotOwned { kind: "container", name: container.name.clone() });
             }
             Some(container) => match divergence(draft, service, container, networks, volumes) {
                 Some(cause) => Fate::Recreate(cause),
@@ -111,10 +108,7 @@ fn divergence(
         Some("its network is made again")
     } else if mounts_diverged {
         Some("its volume is made again")
-    } else if engine_names
-        .into_iter()
-        .any(|name| !container.networks.contains_key(&name))
-    {
+    } else if engine_names.into_iter().any(|name| !container.networks.contains_key(&name)) {
         Some("it is not on its network")
     } else if matches!(container.state, ContainerState::Dead | ContainerState::Removing) {
         Some("the Engine could not remove it")
@@ -147,16 +141,9 @@ fn fate_of_unchanged(
 /// Returns whether a service is meant to end: another one waits for its completion, and nothing restarts it.
 fn is_job(draft: &Draft<'_>, name: &ServiceName) -> bool {
     let awaited = draft.desired.services.values().any(|other| {
-        other
-            .depends_on
-            .get(name)
-            .is_some_and(|how| how.condition == Condition::ServiceCompletedSuccessfully)
+        other.depends_on.get(name).is_some_and(|how| how.condition == Condition::ServiceCompletedSuccessfully)
     });
-    awaited
-        && matches!(
-            draft.desired.services[name].restart,
-            RestartPolicy::No | RestartPolicy::OnFailure(_)
-        )
+    awaited && matches!(draft.desired.services[name].restart, RestartPolicy::No | RestartPolicy::OnFailure(_))
 }
 
 /// Plans a pull for every image that a new container needs and the Engine lacks.
@@ -171,15 +158,9 @@ pub(super) fn plan_pulls_of_missing(draft: &mut Draft<'_>, fates: &Fates) -> Res
             continue;
         }
         if draft.options.pull.or(service.pull_policy) == Some(PullPolicy::Never) {
-            return Err(ReconcileError::ImageMissing {
-                service: name.clone(),
-                image: image.clone(),
-            });
+            return Err(ReconcileError::ImageMissing { service: name.clone(), image: image.clone() });
         }
-        let pull = Operation::PullImage {
-            image: image.clone(),
-            platform: service.platform.clone(),
-        };
+        let pull = Operation::PullImage { image: image.clone(), platform: service.platform.clone() };
         let step = draft.push(pull, "the Engine does not have it", Vec::new(), Vec::new());
         draft.pulls.insert(image.clone(), step);
     }
@@ -208,19 +189,11 @@ pub(super) fn plan_services(draft: &mut Draft<'_>, fates: &Fates) {
             Fate::Recreate(cause) => (plan_container(draft, name, cause), "it was created"),
             Fate::Start(cause) => (Vec::new(), *cause),
             Fate::Unpause => {
-                draft.push(
-                    Operation::UnpauseContainer { container },
-                    "it is paused",
-                    Vec::new(),
-                    Vec::new(),
-                );
+                draft.push(Operation::UnpauseContainer { container }, "it is paused", Vec::new(), Vec::new());
                 continue;
             }
             Fate::Restart => {
-                let stop = Operation::StopContainer {
-                    container: container.clone(),
-                    grace: None,
-                };
+                let stop = Operation::StopContainer { container: container.clone(), grace: None };
                 let cause = "a service that it depends on was made again";
                 (vec![draft.push(stop, cause, Vec::new(), Vec::new())], cause)
             }
@@ -239,26 +212,13 @@ fn plan_container(draft: &mut Draft<'_>, name: &ServiceName, cause: &str) -> Vec
         .collect();
     let container = new_container(draft, name, attachments.first().cloned());
     let after = steps_before_creation(draft, service, &container.name);
-    let awaits = if mounts_from_worktree(draft, service) {
-        vec![Await::Checkout]
-    } else {
-        Vec::new()
-    };
+    let awaits = if mounts_from_worktree(draft, service) { vec![Await::Checkout] } else { Vec::new() };
     let container_name = container.name.clone();
-    let create = draft.push(
-        Operation::CreateContainer(Box::new(container)),
-        cause,
-        after,
-        awaits,
-    );
+    let create = draft.push(Operation::CreateContainer(Box::new(container)), cause, after, awaits);
     let mut before_start = vec![create];
     // Engines below API 1.44 attach a new container to one network only.
     for (network, attachment) in attachments.into_iter().skip(1) {
-        let connect = Operation::ConnectNetwork {
-            container: container_name.clone(),
-            network,
-            attachment,
-        };
+        let connect = Operation::ConnectNetwork { container: container_name.clone(), network, attachment };
         before_start.push(draft.push(
             connect,
             "the service is on several networks",
@@ -275,25 +235,17 @@ fn new_container(
     network: Option<(String, Attachment)>,
 ) -> NewContainer {
     let service = &draft.desired.services[name];
-    let inherited_volumes = draft
-        .container_of(name)
-        .map(|old| inherited_volumes(service, old))
-        .unwrap_or_default();
+    let inherited_volumes =
+        draft.container_of(name).map(|old| inherited_volumes(service, old)).unwrap_or_default();
     let volume_names = service
         .mounts
         .iter()
         .filter_map(|mount| match &mount.source {
-            MountSource::Volume {
-                volume: Some(key), ..
-            } => Some(key),
+            MountSource::Volume { volume: Some(key), .. } => Some(key),
             _ => None,
         })
         .map(|key| {
-            let fixed = draft
-                .desired
-                .volumes
-                .get(key)
-                .and_then(|volume| volume.name.clone());
+            let fixed = draft.desired.volumes.get(key).and_then(|volume| volume.name.clone());
             (key.clone(), fixed.unwrap_or_else(|| key.to_string()))
         })
         .collect();
@@ -311,10 +263,7 @@ fn new_container(
 fn inherited_volumes(service: &Service, old: &ObservedContainer) -> IndexMap<String, String> {
     let is_anonymous = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_named = |target: &str| {
-        service
-            .mounts
-            .iter()
-            .any(|mount| mount.target == target && !is_anonymous_mount(&mount.source))
+        service.mounts.iter().any(|mount| mount.target == target && !is_anonymous_mount(&mount.source))
     };
     old.volumes
         .iter()
@@ -333,10 +282,7 @@ fn steps_before_creation(draft: &Draft<'_>, service: &Service, container: &str) 
     after.extend(draft.removed.get(container));
     after.extend(service.networks.keys().filter_map(|key| draft.networks.get(key)));
     for mount in &service.mounts {
-        if let MountSource::Volume {
-            volume: Some(key), ..
-        } = &mount.source
-        {
+        if let MountSource::Volume { volume: Some(key), .. } = &mount.source {
             after.extend(draft.volumes.get(key));
         }
     }
@@ -369,20 +315,13 @@ fn plan_start(
             });
         }
     }
-    let start = Operation::StartContainer {
-        container,
-        service: name.clone(),
-    };
+    let start = Operation::StartContainer { container, service: name.clone() };
     let step = draft.push(start, cause, after, awaits);
     draft.starts.insert(name.clone(), step);
 }
 
 fn engine_network(draft: &Draft<'_>, key: &NetworkName) -> String {
-    let fixed = draft
-        .desired
-        .networks
-        .get(key)
-        .and_then(|network| network.name.clone());
+    let fixed = draft.desired.networks.get(key).and_then(|network| network.name.clone());
     fixed.unwrap_or_else(|| key.to_string())
 }
 

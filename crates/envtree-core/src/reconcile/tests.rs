@@ -21,32 +21,18 @@ fn isolated(raw: &Project) -> Project {
 /// An Engine on which `project` was brought up.
 fn engine_with(project: &Project) -> SimulatedEngine {
     let mut engine = SimulatedEngine::default();
-    engine
-        .apply(&reconcile(project, &engine.state, &options()).unwrap())
-        .unwrap();
+    engine.apply(&reconcile(project, &engine.state, &options()).unwrap()).unwrap();
     engine
 }
 
 fn depend(project: &mut Project, dependent: &str, on: &str, condition: Condition, restart: bool) {
     let on = ServiceName::new(on).unwrap();
-    project.services[dependent].depends_on.insert(
-        on,
-        Dependency {
-            condition,
-            required: true,
-            restart,
-        },
-    );
+    project.services[dependent].depends_on.insert(on, Dependency { condition, required: true, restart });
 }
 
 #[test]
 fn a_first_up_makes_everything_in_order() {
-    let plan = reconcile(
-        &isolated(&raw_postgres_redis()),
-        &ObservedState::default(),
-        &options(),
-    )
-    .unwrap();
+    let plan = reconcile(&isolated(&raw_postgres_redis()), &ObservedState::default(), &options()).unwrap();
     insta::assert_snapshot!(plan, @"
     pull image postgres:17 [the Engine does not have it]
     pull image redis:8 [the Engine does not have it]
@@ -71,9 +57,7 @@ fn a_second_up_changes_nothing() {
 fn a_changed_service_alone_is_recreated_and_its_volume_kept() {
     let mut raw = raw_postgres_redis();
     let mut engine = engine_with(&isolated(&raw));
-    raw.services["postgres"]
-        .environment
-        .insert("TZ".into(), "UTC".into());
+    raw.services["postgres"].environment.insert("TZ".into(), "UTC".into());
     let plan = reconcile(&isolated(&raw), &engine.state, &options()).unwrap();
     insta::assert_snapshot!(plan, @"
     stop container shop-fix-login-postgres-1 [its definition changed]
@@ -88,9 +72,7 @@ fn a_changed_service_alone_is_recreated_and_its_volume_kept() {
 fn an_anonymous_volume_moves_to_the_container_that_replaces_its_own() {
     let mut raw = raw_postgres_redis();
     let engine = engine_with(&isolated(&raw));
-    raw.services["redis"]
-        .environment
-        .insert("TZ".into(), "UTC".into());
+    raw.services["redis"].environment.insert("TZ".into(), "UTC".into());
     let plan = reconcile(&isolated(&raw), &engine.state, &options()).unwrap();
     let inherited = plan.steps.iter().find_map(|step| match &step.operation {
         Operation::CreateContainer(container) => Some(&container.inherited_volumes),
@@ -106,11 +88,7 @@ fn a_diverged_network_takes_its_containers_with_it() {
     raw.networks["default"].internal = true;
     let plan = reconcile(&isolated(&raw), &engine.state, &options()).unwrap();
     engine.apply(&plan).unwrap();
-    assert!(
-        reconcile(&isolated(&raw), &engine.state, &options())
-            .unwrap()
-            .is_empty()
-    );
+    assert!(reconcile(&isolated(&raw), &engine.state, &options()).unwrap().is_empty());
     assert!(plan.to_string().contains("[its network is made again]"));
 }
 
@@ -118,25 +96,16 @@ fn a_diverged_network_takes_its_containers_with_it() {
 fn a_diverged_volume_is_kept_until_consent_is_given() {
     let mut raw = raw_postgres_redis();
     let mut engine = engine_with(&isolated(&raw));
-    raw.volumes["data"]
-        .driver_opts
-        .insert("type".into(), "tmpfs".into());
+    raw.volumes["data"].driver_opts.insert("type".into(), "tmpfs".into());
     let plan = reconcile(&isolated(&raw), &engine.state, &options()).unwrap();
     insta::assert_snapshot!(plan, @"
     warning: the definition of volume `data` changed; `shop-fix-login_data` is kept as it is, with its data
     needs consent: remove volume `shop-fix-login_data` and its data, and make it again
     ");
-    let consent = ReconcileOptions {
-        recreate_volumes: true,
-        ..options()
-    };
+    let consent = ReconcileOptions { recreate_volumes: true, ..options() };
     let plan = reconcile(&isolated(&raw), &engine.state, &consent).unwrap();
     engine.apply(&plan).unwrap();
-    assert!(
-        reconcile(&isolated(&raw), &engine.state, &consent)
-            .unwrap()
-            .is_empty()
-    );
+    assert!(reconcile(&isolated(&raw), &engine.state, &consent).unwrap().is_empty());
 }
 
 #[test]
@@ -149,13 +118,8 @@ fn an_orphan_is_reported_and_removed_with_consent() {
     warning: container `shop-fix-login-redis-1` belongs to no service any more; `--remove-orphans` removes it
     needs consent: remove orphan container `shop-fix-login-redis-1`
     ");
-    let consent = ReconcileOptions {
-        remove_orphans: true,
-        ..options()
-    };
-    engine
-        .apply(&reconcile(&isolated(&raw), &engine.state, &consent).unwrap())
-        .unwrap();
+    let consent = ReconcileOptions { remove_orphans: true, ..options() };
+    engine.apply(&reconcile(&isolated(&raw), &engine.state, &consent).unwrap()).unwrap();
     assert_eq!(engine.state.containers.len(), 1);
 }
 
@@ -164,25 +128,11 @@ fn a_dependent_starts_after_its_dependency_is_healthy() {
     let mut raw = raw_postgres_redis();
     depend(&mut raw, "postgres", "redis", Condition::ServiceHealthy, false);
     let plan = reconcile(&isolated(&raw), &ObservedState::default(), &options()).unwrap();
-    let position = |text: &str| {
-        plan.steps
-            .iter()
-            .position(|step| step.operation.to_string().starts_with(text))
-            .unwrap()
-    };
+    let position =
+        |text: &str| plan.steps.iter().position(|step| step.operation.to_string().starts_with(text)).unwrap();
     let start = &plan.steps[position("start container shop-fix-login-postgres")];
-    assert!(
-        start
-            .after
-            .contains(&StepId(position("start container shop-fix-login-redis")))
-    );
-    assert!(matches!(
-        &start.awaits[..],
-        [Await::Service {
-            condition: Condition::ServiceHealthy,
-            ..
-        }]
-    ));
+    assert!(start.after.contains(&StepId(position("start container shop-fix-login-redis"))));
+    assert!(matches!(&start.awaits[..], [Await::Service { condition: Condition::ServiceHealthy, .. }]));
 }
 
 #[test]
@@ -190,12 +140,8 @@ fn a_dependent_restarts_with_its_dependency_only_if_it_asks_for_it() {
     let mut raw = raw_postgres_redis();
     depend(&mut raw, "redis", "postgres", Condition::ServiceStarted, true);
     let engine = engine_with(&isolated(&raw));
-    raw.services["postgres"]
-        .environment
-        .insert("TZ".into(), "UTC".into());
-    let plan = reconcile(&isolated(&raw), &engine.state, &options())
-        .unwrap()
-        .to_string();
+    raw.services["postgres"].environment.insert("TZ".into(), "UTC".into());
+    let plan = reconcile(&isolated(&raw), &engine.state, &options()).unwrap().to_string();
     assert!(
         plan.contains("stop container shop-fix-login-redis-1 [a service that it depends on was made again]")
     );
@@ -204,43 +150,16 @@ fn a_dependent_restarts_with_its_dependency_only_if_it_asks_for_it() {
 #[test]
 fn a_completed_job_is_not_run_again() {
     let mut raw = raw_postgres_redis();
-    raw.services
-        .insert(ServiceName::new("migrate").unwrap(), service("shop", 1));
-    depend(
-        &mut raw,
-        "redis",
-        "migrate",
-        Condition::ServiceCompletedSuccessfully,
-        false,
-    );
+    raw.services.insert(ServiceName::new("migrate").unwrap(), service("shop", 1));
+    depend(&mut raw, "redis", "migrate", Condition::ServiceCompletedSuccessfully, false);
     let mut engine = engine_with(&isolated(&raw));
-    let job = engine
-        .state
-        .containers
-        .iter_mut()
-        .find(|c| c.name.contains("migrate"))
-        .unwrap();
+    let job = engine.state.containers.iter_mut().find(|c| c.name.contains("migrate")).unwrap();
     job.state = crate::observed::ContainerState::Exited;
     job.status = "Exited (0) 2 minutes ago".into();
-    assert!(
-        reconcile(&isolated(&raw), &engine.state, &options())
-            .unwrap()
-            .is_empty()
-    );
-    let job = engine
-        .state
-        .containers
-        .iter_mut()
-        .find(|c| c.name.contains("migrate"))
-        .unwrap();
+    assert!(reconcile(&isolated(&raw), &engine.state, &options()).unwrap().is_empty());
+    let job = engine.state.containers.iter_mut().find(|c| c.name.contains("migrate")).unwrap();
     job.status = "Exited (1) 2 minutes ago".into();
-    assert_eq!(
-        reconcile(&isolated(&raw), &engine.state, &options())
-            .unwrap()
-            .steps
-            .len(),
-        1
-    );
+    assert_eq!(reconcile(&isolated(&raw), &engine.state, &options()).unwrap().steps.len(), 1);
 }
 
 #[test]
@@ -275,20 +194,9 @@ fn what_must_exist_and_does_not_is_an_error() {
     let mut raw = raw_postgres_redis();
     raw.networks["default"].external = true;
     let error = reconcile(&isolated(&raw), &ObservedState::default(), &options()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "network `default` is external, and the Engine has no network `default`"
-    );
-    let never = ReconcileOptions {
-        pull: Some(PullPolicy::Never),
-        ..options()
-    };
-    let error = reconcile(
-        &isolated(&raw_postgres_redis()),
-        &ObservedState::default(),
-        &never,
-    )
-    .unwrap_err();
+    assert_eq!(error.to_string(), "network `default` is external, and the Engine has no network `default`");
+    let never = ReconcileOptions { pull: Some(PullPolicy::Never), ..options() };
+    let error = reconcile(&isolated(&raw_postgres_redis()), &ObservedState::default(), &never).unwrap_err();
     assert_eq!(
         error.to_string(),
         "service `postgres` must not pull, and the Engine has no image `postgres:17`"
@@ -321,11 +229,8 @@ fn only_what_mounts_the_worktree_waits_for_the_checkout() {
 fn a_service_on_two_networks_is_connected_before_it_starts() {
     let mut raw = raw_postgres_redis();
     let back = NetworkName::new("back").unwrap();
-    raw.networks
-        .insert(back.clone(), crate::project::Network::default());
-    raw.services["redis"]
-        .networks
-        .insert(back, crate::service::Attachment::default());
+    raw.networks.insert(back.clone(), crate::project::Network::default());
+    raw.services["redis"].networks.insert(back, crate::service::Attachment::default());
     let engine = engine_with(&isolated(&raw));
     assert_eq!(engine.state.containers[1].networks.len(), 2);
 }

@@ -15,17 +15,11 @@ pub(super) fn diverged(draft: &mut Draft<'_>) -> Result<BTreeSet<VolumeName>, Re
         let found = draft.observed.volumes.iter().find(|found| found.name == name);
         match found {
             None if volume.external => {
-                return Err(ReconcileError::ExternalVolumeMissing {
-                    key: key.clone(),
-                    name: name.into(),
-                });
+                return Err(ReconcileError::ExternalVolumeMissing { key: key.clone(), name: name.into() });
             }
             Some(_) if volume.external => {}
             Some(found) if !draft.owns(&found.labels) => {
-                return Err(ReconcileError::NotOwned {
-                    kind: "volume",
-                    name: name.into(),
-                });
+                return Err(ReconcileError::NotOwned { kind: "volume", name: name.into() });
             }
             Some(found) if found.labels.get(label::CONFIG_HASH) != volume.labels.get(label::CONFIG_HASH) => {
                 if draft.options.recreate_volumes {
@@ -55,24 +49,15 @@ pub(super) fn plan_volumes(draft: &mut Draft<'_>, diverged: &BTreeSet<VolumeName
         if exists && !diverged.contains(key) {
             continue;
         }
-        let cause = if exists {
-            "its definition changed"
-        } else {
-            "it does not exist"
-        };
+        let cause = if exists { "its definition changed" } else { "it does not exist" };
         if exists {
             // The Engine frees a volume only when no container refers to it, stopped ones included,
             // so the containers go first and are created again once the new volume exists.
             after = draft.removed.values().copied().collect();
-            let remove = Operation::RemoveVolume {
-                name: name.to_owned(),
-            };
+            let remove = Operation::RemoveVolume { name: name.to_owned() };
             after = vec![draft.push(remove, cause, after, Vec::new())];
         }
-        let create = Operation::CreateVolume {
-            key: key.clone(),
-            volume: volume.clone(),
-        };
+        let create = Operation::CreateVolume { key: key.clone(), volume: volume.clone() };
         let step = draft.push(create, cause, after, Vec::new());
         draft.volumes.insert(key.clone(), step);
     }

@@ -42,10 +42,8 @@ pub fn parse_machine_settings(file: &str, text: &str) -> Result<MachineSettings,
     let document = parse(file, text)?;
     reject_tags(&document)?;
     let fields = Fields::new(&document, &["mirrors", "ports", "network"])?;
-    let mut settings = MachineSettings {
-        mirrors: fields.parse("mirrors", mirrors)?,
-        ..MachineSettings::default()
-    };
+    let mut settings =
+        MachineSettings { mirrors: fields.parse("mirrors", mirrors)?, ..MachineSettings::default() };
     if let Some(node) = fields.node("ports")
         && let Some(node) = Fields::new(node, &["range"])?.node("range")
     {
@@ -119,9 +117,7 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        parse_machine_settings("config.yaml", text)
-            .unwrap_err()
-            .to_string()
+        parse_machine_settings("config.yaml", text).unwrap_err().to_string()
     }
 
     #[test]

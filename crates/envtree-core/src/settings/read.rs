@@ -48,10 +48,7 @@ fn unknown_key(key: &str, entry: &Entry, known: &[&str]) -> Diagnostic {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known are `{}`", known.join("`, `")),
     };
-    Diagnostic {
-        place: entry.key_place.clone(),
-        message: format!("unknown key `{key}`; {way_out}"),
-    }
+    Diagnostic { place: entry.key_place.clone(), message: format!("unknown key `{key}`; {way_out}") }
 }
 
 /// Returns the entries of a mapping; there are none in nothing.
@@ -93,13 +90,12 @@ where
         Value::Number(text) | Value::Text(text) => scalar::integer(text),
         _ => None,
     };
-    number
-        .and_then(|number| T::try_from(number).ok())
-        .filter(|number| range.contains(number))
-        .ok_or_else(|| {
+    number.and_then(|number| T::try_from(number).ok()).filter(|number| range.contains(number)).ok_or_else(
+        || {
             let (first, last) = (range.start(), range.end());
             node.diagnostic(format!("expected a whole number from {first} to {last}"))
-        })
+        },
+    )
 }
 
 /// Fails if a tag of Compose files stands anywhere in a configuration.

@@ -32,18 +32,10 @@ pub(crate) fn create_body(
         working_dir: definition.working_dir.clone(),
         cmd: definition.command.clone(),
         entrypoint: definition.entrypoint.clone(),
-        env: list(
-            definition
-                .environment
-                .iter()
-                .map(|(name, value)| format!("{name}={value}")),
-        ),
+        env: list(definition.environment.iter().map(|(name, value)| format!("{name}={value}"))),
         exposed_ports: exposed_ports(definition),
         labels: map(&definition.labels),
-        healthcheck: definition
-            .health_check
-            .as_ref()
-            .map(|check| health_check(check, api)),
+        healthcheck: definition.health_check.as_ref().map(|check| health_check(check, api)),
         tty: flag(runtime.tty),
         open_stdin: flag(runtime.stdin_open),
         stop_signal: runtime.stop_signal.clone(),
@@ -93,9 +85,7 @@ pub(crate) fn endpoint_settings(
 fn networking(container: &NewContainer) -> Option<NetworkingConfig> {
     let (network, attachment) = container.network.as_ref()?;
     let settings = endpoint_settings(network, Some(&container.service), attachment);
-    Some(NetworkingConfig {
-        endpoints_config: Some(HashMap::from([(network.clone(), settings)])),
-    })
+    Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(network.clone(), settings)])) })
 }
 
 fn host_config(runtime: &RuntimeOptions) -> HostConfig {
@@ -126,11 +116,7 @@ fn host_config(runtime: &RuntimeOptions) -> HostConfig {
 fn exposed_ports(definition: &Service) -> Option<Vec<String>> {
     let mut ports: Vec<String> = definition.ports.iter().map(target).collect();
     for port in &definition.expose {
-        ports.push(if port.contains('/') {
-            port.clone()
-        } else {
-            format!("{port}/tcp")
-        });
+        ports.push(if port.contains('/') { port.clone() } else { format!("{port}/tcp") });
     }
     ports.sort();
     ports.dedup();
@@ -145,11 +131,7 @@ fn port_bindings(ports: &[Port]) -> Option<PortMap> {
             // Without a number the Engine picks one, and picks another after each restart.
             host_port: port.published.map(|published| published.to_string()),
         };
-        bindings
-            .entry(target(port))
-            .or_default()
-            .get_or_insert_default()
-            .push(binding);
+        bindings.entry(target(port)).or_default().get_or_insert_default().push(binding);
     }
     (!bindings.is_empty()).then_some(bindings)
 }
@@ -165,10 +147,7 @@ fn restart_policy(policy: RestartPolicy) -> EngineRestartPolicy {
         RestartPolicy::OnFailure(retries) => (RestartPolicyNameEnum::ON_FAILURE, retries.map(i64::from)),
         RestartPolicy::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
     };
-    EngineRestartPolicy {
-        name: Some(name),
-        maximum_retry_count: retries,
-    }
+    EngineRestartPolicy { name: Some(name), maximum_retry_count: retries }
 }
 
 /// What is absent stays the image's: the Engine fills it in, field by field.
@@ -187,10 +166,7 @@ fn health_check(check: &HealthCheck, api: ApiVersion) -> HealthConfig {
         timeout: check.timeout.map(nanoseconds),
         retries: check.retries.map(i64::from),
         start_period: check.start_period.map(nanoseconds),
-        start_interval: check
-            .start_interval
-            .filter(|_| api.has_start_interval())
-            .map(nanoseconds),
+        start_interval: check.start_interval.filter(|_| api.has_start_interval()).map(nanoseconds),
     }
 }
 
@@ -213,11 +189,7 @@ fn mounts(
                 };
                 mounts.push(volume_mount(mount, source, *nocopy));
             }
-            MountSource::Bind {
-                path,
-                create_host_path,
-                propagation,
-            } => {
+            MountSource::Bind { path, create_host_path, propagation } => {
                 match bind_line(mount, path, propagation.as_deref()) {
                     // Of the two ways to ask for a bind mount, only this older one makes a missing folder on every
                     // Engine; it cannot express a path with a colon.
@@ -242,24 +214,18 @@ fn mounts(
 }
 
 fn volume_name(container: &NewContainer, key: &str) -> Result<String, DockerError> {
-    container
-        .volume_names
-        .get(key)
-        .cloned()
-        .ok_or_else(|| DockerError::VolumeUnnamed {
-            container: container.name.clone(),
-            volume: key.to_owned(),
-        })
+    container.volume_names.get(key).cloned().ok_or_else(|| DockerError::VolumeUnnamed {
+        container: container.name.clone(),
+        volume: key.to_owned(),
+    })
 }
 
 /// Without a source the Engine makes an anonymous volume.
 fn volume_mount(mount: &Mount, source: Option<String>, nocopy: bool) -> EngineMount {
     EngineMount {
         source,
-        volume_options: nocopy.then(|| MountVolumeOptions {
-            no_copy: Some(true),
-            ..MountVolumeOptions::default()
-        }),
+        volume_options: nocopy
+            .then(|| MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
         ..plain_mount(mount, MountType::VOLUME)
     }
 }
@@ -354,11 +320,7 @@ mod tests {
                     start_interval: Some(Duration::from_secs(1)),
                     ..HealthCheck::default()
                 }),
-                mounts: vec![Mount {
-                    target: "/data".to_owned(),
-                    read_only: false,
-                    source,
-                }],
+                mounts: vec![Mount { target: "/data".to_owned(), read_only: false, source }],
                 ..Service::default()
             },
             volume_names: [(data, "shop-data".to_owned())].into(),
@@ -373,18 +335,11 @@ mod tests {
     }
 
     fn volume(key: &str) -> MountSource {
-        MountSource::Volume {
-            volume: Some(VolumeName::new(key).unwrap()),
-            nocopy: false,
-        }
+        MountSource::Volume { volume: Some(VolumeName::new(key).unwrap()), nocopy: false }
     }
 
     fn folder() -> MountSource {
-        MountSource::Bind {
-            path: "/src".to_owned(),
-            create_host_path: true,
-            propagation: None,
-        }
+        MountSource::Bind { path: "/src".to_owned(), create_host_path: true, propagation: None }
     }
 
     #[test]

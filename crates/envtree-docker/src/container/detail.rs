@@ -78,10 +78,7 @@ pub(crate) fn container_detail(answer: ContainerInspectResponse) -> ContainerDet
     let state = answer.state.unwrap_or_default();
     let config = answer.config.unwrap_or_default();
     let network = answer.network_settings.unwrap_or_default();
-    let last_check = state
-        .health
-        .as_ref()
-        .and_then(|health| health.log.as_ref()?.last());
+    let last_check = state.health.as_ref().and_then(|health| health.log.as_ref()?.last());
     let test = config.healthcheck.and_then(|check| check.test);
     let health_test = test.as_deref().and_then(health_test);
     ContainerDetail {
@@ -99,9 +96,7 @@ pub(crate) fn container_detail(answer: ContainerInspectResponse) -> ContainerDet
         finished_at: state.finished_at.filter(|time| is_time(time)),
         ports: published_ports(network.ports.unwrap_or_default()),
         addresses: addresses(network.networks.unwrap_or_default()),
-        health_command: health_test
-            .as_ref()
-            .and_then(|test| health_command(test, config.shell)),
+        health_command: health_test.as_ref().and_then(|test| health_command(test, config.shell)),
         health_test,
         user: config.user.filter(|user| !user.is_empty()),
         environment: Variables(variables(config.env.unwrap_or_default())),
@@ -162,9 +157,7 @@ fn addresses(networks: HashMap<String, EndpointSettings>) -> IndexMap<String, Ip
         .into_iter()
         .filter_map(|(network, endpoint)| {
             let v4 = endpoint.ip_address.and_then(|address| address.parse().ok());
-            let v6 = endpoint
-                .global_ipv6_address
-                .and_then(|address| address.parse().ok());
+            let v6 = endpoint.global_ipv6_address.and_then(|address| address.parse().ok());
             Some((network, v4.or(v6)?))
         })
         .collect();
@@ -295,14 +288,8 @@ mod tests {
     fn a_line_of_a_check_is_run_by_the_shell_of_the_image() {
         let line = HealthTest::Shell("pg_isready".to_owned());
         let bash = ["/bin/bash", "-c"].map(str::to_owned).to_vec();
-        assert_eq!(
-            health_command(&line, Some(bash)).unwrap(),
-            ["/bin/bash", "-c", "pg_isready"]
-        );
-        assert_eq!(
-            health_command(&line, None).unwrap(),
-            ["/bin/sh", "-c", "pg_isready"]
-        );
+        assert_eq!(health_command(&line, Some(bash)).unwrap(), ["/bin/bash", "-c", "pg_isready"]);
+        assert_eq!(health_command(&line, None).unwrap(), ["/bin/sh", "-c", "pg_isready"]);
         assert_eq!(health_command(&HealthTest::None, None), None);
     }
 }

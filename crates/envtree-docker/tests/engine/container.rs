@@ -25,11 +25,7 @@ async fn a_running_container_is_observed_among_all_networks() {
     assert!(container.networks["bridge"].is_some());
     assert!(observed.networks.iter().any(|network| network.name == "bridge"));
     assert!(observed.images.contains_key("busybox:1"));
-    let all = stage
-        .docker
-        .observe_all(Some(&stage.name("repository")))
-        .await
-        .unwrap();
+    let all = stage.docker.observe_all(Some(&stage.name("repository"))).await.unwrap();
     assert_eq!(all.containers, observed.containers);
     assert!(all.networks.is_empty());
     let of_all_repositories = stage.docker.observe_all(None).await.unwrap().containers;
@@ -39,11 +35,7 @@ async fn a_running_container_is_observed_among_all_networks() {
 #[tokio::test]
 async fn a_container_tells_its_addresses_and_its_check() {
     let stage = Stage::new().await;
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut container = stage.shell("app", "sleep 300");
     container.definition.ports = vec![published(free)];
     container.definition.health_check = Some(HealthCheck {
@@ -64,10 +56,7 @@ async fn a_container_tells_its_addresses_and_its_check() {
     assert_eq!(detail.state, ContainerState::Running);
     assert_eq!(detail.ports["80/tcp"][0].port, free);
     assert!(detail.addresses.contains_key("bridge"));
-    assert_eq!(
-        detail.health_test,
-        Some(HealthTest::Shell("echo fine".to_owned()))
-    );
+    assert_eq!(detail.health_test, Some(HealthTest::Shell("echo fine".to_owned())));
     assert_eq!(detail.last_health_output.as_deref(), Some("fine"));
     assert!(detail.started_at.is_some());
     assert_eq!(stage.observe().await.containers[0].health, Some(Health::Healthy));
@@ -80,14 +69,9 @@ async fn a_port_that_is_taken_is_named() {
     let port = taken.local_addr().unwrap().port();
     let mut container = stage.shell("app", "sleep 300");
     container.definition.ports = vec![published(port)];
-    let start = Operation::StartContainer {
-        container: container.name.clone(),
-        service: container.service.clone(),
-    };
-    stage
-        .perform(&Operation::CreateContainer(Box::new(container)))
-        .await
-        .unwrap();
+    let start =
+        Operation::StartContainer { container: container.name.clone(), service: container.service.clone() };
+    stage.perform(&Operation::CreateContainer(Box::new(container))).await.unwrap();
     let error = stage.perform(&start).await.unwrap_err();
     let named = match &error {
         DockerError::PortInUse { port, .. } => *port,
@@ -106,11 +90,7 @@ async fn the_end_of_a_container_is_awaited_before_and_after_it() {
     assert_eq!((detail.state, detail.exit_code), (ContainerState::Exited, 5));
     assert!(!detail.oom_killed);
     assert_eq!(stage.observe().await.containers[0].exit_code(), Some(5));
-    let error = stage
-        .docker
-        .wait_container(&stage.name("none"))
-        .await
-        .unwrap_err();
+    let error = stage.docker.wait_container(&stage.name("none")).await.unwrap_err();
     assert!(matches!(error, DockerError::ContainerMissing { .. }), "{error:?}");
 }
 
@@ -120,9 +100,7 @@ async fn a_frozen_container_goes_on() {
     let redis = stage.redis().await;
     redis.pause().await.unwrap();
     assert_eq!(stage.observe().await.containers[0].state, ContainerState::Paused);
-    let unpause = Operation::UnpauseContainer {
-        container: stage.name("cache"),
-    };
+    let unpause = Operation::UnpauseContainer { container: stage.name("cache") };
     stage.perform(&unpause).await.unwrap();
     assert_eq!(stage.observe().await.containers[0].state, ContainerState::Running);
     stage.perform(&unpause).await.unwrap();
@@ -134,10 +112,7 @@ async fn a_name_that_is_taken_is_refused() {
     let create = Operation::CreateContainer(Box::new(stage.shell("app", "true")));
     stage.perform(&create).await.unwrap();
     let error = stage.perform(&create).await.unwrap_err();
-    assert!(
-        matches!(error, DockerError::ContainerAlreadyExists { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, DockerError::ContainerAlreadyExists { .. }), "{error:?}");
     let container = &stage.observe().await.containers[0];
     assert_eq!(container.labels[label::COMPOSE_PROJECT], stage.project.as_str());
 }

@@ -21,18 +21,12 @@ async fn a_command_gives_its_exit_status_and_its_output() {
     let stage = Stage::new().await;
     let redis = stage.redis().await;
     let docker = &stage.docker;
-    let status = docker
-        .exec_status(redis.id(), &words(["redis-cli", "ping"]), LIMIT)
-        .await
-        .unwrap();
+    let status = docker.exec_status(redis.id(), &words(["redis-cli", "ping"]), LIMIT).await.unwrap();
     assert_eq!((status.code, status.output.trim()), (0, "PONG"));
     let failing = words(["sh", "-c", "echo no >&2; exit 7"]);
     let status = docker.exec_status(redis.id(), &failing, LIMIT).await.unwrap();
     assert_eq!((status.code, status.output.as_str()), (7, "no\n"));
-    let status = docker
-        .exec_status(redis.id(), &words(["no-such-program"]), LIMIT)
-        .await
-        .unwrap();
+    let status = docker.exec_status(redis.id(), &words(["no-such-program"]), LIMIT).await.unwrap();
     assert!(matches!(status.code, 126 | 127), "{status:?}");
 }
 
@@ -41,11 +35,7 @@ async fn a_command_without_end_is_given_up() {
     let stage = Stage::new().await;
     let name = stage.run(stage.shell("app", "sleep 300")).await;
     let limit = Duration::from_millis(300);
-    let error = stage
-        .docker
-        .exec_status(&name, &words(["sleep", "60"]), limit)
-        .await
-        .unwrap_err();
+    let error = stage.docker.exec_status(&name, &words(["sleep", "60"]), limit).await.unwrap_err();
     assert!(matches!(error, DockerError::ExecTimeout { .. }), "{error:?}");
 }
 
@@ -55,20 +45,9 @@ async fn a_command_needs_a_running_container() {
     let name = stage.run(stage.shell("app", "true")).await;
     soon(stage.docker.wait_container(&name)).await.unwrap();
     let command = words(["true"]);
-    let error = stage
-        .docker
-        .exec_status(&name, &command, LIMIT)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, DockerError::ContainerNotRunning { .. }),
-        "{error:?}"
-    );
-    let error = stage
-        .docker
-        .exec_status(&stage.name("none"), &command, LIMIT)
-        .await
-        .unwrap_err();
+    let error = stage.docker.exec_status(&name, &command, LIMIT).await.unwrap_err();
+    assert!(matches!(error, DockerError::ContainerNotRunning { .. }), "{error:?}");
+    let error = stage.docker.exec_status(&stage.name("none"), &command, LIMIT).await.unwrap_err();
     assert!(matches!(error, DockerError::ContainerMissing { .. }), "{error:?}");
 }
 
@@ -106,10 +85,7 @@ async fn a_terminal_has_the_size_that_it_is_given() {
     let options = ExecOptions {
         cmd: words(["sh", "-c", "read line; stty size; read line; stty size"]),
         tty: true,
-        size: Some(TerminalSize {
-            height: 30,
-            width: 100,
-        }),
+        size: Some(TerminalSize { height: 30, width: 100 }),
         stdin: true,
         ..ExecOptions::default()
     };
@@ -121,10 +97,7 @@ async fn a_terminal_has_the_size_that_it_is_given() {
         let (_, bytes) = soon(session.output.try_next()).await.unwrap().unwrap();
         seen.push_str(&String::from_utf8_lossy(&bytes));
     }
-    let size = TerminalSize {
-        height: 41,
-        width: 120,
-    };
+    let size = TerminalSize { height: 41, width: 120 };
     session.control.resize(size).await.unwrap();
     input.write_all(b"\n").await.unwrap();
     while let Some((stream, bytes)) = soon(session.output.try_next()).await.unwrap() {

@@ -23,15 +23,8 @@ async fn an_environment_is_made_and_leaves_nothing_behind() {
     let sizes = stage.docker.volume_sizes().await.unwrap();
     assert!(sizes[&stage.name("data")] >= 4096, "{sizes:?}");
 
-    let in_use = stage
-        .perform(&Operation::RemoveVolume {
-            name: stage.name("data"),
-        })
-        .await;
-    assert!(
-        matches!(in_use, Err(DockerError::VolumeInUse { .. })),
-        "{in_use:?}"
-    );
+    let in_use = stage.perform(&Operation::RemoveVolume { name: stage.name("data") }).await;
+    assert!(matches!(in_use, Err(DockerError::VolumeInUse { .. })), "{in_use:?}");
     for operation in removal(&stage, &name).await {
         soon(stage.perform(&operation)).await.unwrap();
         // What is gone already is done.
@@ -40,21 +33,12 @@ async fn an_environment_is_made_and_leaves_nothing_behind() {
     let observed = stage.observe().await;
     assert!(observed.containers.is_empty());
     assert!(observed.volumes.is_empty());
-    assert!(
-        !observed
-            .networks
-            .iter()
-            .any(|network| is_of(&stage, &network.name))
-    );
+    assert!(!observed.networks.iter().any(|network| is_of(&stage, &network.name)));
 }
 
 /// Makes two networks, a volume and a container that uses all three; returns the container's name.
 async fn made(stage: &Stage) -> String {
-    for operation in [
-        stage.network("front"),
-        stage.network("back"),
-        stage.volume("data"),
-    ] {
+    for operation in [stage.network("front"), stage.network("back"), stage.volume("data")] {
         stage.perform(&operation).await.unwrap();
     }
     let key = VolumeName::new("data").unwrap();
@@ -62,20 +46,14 @@ async fn made(stage: &Stage) -> String {
     container.definition.mounts = vec![Mount {
         target: "/data".to_owned(),
         read_only: false,
-        source: MountSource::Volume {
-            volume: Some(key.clone()),
-            nocopy: false,
-        },
+        source: MountSource::Volume { volume: Some(key.clone()), nocopy: false },
     }];
     container.volume_names = [(key, stage.name("data"))].into();
     container.network = Some((stage.name("front"), Attachment::default()));
     let connect = Operation::ConnectNetwork {
         container: container.name.clone(),
         network: stage.name("back"),
-        attachment: Attachment {
-            aliases: vec!["app".to_owned()],
-            ..Attachment::default()
-        },
+        attachment: Attachment { aliases: vec!["app".to_owned()], ..Attachment::default() },
     };
     let name = stage.run(container).await;
     stage.perform(&connect).await.unwrap();
@@ -90,26 +68,15 @@ async fn made(stage: &Stage) -> String {
 /// Returns what removes all that the project has.
 async fn removal(stage: &Stage, container: &str) -> Vec<Operation> {
     let mut operations = vec![
-        Operation::StopContainer {
-            container: container.to_owned(),
-            grace: Some(0),
-        },
-        Operation::RemoveContainer {
-            container: container.to_owned(),
-            volumes: true,
-        },
-        Operation::RemoveVolume {
-            name: stage.name("data"),
-        },
+        Operation::StopContainer { container: container.to_owned(), grace: Some(0) },
+        Operation::RemoveContainer { container: container.to_owned(), volumes: true },
+        Operation::RemoveVolume { name: stage.name("data") },
     ];
     let networks = stage.observe().await.networks.into_iter();
     operations.extend(
         networks
             .filter(|network| is_of(stage, &network.name))
-            .map(|network| Operation::RemoveNetwork {
-                id: network.id,
-                name: network.name,
-            }),
+            .map(|network| Operation::RemoveNetwork { id: network.id, name: network.name }),
     );
     assert_eq!(operations.len(), 5);
     operations
@@ -125,10 +92,7 @@ async fn a_second_network_of_one_name_is_refused() {
     let create = stage.network("default");
     stage.perform(&create).await.unwrap();
     let error = stage.perform(&create).await.unwrap_err();
-    assert!(
-        matches!(error, DockerError::NetworkAlreadyExists { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, DockerError::NetworkAlreadyExists { .. }), "{error:?}");
     let networks = stage.observe().await.networks;
     let count = networks.iter().filter(|network| is_of(&stage, &network.name));
     assert_eq!(count.count(), 1);
@@ -143,26 +107,15 @@ async fn a_volume_is_made_once_and_is_not_taken_from_another() {
     let Operation::CreateVolume { key, mut volume } = create else {
         unreachable!("a volume is made");
     };
-    volume
-        .labels
-        .insert(label::REPOSITORY.to_owned(), "another".to_owned());
-    let error = stage
-        .perform(&Operation::CreateVolume { key, volume })
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, DockerError::VolumeAlreadyExists { .. }),
-        "{error:?}"
-    );
+    volume.labels.insert(label::REPOSITORY.to_owned(), "another".to_owned());
+    let error = stage.perform(&Operation::CreateVolume { key, volume }).await.unwrap_err();
+    assert!(matches!(error, DockerError::VolumeAlreadyExists { .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn an_image_that_the_registry_lacks_is_not_found() {
     let stage = Stage::new().await;
-    let pull = Operation::PullImage {
-        image: "127.0.0.1:5000/library/none:1".to_owned(),
-        platform: None,
-    };
+    let pull = Operation::PullImage { image: "127.0.0.1:5000/library/none:1".to_owned(), platform: None };
     let error = stage.perform(&pull).await.unwrap_err();
     assert!(matches!(error, DockerError::ImageNotFound { .. }), "{error:?}");
 }

@@ -37,14 +37,8 @@ impl Stage {
     pub(crate) async fn new() -> Self {
         let number = STAGES.fetch_add(1, Ordering::Relaxed);
         let project = format!("envtree-docker-test-{}-{number}", std::process::id());
-        let stage = Self {
-            docker: docker(),
-            project: ProjectName::new(project).unwrap(),
-        };
-        let pull = Operation::PullImage {
-            image: BUSYBOX.to_owned(),
-            platform: None,
-        };
+        let stage = Self { docker: docker(), project: ProjectName::new(project).unwrap() };
+        let pull = Operation::PullImage { image: BUSYBOX.to_owned(), platform: None };
         stage.perform(&pull).await.unwrap();
         stage
     }
@@ -93,13 +87,9 @@ impl Stage {
     /// Makes and starts a container, and returns its name.
     pub(crate) async fn run(&self, container: NewContainer) -> String {
         let (name, service) = (container.name.clone(), container.service.clone());
-        self.perform(&Operation::CreateContainer(Box::new(container)))
-            .await
-            .unwrap();
+        self.perform(&Operation::CreateContainer(Box::new(container))).await.unwrap();
         let container = name.clone();
-        self.perform(&Operation::StartContainer { container, service })
-            .await
-            .unwrap();
+        self.perform(&Operation::StartContainer { container, service }).await.unwrap();
         name
     }
 
@@ -107,11 +97,7 @@ impl Stage {
     pub(crate) fn network(&self, key: &str) -> Operation {
         Operation::CreateNetwork {
             key: NetworkName::new(key).unwrap(),
-            network: Network {
-                name: Some(self.name(key)),
-                labels: self.labels(),
-                ..Network::default()
-            },
+            network: Network { name: Some(self.name(key)), labels: self.labels(), ..Network::default() },
         }
     }
 
@@ -119,11 +105,7 @@ impl Stage {
     pub(crate) fn volume(&self, key: &str) -> Operation {
         Operation::CreateVolume {
             key: VolumeName::new(key).unwrap(),
-            volume: Volume {
-                name: Some(self.name(key)),
-                labels: self.labels(),
-                ..Volume::default()
-            },
+            volume: Volume { name: Some(self.name(key)), labels: self.labels(), ..Volume::default() },
         }
     }
 
@@ -158,11 +140,7 @@ fn docker() -> Docker {
 }
 
 fn scope(project: &ProjectName) -> Scope {
-    Scope {
-        project: project.clone(),
-        images: vec![BUSYBOX.to_owned()],
-        volumes: Vec::new(),
-    }
+    Scope { project: project.clone(), images: vec![BUSYBOX.to_owned()], volumes: Vec::new() }
 }
 
 async fn clean(docker: &Docker, project: &ProjectName) -> Result<(), DockerError> {
@@ -184,7 +162,5 @@ async fn clean(docker: &Docker, project: &ProjectName) -> Result<(), DockerError
 
 /// Returns what `work` yields, which must not take long.
 pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), Box::pin(work))
-        .await
-        .unwrap()
+    tokio::time::timeout(Duration::from_secs(20), Box::pin(work)).await.unwrap()
 }

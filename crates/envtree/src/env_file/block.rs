@@ -59,11 +59,7 @@ pub(super) fn locate(text: &str) -> Result<Option<Range<usize>>, (usize, MarkerF
 }
 
 fn byte_order_mark(text: &str) -> usize {
-    if text.starts_with('\u{feff}') {
-        '\u{feff}'.len_utf8()
-    } else {
-        0
-    }
+    if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 }
 }
 
 /// Returns `text` with a block of `lines` in the place of `block`, or at the end.
@@ -91,26 +87,15 @@ mod tests {
 
     #[test]
     fn the_text_around_the_block_comes_back_byte_for_byte() {
-        let texts = [
-            "",
-            "A=1",
-            "A=1\n",
-            "A=1\r\nB=2\r\n",
-            "A=1\r\nB=2",
-            "\n\nA=1\n\n",
-            "\u{feff}",
-            "\u{feff}A=1\n",
-        ];
+        let texts =
+            ["", "A=1", "A=1\n", "A=1\r\nB=2\r\n", "A=1\r\nB=2", "\n\nA=1\n\n", "\u{feff}", "\u{feff}A=1\n"];
         for text in texts {
             let once = replace(text, locate(text).unwrap(), "X=1\n");
             let block = locate(&once).unwrap().expect("a block was written");
             let twice = replace(&once, Some(block.clone()), "X=1\n");
             assert_eq!(once, twice, "{text:?}");
             assert_eq!(format!("{}{}", &once[..block.start], &once[block.end..]), text);
-            assert_eq!(
-                once.ends_with('\n'),
-                text.len() <= byte_order_mark(text) || text.ends_with('\n')
-            );
+            assert_eq!(once.ends_with('\n'), text.len() <= byte_order_mark(text) || text.ends_with('\n'));
         }
     }
 
@@ -132,10 +117,7 @@ mod tests {
         let fault = |text: String| locate(&text).unwrap_err();
         assert_eq!(fault(format!("A=1\n{BEGIN}\nB=2\n")), (2, MarkerFault::Unclosed));
         assert_eq!(fault(format!("{END}\n")), (1, MarkerFault::Unopened));
-        assert_eq!(
-            fault(format!("{BEGIN}\n{BEGIN}\n{END}\n")),
-            (2, MarkerFault::Repeated)
-        );
+        assert_eq!(fault(format!("{BEGIN}\n{BEGIN}\n{END}\n")), (2, MarkerFault::Repeated));
         let two = format!("{BEGIN}\n{END}\n{BEGIN}\n{END}\n");
         assert_eq!(fault(two), (3, MarkerFault::Repeated));
     }

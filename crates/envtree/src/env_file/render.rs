@@ -9,10 +9,7 @@ use indexmap::IndexMap;
 /// is not a [valid one](is_name) is left out.
 pub fn render_dotenv(variables: &IndexMap<String, String>) -> String {
     let valid = variables.iter().filter(|(name, _)| is_name(name));
-    valid
-        .map(|(name, value)| format!("{name}={}\n", quote(value)))
-        .collect::<Vec<_>>()
-        .concat()
+    valid.map(|(name, value)| format!("{name}={}\n", quote(value))).collect::<Vec<_>>().concat()
 }
 
 /// Returns one `export NAME='value'` a line, for `eval` in any POSIX shell. A name that is not a
@@ -26,9 +23,7 @@ pub fn render_shell(variables: &IndexMap<String, String>) -> String {
 
 /// Returns whether every reader takes `name` for a variable: letters, digits and `_`, no digit first.
 pub fn is_name(name: &str) -> bool {
-    let is_word = name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     is_word && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
 }
 
@@ -60,9 +55,7 @@ mod tests {
 
     fn variables(values: &[&str]) -> IndexMap<String, String> {
         let named = values.iter().enumerate();
-        named
-            .map(|(index, value)| (format!("V{index}"), (*value).to_owned()))
-            .collect()
+        named.map(|(index, value)| (format!("V{index}"), (*value).to_owned())).collect()
     }
 
     const VALUES: [&str; 12] = [
@@ -104,10 +97,7 @@ mod tests {
         let script = render_shell(&variables(&values));
         for (index, value) in values.iter().enumerate() {
             let script = format!("{script}printf '%s|' \"$V{index}\"");
-            let output = std::process::Command::new("sh")
-                .args(["-c", &script])
-                .output()
-                .unwrap();
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{value}|"));
         }
     }

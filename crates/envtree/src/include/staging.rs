@@ -18,10 +18,7 @@ pub(super) struct Staging {
 impl Staging {
     /// Makes the folder; what an interrupted run left in it is deleted.
     pub(super) fn begin(worktree: &Path) -> Result<Self, IncludeError> {
-        let staging = Self {
-            folder: worktree.join(FOLDER),
-            worktree: worktree.to_owned(),
-        };
+        let staging = Self { folder: worktree.join(FOLDER), worktree: worktree.to_owned() };
         staging.clear()?;
         // Git does not show what a killed run leaves behind.
         let made = std::fs::create_dir(&staging.folder)
@@ -44,10 +41,7 @@ impl Staging {
     }
 
     fn failure(&self, source: io::Error) -> IncludeError {
-        IncludeError::Staging {
-            path: self.folder.clone(),
-            source,
-        }
+        IncludeError::Staging { path: self.folder.clone(), source }
     }
 
     /// Copies `source` and moves it to `path` in the worktree. Returns whether it could be copied; what is below

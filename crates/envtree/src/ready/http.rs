@@ -13,11 +13,7 @@ use super::{ATTEMPT, Probe};
 /// A redirect is an answer and is not followed. The proxy that the environment may name is not asked: the server is on
 /// this machine.
 pub async fn probe(address: SocketAddr, path: &str) -> Probe {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(Policy::none())
-        .timeout(ATTEMPT)
-        .build();
+    let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(ATTEMPT).build();
     let answer = match client {
         Ok(client) => client.get(format!("http://{address}{path}")).send().await,
         Err(error) => Err(error),
@@ -79,10 +75,7 @@ mod tests {
     #[tokio::test]
     async fn a_refused_connection_is_not_ready() {
         let address = server::closed_port().await;
-        assert_eq!(
-            probe(address, "/").await,
-            Probe::NotYet("connection refused".into())
-        );
+        assert_eq!(probe(address, "/").await, Probe::NotYet("connection refused".into()));
     }
 
     #[tokio::test]
@@ -96,10 +89,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_says_nothing_is_given_up_in_time() {
         let (address, _listener) = server::mute().await;
-        assert_eq!(
-            probe(address, "/").await,
-            Probe::NotYet("no answer within 1 s".into())
-        );
+        assert_eq!(probe(address, "/").await, Probe::NotYet("no answer within 1 s".into()));
     }
 
     #[tokio::test]

@@ -39,10 +39,7 @@ pub async fn probe(address: SocketAddr, user: &str, database: &str) -> Probe {
                 return Ok(Probe::NotYet("it does not answer as Postgres does".into()));
             }
             let mut body = Vec::new();
-            (&mut stream)
-                .take(u64::from(length - 4))
-                .read_to_end(&mut body)
-                .await?;
+            (&mut stream).take(u64::from(length - 4)).read_to_end(&mut body).await?;
             match kind {
                 b'R' if body == [0; 4] => {
                     let _ = tokio::time::timeout(FAREWELL, say_goodbye(stream)).await;
@@ -80,9 +77,7 @@ async fn say_goodbye(mut stream: TcpStream) -> io::Result<()> {
 /// Reads an `ErrorResponse`: fields of one letter and a text that ends with a zero byte.
 fn parse_error(body: &[u8]) -> Probe {
     let field = |letter| {
-        let mut fields = body
-            .split(|byte| *byte == 0)
-            .filter_map(|field| field.split_first());
+        let mut fields = body.split(|byte| *byte == 0).filter_map(|field| field.split_first());
         fields.find(|(key, _)| **key == letter).map(|(_, text)| text)
     };
     match field(b'C') {
@@ -116,10 +111,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_asks_for_a_password_is_ready() {
         assert_eq!(ask(*b"R\0\0\0\x08\0\0\0\x03").await, Probe::Ready);
-        assert_eq!(
-            ask(*b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0").await,
-            Probe::Ready
-        );
+        assert_eq!(ask(*b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0").await, Probe::Ready);
     }
 
     #[tokio::test]
@@ -129,14 +121,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_refuses_the_user_or_the_database_is_ready() {
-        assert_eq!(
-            ask(error("28000", "role \"app\" does not exist")).await,
-            Probe::Ready
-        );
-        assert_eq!(
-            ask(error("3D000", "database \"shop\" does not exist")).await,
-            Probe::Ready
-        );
+        assert_eq!(ask(error("28000", "role \"app\" does not exist")).await, Probe::Ready);
+        assert_eq!(ask(error("3D000", "database \"shop\" does not exist")).await, Probe::Ready);
     }
 
     #[tokio::test]
@@ -145,10 +131,7 @@ mod tests {
             ask(error("57P03", "the database system is starting up")).await,
             Probe::NotYet("it answers `the database system is starting up`".into())
         );
-        assert!(matches!(
-            ask(error("57P01", "terminating connection")).await,
-            Probe::NotYet(_)
-        ));
+        assert!(matches!(ask(error("57P01", "terminating connection")).await, Probe::NotYet(_)));
     }
 
     #[tokio::test]
@@ -176,9 +159,6 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_says_nothing_is_given_up_in_time() {
         let (address, _listener) = server::mute().await;
-        assert_eq!(
-            probe(address, "a", "b").await,
-            Probe::NotYet("no answer within 1 s".into())
-        );
+        assert_eq!(probe(address, "a", "b").await, Probe::NotYet("no answer within 1 s".into()));
     }
 }

@@ -11,13 +11,7 @@ use super::{Probe, limit};
 const LINE_BYTES: u64 = 1024;
 
 /// Answers of a server that takes requests, though not this client's or not this one.
-const REFUSALS: [&str; 5] = [
-    "-NOAUTH",
-    "-WRONGPASS",
-    "-DENIED",
-    "-NOPERM",
-    "-ERR unknown command",
-];
+const REFUSALS: [&str; 5] = ["-NOAUTH", "-WRONGPASS", "-DENIED", "-NOPERM", "-ERR unknown command"];
 
 /// Returns whether the server at `address` answers a `PING`; one that asks for a password does.
 pub async fn probe(address: SocketAddr) -> Probe {
@@ -25,9 +19,7 @@ pub async fn probe(address: SocketAddr) -> Probe {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(b"*1\r\n$4\r\nPING\r\n").await?;
         let mut line = Vec::new();
-        BufReader::new(stream.take(LINE_BYTES))
-            .read_until(b'\n', &mut line)
-            .await?;
+        BufReader::new(stream.take(LINE_BYTES)).read_until(b'\n', &mut line).await?;
         Ok(parse_answer(&String::from_utf8_lossy(&line)))
     })
     .await
@@ -67,18 +59,9 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_wants_a_password_is_ready() {
         assert_eq!(ask("-NOAUTH Authentication required.\r\n").await, Probe::Ready);
-        assert_eq!(
-            ask("-WRONGPASS invalid username-password pair\r\n").await,
-            Probe::Ready
-        );
-        assert_eq!(
-            ask("-DENIED Redis is running in protected mode\r\n").await,
-            Probe::Ready
-        );
-        assert_eq!(
-            ask("-NOPERM this user has no permissions\r\n").await,
-            Probe::Ready
-        );
+        assert_eq!(ask("-WRONGPASS invalid username-password pair\r\n").await, Probe::Ready);
+        assert_eq!(ask("-DENIED Redis is running in protected mode\r\n").await, Probe::Ready);
+        assert_eq!(ask("-NOPERM this user has no permissions\r\n").await, Probe::Ready);
     }
 
     #[tokio::test]
@@ -87,10 +70,7 @@ mod tests {
             ask("-LOADING Redis is loading the dataset in memory\r\n").await,
             Probe::NotYet("it answers `LOADING Redis is loading the dataset in memory`".into())
         );
-        assert!(matches!(
-            ask("-MASTERDOWN Link with MASTER is down\r\n").await,
-            Probe::NotYet(_)
-        ));
+        assert!(matches!(ask("-MASTERDOWN Link with MASTER is down\r\n").await, Probe::NotYet(_)));
     }
 
     #[tokio::test]
@@ -111,9 +91,6 @@ mod tests {
     async fn a_closed_or_refused_connection_is_not_ready() {
         let closed = Probe::NotYet("the connection was closed without an answer".into());
         assert_eq!(probe(server::proxy_to_nobody().await).await, closed);
-        assert_eq!(
-            probe(server::closed_port().await).await,
-            Probe::NotYet("connection refused".into())
-        );
+        assert_eq!(probe(server::closed_port().await).await, Probe::NotYet("connection refused".into()));
     }
 }

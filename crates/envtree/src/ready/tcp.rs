@@ -52,10 +52,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_is_closed_at_once_is_not_ready() {
         let address = server::proxy_to_nobody().await;
-        assert_eq!(
-            probe(address).await,
-            Probe::NotYet("the connection was closed at once".into())
-        );
+        assert_eq!(probe(address).await, Probe::NotYet("the connection was closed at once".into()));
     }
 
     #[tokio::test]

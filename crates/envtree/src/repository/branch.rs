@@ -55,12 +55,7 @@ impl Repository {
                 .err()
                 .map(|error| fault_of(&error))
         };
-        fault.map_or(Ok(()), |fault| {
-            Err(RepositoryError::BranchName {
-                name: name.to_owned(),
-                fault,
-            })
-        })
+        fault.map_or(Ok(()), |fault| Err(RepositoryError::BranchName { name: name.to_owned(), fault }))
     }
 
     /// Finds a branch as `git worktree add --guess-remote` would: the local one, else that of the only remote
@@ -82,26 +77,15 @@ impl Repository {
                 found.push((remote.to_string(), reference, commit));
             }
         }
-        let preferred = local
-            .config_snapshot()
-            .string("checkout.defaultRemote")
-            .map(|name| name.to_string());
-        let index = found
-            .iter()
-            .position(|(remote, ..)| preferred.as_ref() == Some(remote));
+        let preferred = local.config_snapshot().string("checkout.defaultRemote").map(|name| name.to_string());
+        let index = found.iter().position(|(remote, ..)| preferred.as_ref() == Some(remote));
         match (found.len(), index) {
             (0, _) => Ok(BranchPlace::Missing),
             (1, _) | (_, Some(_)) => {
                 let (remote, reference, commit) = found.swap_remove(index.unwrap_or(0));
-                Ok(BranchPlace::Remote {
-                    remote,
-                    reference,
-                    commit,
-                })
+                Ok(BranchPlace::Remote { remote, reference, commit })
             }
-            _ => Ok(BranchPlace::Ambiguous(
-                found.into_iter().map(|(remote, ..)| remote).collect(),
-            )),
+            _ => Ok(BranchPlace::Ambiguous(found.into_iter().map(|(remote, ..)| remote).collect())),
         }
     }
 
@@ -110,9 +94,7 @@ impl Repository {
     pub fn branch_in_the_way(&self, name: &str) -> Result<Option<String>, RepositoryError> {
         let below = format!("{name}/");
         for branch in self.local_branches()? {
-            let is_parent = name
-                .strip_prefix(branch.as_str())
-                .is_some_and(|rest| rest.starts_with('/'));
+            let is_parent = name.strip_prefix(branch.as_str()).is_some_and(|rest| rest.starts_with('/'));
             if is_parent || branch.starts_with(&below) {
                 return Ok(Some(branch));
             }
@@ -123,16 +105,9 @@ impl Repository {
     /// Lists the names of all local branches, without `refs/heads/`, sorted.
     pub fn local_branches(&self) -> Result<Vec<String>, RepositoryError> {
         let local = self.local();
-        let references = local
-            .references()
-            .map_err(|source| self.unreadable("branches", source))?;
-        let branches = references
-            .local_branches()
-            .map_err(|source| self.unreadable("branches", source))?;
-        Ok(branches
-            .flatten()
-            .map(|branch| branch.name().shorten().to_string())
-            .collect())
+        let references = local.references().map_err(|source| self.unreadable("branches", source))?;
+        let branches = references.local_branches().map_err(|source| self.unreadable("branches", source))?;
+        Ok(branches.flatten().map(|branch| branch.name().shorten().to_string()).collect())
     }
 
     /// Returns the commit that `revision` names: a branch, tag, id or any of git's expressions (`HEAD~2`).
@@ -144,9 +119,7 @@ impl Repository {
         let found = local.rev_parse_single(expression.as_bytes().as_bstr());
         found
             .map(|id| CommitId(id.detach()))
-            .map_err(|_| RepositoryError::UnknownRevision {
-                revision: revision.to_owned(),
-            })
+            .map_err(|_| RepositoryError::UnknownRevision { revision: revision.to_owned() })
     }
 
     /// Returns the remote-tracking reference in full that `revision` names, `refs/remotes/origin/main` for
@@ -184,10 +157,7 @@ impl Repository {
     /// 3. `HEAD` of the main worktree or bare repository, then of the worktree one stands in.
     pub fn base(&self, setting: Option<&str>) -> Result<Base, RepositoryError> {
         if let Some(revision) = setting.filter(|revision| *revision != DEFAULT_BASE) {
-            return Ok(Base {
-                name: revision.to_owned(),
-                commit: self.resolve_commit(revision)?,
-            });
+            return Ok(Base { name: revision.to_owned(), commit: self.resolve_commit(revision)? });
         }
         let local = self.local();
         let mut candidates = Vec::new();
@@ -196,37 +166,24 @@ impl Repository {
                 ["HEAD", "main", "master"].map(|branch| format!("refs/remotes/{remote}/{branch}"));
             candidates.extend(in_remote);
         }
-        let configured = local
-            .config_snapshot()
-            .string("init.defaultBranch")
-            .map(|name| name.to_string());
-        let branches = configured
-            .into_iter()
-            .chain(["main".to_owned(), "master".to_owned()]);
+        let configured = local.config_snapshot().string("init.defaultBranch").map(|name| name.to_string());
+        let branches = configured.into_iter().chain(["main".to_owned(), "master".to_owned()]);
         candidates.extend(branches.map(|branch| format!("refs/heads/{branch}")));
         for reference in candidates {
             if let Some(commit) = self.commit_of_reference(&local, &reference)? {
-                return Ok(Base {
-                    name: short_name(&local, &reference),
-                    commit,
-                });
+                return Ok(Base { name: short_name(&local, &reference), commit });
             }
         }
-        let main = local
-            .main_repo()
-            .map_err(|source| self.unreadable("main repository", source))?;
+        let main = local.main_repo().map_err(|source| self.unreadable("main repository", source))?;
         [main, local]
             .iter()
             .find_map(|repository| match super::head_of(repository) {
-                (branch, Some(commit)) => Some(Base {
-                    name: branch.unwrap_or_else(|| "HEAD".to_owned()),
-                    commit,
-                }),
+                (branch, Some(commit)) => {
+                    Some(Base { name: branch.unwrap_or_else(|| "HEAD".to_owned()), commit })
+                }
                 (_, None) => None,
             })
-            .ok_or_else(|| RepositoryError::NoCommit {
-                common_dir: self.common_dir.clone(),
-            })
+            .ok_or_else(|| RepositoryError::NoCommit { common_dir: self.common_dir.clone() })
     }
 
     /// Returns the commit of a reference given in full; none when it is missing, dangling or not a commit.
@@ -241,9 +198,7 @@ impl Repository {
         let found = local
             .try_find_reference(name.as_ref())
             .map_err(|source| self.unreadable("references", source))?;
-        Ok(found
-            .and_then(|mut reference| reference.peel_to_commit().ok())
-            .map(|commit| CommitId(commit.id)))
+        Ok(found.and_then(|mut reference| reference.peel_to_commit().ok()).map(|commit| CommitId(commit.id)))
     }
 }
 
@@ -251,26 +206,21 @@ impl Repository {
 fn tracking_reference(local: &gix::Repository, remote: &BStr, name: &str) -> Option<String> {
     let remote = local.find_remote(remote).ok()?;
     let branch = BString::from(format!("refs/heads/{name}"));
-    remote
-        .refspecs(gix::remote::Direction::Fetch)
-        .iter()
-        .find_map(|specification| {
-            let specification = specification.to_ref();
-            let (source, destination) = (specification.source()?, specification.destination()?);
-            let Some((before, after)) = source.split_once_str("*") else {
-                return (source == branch).then(|| destination.to_string());
-            };
-            let middle = branch.strip_prefix(before)?.strip_suffix(after)?;
-            Some(destination.to_string().replacen('*', &middle.to_str_lossy(), 1))
-        })
+    remote.refspecs(gix::remote::Direction::Fetch).iter().find_map(|specification| {
+        let specification = specification.to_ref();
+        let (source, destination) = (specification.source()?, specification.destination()?);
+        let Some((before, after)) = source.split_once_str("*") else {
+            return (source == branch).then(|| destination.to_string());
+        };
+        let middle = branch.strip_prefix(before)?.strip_suffix(after)?;
+        Some(destination.to_string().replacen('*', &middle.to_str_lossy(), 1))
+    })
 }
 
 fn default_remote(local: &gix::Repository) -> Option<String> {
     let names: Vec<String> = local.remote_names().iter().map(ToString::to_string).collect();
     let origin = names.iter().find(|name| *name == "origin");
-    origin
-        .or(if names.len() == 1 { names.first() } else { None })
-        .cloned()
+    origin.or(if names.len() == 1 { names.first() } else { None }).cloned()
 }
 
 /// Returns the name for people, following `origin/HEAD` to what it stands for.
@@ -279,10 +229,7 @@ fn short_name(local: &gix::Repository, reference: &str) -> String {
         return reference.to_owned();
     };
     let target = found.target().try_name().map(ToOwned::to_owned);
-    target
-        .unwrap_or_else(|| found.name().to_owned())
-        .shorten()
-        .to_string()
+    target.unwrap_or_else(|| found.name().to_owned()).shorten().to_string()
 }
 
 fn fault_of(error: &gix::validate::reference::name::Error) -> BranchNameFault {
@@ -315,12 +262,7 @@ mod tests {
         shop.git(&["branch", "login"]);
         shop.remote("origin");
         let place = shop.open().branch("login").unwrap();
-        assert_eq!(
-            place,
-            BranchPlace::Local {
-                commit: shop.open().resolve_commit("HEAD").unwrap()
-            }
-        );
+        assert_eq!(place, BranchPlace::Local { commit: shop.open().resolve_commit("HEAD").unwrap() });
     }
 
     #[test]
@@ -331,16 +273,8 @@ mod tests {
         shop.remote("fork");
         shop.git(&["branch", "-D", "-q", "feature/anmelden-ü"]);
         let place = shop.open().branch("feature/anmelden-ü").unwrap();
-        let BranchPlace::Remote {
-            remote, reference, ..
-        } = place
-        else {
-            panic!("{place:?}")
-        };
-        assert_eq!(
-            (remote.as_str(), reference.as_str()),
-            ("fork", "refs/remotes/fork/feature/anmelden-ü")
-        );
+        let BranchPlace::Remote { remote, reference, .. } = place else { panic!("{place:?}") };
+        assert_eq!((remote.as_str(), reference.as_str()), ("fork", "refs/remotes/fork/feature/anmelden-ü"));
         assert_eq!(shop.open().branch("other").unwrap(), BranchPlace::Missing);
     }
 
@@ -355,10 +289,7 @@ mod tests {
         assert_eq!(shop.open().branch("login").unwrap(), both);
         shop.git(&["config", "checkout.defaultRemote", "origin"]);
         let place = shop.open().branch("login").unwrap();
-        assert!(
-            matches!(&place, BranchPlace::Remote { remote, .. } if remote == "origin"),
-            "{place:?}"
-        );
+        assert!(matches!(&place, BranchPlace::Remote { remote, .. } if remote == "origin"), "{place:?}");
     }
 
     #[test]
@@ -409,10 +340,7 @@ mod tests {
         }
         assert!(Repository::check_branch_name("@").is_err());
         let error = Repository::check_branch_name("a b").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "`a b` cannot be the name of a branch: ` ` is not allowed in it"
-        );
+        assert_eq!(error.to_string(), "`a b` cannot be the name of a branch: ` ` is not allowed in it");
     }
 
     #[test]
@@ -421,14 +349,8 @@ mod tests {
         shop.git(&["branch", "fix"]);
         shop.git(&["branch", "feature/auth"]);
         let repository = shop.open();
-        assert_eq!(
-            repository.branch_in_the_way("fix/login").unwrap().as_deref(),
-            Some("fix")
-        );
-        assert_eq!(
-            repository.branch_in_the_way("feature").unwrap().as_deref(),
-            Some("feature/auth")
-        );
+        assert_eq!(repository.branch_in_the_way("fix/login").unwrap().as_deref(), Some("fix"));
+        assert_eq!(repository.branch_in_the_way("feature").unwrap().as_deref(), Some("feature/auth"));
         assert_eq!(repository.branch_in_the_way("fix2").unwrap(), None);
         assert_eq!(repository.branch_in_the_way("fix").unwrap(), None);
     }
@@ -443,21 +365,13 @@ mod tests {
         assert_eq!(shop.open().base(None).unwrap().name, "upstream/main");
         shop.remote("origin");
         assert_eq!(shop.open().base(Some("origin/HEAD")).unwrap().name, "origin/main");
-        shop.git(&[
-            "symbolic-ref",
-            "refs/remotes/origin/HEAD",
-            "refs/remotes/origin/work",
-        ]);
+        shop.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/work"]);
         let base = shop.open().base(None).unwrap();
         assert_eq!(
             (base.name.as_str(), base.commit),
             ("origin/work", shop.open().resolve_commit("work").unwrap())
         );
-        shop.git(&[
-            "symbolic-ref",
-            "refs/remotes/origin/HEAD",
-            "refs/remotes/origin/gone",
-        ]);
+        shop.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/gone"]);
         assert_eq!(shop.open().base(None).unwrap().name, "origin/main");
     }
 
@@ -467,27 +381,14 @@ mod tests {
         shop.git(&["tag", "v1"]);
         shop.git(&["branch", "origin/local"]);
         shop.remote("origin");
-        shop.git(&[
-            "symbolic-ref",
-            "refs/remotes/origin/HEAD",
-            "refs/remotes/origin/main",
-        ]);
+        shop.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main"]);
         let repository = shop.open();
         let main = Some("refs/remotes/origin/main");
         for revision in ["origin/main", "origin/HEAD", "origin", "refs/remotes/origin/main"] {
             let reference = repository.remote_tracking_reference(revision);
             assert_eq!(reference.as_deref(), main, "{revision}");
         }
-        for revision in [
-            "main",
-            "v1",
-            "HEAD",
-            "HEAD~0",
-            "origin/main~0",
-            "origin/local",
-            "none",
-            "a b",
-        ] {
+        for revision in ["main", "v1", "HEAD", "HEAD~0", "origin/main~0", "origin/local", "none", "a b"] {
             assert_eq!(repository.remote_tracking_reference(revision), None, "{revision}");
         }
         assert!(repository.is_followed("fix", "refs/remotes/origin/main"));
@@ -503,10 +404,7 @@ mod tests {
     fn a_configured_base_must_exist() {
         let shop = TestRepository::new();
         shop.git(&["tag", "-a", "-m", "one", "v1"]);
-        assert_eq!(
-            shop.open().base(Some("v1")).unwrap().commit,
-            shop.open().resolve_commit("main").unwrap()
-        );
+        assert_eq!(shop.open().base(Some("v1")).unwrap().commit, shop.open().resolve_commit("main").unwrap());
         let error = shop.open().base(Some("develop")).unwrap_err();
         assert_eq!(error.to_string(), "`develop` does not name a commit");
     }

@@ -23,10 +23,7 @@ impl Repository {
     pub fn checkout_needs(&self, commit: CommitId) -> Result<CheckoutNeeds, RepositoryError> {
         let local = self.local();
         let read = |source| self.unreadable("commit", source);
-        let tree = local
-            .find_commit(commit.0)
-            .and_then(|commit| commit.tree())
-            .map_err(read)?;
+        let tree = local.find_commit(commit.0).and_then(|commit| commit.tree()).map_err(read)?;
         let mut needs = CheckoutNeeds {
             post_checkout_hook: self.hook(&local, "post-checkout"),
             ..CheckoutNeeds::default()
@@ -51,14 +48,8 @@ impl Repository {
     }
 
     fn hook(&self, local: &gix::Repository, name: &str) -> Option<PathBuf> {
-        let configured = local
-            .config_snapshot()
-            .trusted_path("core.hooksPath")
-            .ok()
-            .flatten();
-        let hook = configured
-            .unwrap_or_else(|| self.common_dir.join("hooks"))
-            .join(name);
+        let configured = local.config_snapshot().trusted_path("core.hooksPath").ok().flatten();
+        let hook = configured.unwrap_or_else(|| self.common_dir.join("hooks")).join(name);
         (hook.is_relative() || is_executable(&hook)).then_some(hook)
     }
 }
@@ -66,8 +57,7 @@ impl Repository {
 #[cfg(unix)]
 fn is_executable(path: &std::path::Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    path.metadata()
-        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(not(unix))]
@@ -76,13 +66,8 @@ fn is_executable(path: &std::path::Path) -> bool {
 }
 
 fn filters_in(attributes: &str) -> impl Iterator<Item = String> + '_ {
-    let lines = attributes
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'));
-    lines
-        .flat_map(str::split_whitespace)
-        .filter_map(|word| word.strip_prefix("filter="))
-        .map(str::to_owned)
+    let lines = attributes.lines().filter(|line| !line.trim_start().starts_with('#'));
+    lines.flat_map(str::split_whitespace).filter_map(|word| word.strip_prefix("filter=")).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -96,10 +81,7 @@ mod tests {
         let repository = shop.open();
         let head = repository.resolve_commit("HEAD").unwrap();
         assert_eq!(repository.checkout_needs(head).unwrap(), CheckoutNeeds::default());
-        shop.write(
-            ".gitattributes",
-            "*.psd filter=lfs diff=lfs -text\n# *.x filter=old\n",
-        );
+        shop.write(".gitattributes", "*.psd filter=lfs diff=lfs -text\n# *.x filter=old\n");
         shop.write("secrets/.gitattributes", "* filter=git-crypt\n");
         shop.write(".gitmodules", "");
         shop.commit("Attributes");
@@ -111,21 +93,13 @@ mod tests {
         )
         .unwrap();
         let repository = shop.open();
-        let needs = repository
-            .checkout_needs(repository.resolve_commit("HEAD").unwrap())
-            .unwrap();
+        let needs = repository.checkout_needs(repository.resolve_commit("HEAD").unwrap()).unwrap();
         assert_eq!(needs.filters, ["git-crypt", "lfs"]);
         assert!(needs.submodules);
-        assert_eq!(
-            needs.post_checkout_hook,
-            Some(shop.path.join(".git/hooks/post-checkout"))
-        );
+        assert_eq!(needs.post_checkout_hook, Some(shop.path.join(".git/hooks/post-checkout")));
         shop.git(&["config", "core.hooksPath", ".husky/_"]);
         let repository = shop.open();
         let needs = repository.checkout_needs(head).unwrap();
-        assert_eq!(
-            needs.post_checkout_hook,
-            Some(PathBuf::from(".husky/_/post-checkout"))
-        );
+        assert_eq!(needs.post_checkout_hook, Some(PathBuf::from(".husky/_/post-checkout")));
     }
 }

@@ -90,11 +90,7 @@ impl RepositoryError {
         path: &Path,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::Read {
-            what,
-            path: path.to_owned(),
-            source: source.into(),
-        }
+        Self::Read { what, path: path.to_owned(), source: source.into() }
     }
 }
 
@@ -144,9 +140,7 @@ pub(super) fn discovery_failure(directory: &Path, source: gix::Error) -> Reposit
         Some(Discovery::NoTrustedGitRepository { .. }) | None => {
             reftable_at(directory).unwrap_or_else(|| RepositoryError::read("repository", directory, source))
         }
-        Some(_) => RepositoryError::NotARepository {
-            directory: directory.to_owned(),
-        },
+        Some(_) => RepositoryError::NotARepository { directory: directory.to_owned() },
     }
 }
 
@@ -159,8 +153,5 @@ fn reftable_at(directory: &Path) -> Option<RepositoryError> {
         Err(_) => super::canonical(&git_dir),
     };
     let feature = "`reftable` references".to_owned();
-    common_dir
-        .join("reftable")
-        .is_dir()
-        .then_some(RepositoryError::Unsupported { common_dir, feature })
+    common_dir.join("reftable").is_dir().then_some(RepositoryError::Unsupported { common_dir, feature })
 }

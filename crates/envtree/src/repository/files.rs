@@ -12,9 +12,8 @@ impl Repository {
     pub fn is_tracked(&self, worktree: &Path, path: &Path) -> Result<bool, RepositoryError> {
         let path = inside(path)?;
         let local = self.open_worktree(worktree)?;
-        let index = local
-            .index_or_empty()
-            .map_err(|source| RepositoryError::read("index", worktree, source))?;
+        let index =
+            local.index_or_empty().map_err(|source| RepositoryError::read("index", worktree, source))?;
         Ok(holds(&index, &path))
     }
 
@@ -25,10 +24,7 @@ impl Repository {
     /// as a file.
     pub fn is_ignored(&self, worktree: &Path, path: &Path) -> Result<bool, RepositoryError> {
         let mut rules = IgnoreRules::of(self, worktree)?;
-        let is_directory = worktree
-            .join(path)
-            .symlink_metadata()
-            .is_ok_and(|metadata| metadata.is_dir());
+        let is_directory = worktree.join(path).symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
         rules.is_ignored(path, is_directory)
     }
 }
@@ -52,14 +48,8 @@ impl IgnoreRules {
 
     pub(crate) fn is_ignored(&mut self, path: &Path, is_directory: bool) -> Result<bool, RepositoryError> {
         let inside = inside(path)?;
-        let kind = if is_directory {
-            gix::index::entry::Mode::DIR
-        } else {
-            gix::index::entry::Mode::FILE
-        };
-        let at = self
-            .stack
-            .at_entry(inside.as_bstr(), Some(kind), &self.local.objects);
+        let kind = if is_directory { gix::index::entry::Mode::DIR } else { gix::index::entry::Mode::FILE };
+        let at = self.stack.at_entry(inside.as_bstr(), Some(kind), &self.local.objects);
         at.map(|platform| platform.is_excluded())
             .map_err(|source| RepositoryError::read("ignore rules", path, source))
     }
@@ -93,9 +83,7 @@ impl Patterns {
     /// Returns whether a pattern matches `path` (relative to the top) itself, and no later one takes that back.
     pub(crate) fn matches(&self, path: &Path, is_directory: bool) -> Result<bool, RepositoryError> {
         let path = inside(path)?;
-        let found = self
-            .search
-            .pattern_matching_relative_path(path.as_bstr(), Some(is_directory), self.case);
+        let found = self.search.pattern_matching_relative_path(path.as_bstr(), Some(is_directory), self.case);
         Ok(found.is_some_and(|found| !found.pattern.is_negative()))
     }
 }
@@ -114,17 +102,13 @@ fn inside(path: &Path) -> Result<BString, RepositoryError> {
             Component::Normal(name) => parts.push(name),
             Component::CurDir => {}
             _ => {
-                return Err(RepositoryError::OutsideWorktree {
-                    path: path.to_owned(),
-                });
+                return Err(RepositoryError::OutsideWorktree { path: path.to_owned() });
             }
         }
     }
     let joined: std::path::PathBuf = parts.into_iter().collect();
     let bytes = gix::path::into_bstr(joined.as_path());
-    let bytes = bytes.map_err(|_| RepositoryError::OutsideWorktree {
-        path: path.to_owned(),
-    })?;
+    let bytes = bytes.map_err(|_| RepositoryError::OutsideWorktree { path: path.to_owned() })?;
     Ok(gix::path::to_unix_separators_on_windows(bytes).into_owned())
 }
 
@@ -145,15 +129,8 @@ mod tests {
         shop.write("build/out", "");
         let repository = shop.open();
         let ignored = |path: &str| repository.is_ignored(&shop.path, Path::new(path)).unwrap();
-        for path in [
-            "a.log",
-            "apps/deep/a.log",
-            "build",
-            "build/out",
-            "apps/secret",
-            ".env.local",
-            "x/y.swp",
-        ] {
+        for path in ["a.log", "apps/deep/a.log", "build", "build/out", "apps/secret", ".env.local", "x/y.swp"]
+        {
             assert!(ignored(path), "{path}");
         }
         for path in ["keep.log", "secret", "apps/build", "readme.md", "apps"] {
@@ -173,24 +150,14 @@ mod tests {
         let tracked = |path: &str| repository.is_tracked(&shop.path, Path::new(path)).unwrap();
         assert!(tracked("readme.md") && tracked("config/app.yaml") && tracked("config"));
         assert!(!tracked("loose") && !tracked("config/app") && !tracked("conf"));
-        assert!(
-            !repository
-                .is_tracked(&linked, Path::new("config/app.yaml"))
-                .unwrap()
-        );
+        assert!(!repository.is_tracked(&linked, Path::new("config/app.yaml")).unwrap());
         assert!(repository.is_tracked(&shop.path, Path::new("../x")).is_err());
     }
 
     #[test]
     fn a_worktree_of_another_repository_is_refused() {
         let (shop, other) = (TestRepository::new(), TestRepository::new());
-        let error = shop
-            .open()
-            .is_tracked(&other.path, Path::new("readme.md"))
-            .unwrap_err();
-        assert!(
-            matches!(error, RepositoryError::ForeignWorktree { .. }),
-            "{error:?}"
-        );
+        let error = shop.open().is_tracked(&other.path, Path::new("readme.md")).unwrap_err();
+        assert!(matches!(error, RepositoryError::ForeignWorktree { .. }), "{error:?}");
     }
 }

@@ -61,9 +61,8 @@ pub(super) fn merge_state(
     let Ok(mut outcome) = memory.merge_commits(into, commit, labels, options.into()) else {
         return Ok(MergeState::Unmerged);
     };
-    let is_conflicted = outcome
-        .tree_merge
-        .has_unresolved_conflicts(gix::merge::tree::TreatAsUnresolved::forced_resolution());
+    let is_conflicted =
+        outcome.tree_merge.has_unresolved_conflicts(gix::merge::tree::TreatAsUnresolved::forced_resolution());
     if is_conflicted || outcome.tree_merge.tree.write()?.detach() != tree(into)? {
         return Ok(MergeState::Unmerged);
     }

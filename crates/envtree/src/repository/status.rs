@@ -57,10 +57,8 @@ impl Repository {
     /// Sums up the state of `worktree`.
     pub fn status(&self, worktree: &Path) -> Result<WorktreeStatus, RepositoryError> {
         let local = self.open_worktree(worktree)?;
-        let mut status = WorktreeStatus {
-            upstream: upstream(&local, worktree)?,
-            ..WorktreeStatus::default()
-        };
+        let mut status =
+            WorktreeStatus { upstream: upstream(&local, worktree)?, ..WorktreeStatus::default() };
         for change in changes(&local, worktree)? {
             match change.kind {
                 ChangeKind::Modified => status.modified += 1,
@@ -139,9 +137,7 @@ fn upstream(local: &gix::Repository, worktree: &Path) -> Result<Option<Upstream>
     };
     let name = tracking.shorten().to_string();
     let theirs = local.try_find_reference(tracking.as_ref()).map_err(read)?;
-    let theirs = theirs
-        .and_then(|mut reference| reference.peel_to_commit().ok())
-        .map(|commit| commit.id);
+    let theirs = theirs.and_then(|mut reference| reference.peel_to_commit().ok()).map(|commit| commit.id);
     let ours = head.peel_to_commit().ok().map(|commit| commit.id);
     let ahead_behind = match (ours, theirs) {
         (Some(ours), Some(theirs)) => Some(count_apart(local, ours, theirs).map_err(read)?),
@@ -185,13 +181,7 @@ mod tests {
         shop.write("noise.log", "");
         shop.git(&["config", "status.showUntrackedFiles", "no"]);
         let status = shop.open().status(&shop.path).unwrap();
-        let expected = WorktreeStatus {
-            modified: 2,
-            staged: 1,
-            untracked: 2,
-            conflicted: 0,
-            upstream: None,
-        };
+        let expected = WorktreeStatus { modified: 2, staged: 1, untracked: 2, conflicted: 0, upstream: None };
         assert_eq!(status, expected);
         assert!(!status.is_clean());
     }
@@ -224,12 +214,7 @@ mod tests {
         let other = shop.beside("other");
         git_in(
             &shop.path,
-            &[
-                "clone",
-                "-q",
-                shop.beside("origin.git").to_str().unwrap(),
-                other.to_str().unwrap(),
-            ],
+            &["clone", "-q", shop.beside("origin.git").to_str().unwrap(), other.to_str().unwrap()],
         );
         write_in(&other, "theirs", "");
         git_in(&other, &["add", "theirs"]);
@@ -237,23 +222,9 @@ mod tests {
         git_in(&other, &["push", "-q"]);
         shop.git(&["fetch", "-q", "origin"]);
         let upstream = shop.open().status(&shop.path).unwrap().upstream.unwrap();
-        assert_eq!(
-            upstream,
-            Upstream {
-                name: "origin/main".to_owned(),
-                ahead_behind: Some((2, 1))
-            }
-        );
+        assert_eq!(upstream, Upstream { name: "origin/main".to_owned(), ahead_behind: Some((2, 1)) });
         shop.git(&["update-ref", "-d", "refs/remotes/origin/main"]);
-        assert_eq!(
-            shop.open()
-                .status(&shop.path)
-                .unwrap()
-                .upstream
-                .unwrap()
-                .ahead_behind,
-            None
-        );
+        assert_eq!(shop.open().status(&shop.path).unwrap().upstream.unwrap().ahead_behind, None);
     }
 
     #[test]

@@ -52,10 +52,7 @@ impl TestRepository {
     /// Makes a bare clone of the repository and registers it as its remote `name`, fetched.
     pub(crate) fn remote(&self, name: &str) -> PathBuf {
         let path = self.beside(&format!("{name}.git"));
-        git_in(
-            self.folder.path(),
-            &["clone", "-q", "--bare", "shop", &format!("{name}.git")],
-        );
+        git_in(self.folder.path(), &["clone", "-q", "--bare", "shop", &format!("{name}.git")]);
         self.git(&["remote", "add", name, path.to_str().unwrap()]);
         self.git(&["fetch", "-q", name]);
         path
@@ -88,10 +85,6 @@ pub(crate) fn git_in(folder: &Path, arguments: &[&str]) -> String {
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "git {arguments:?} in {}: {stderr}",
-        folder.display()
-    );
+    assert!(output.status.success(), "git {arguments:?} in {}: {stderr}", folder.display());
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

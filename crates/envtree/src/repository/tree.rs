@@ -47,9 +47,7 @@ impl Repository {
         if !matches!(kind, EntryKind::Blob | EntryKind::BlobExecutable) {
             return Ok(None);
         }
-        let mut object = local
-            .find_object(object)
-            .map_err(|source| self.unreadable("files", source))?;
+        let mut object = local.find_object(object).map_err(|source| self.unreadable("files", source))?;
         Ok(Some(std::mem::take(&mut object.data)))
     }
 
@@ -64,9 +62,7 @@ impl Repository {
         let Some((object, EntryKind::Tree)) = self.find_in_commit(&local, commit, path)? else {
             return Ok(None);
         };
-        let tree = local
-            .find_tree(object)
-            .map_err(|source| self.unreadable("directories", source))?;
+        let tree = local.find_tree(object).map_err(|source| self.unreadable("directories", source))?;
         let mut entries = Vec::new();
         for entry in tree.iter() {
             let entry = entry.map_err(|source| self.unreadable("directories", source))?;
@@ -76,10 +72,7 @@ impl Repository {
                 EntryKind::Link => TreeEntryKind::Symlink,
                 EntryKind::Commit => TreeEntryKind::Submodule,
             };
-            entries.push(TreeEntry {
-                name: entry.filename().to_string(),
-                kind,
-            });
+            entries.push(TreeEntry { name: entry.filename().to_string(), kind });
         }
         entries.sort_by(|left, right| left.name.cmp(&right.name));
         Ok(Some(entries))
@@ -98,14 +91,9 @@ impl Repository {
             .map_err(|source| self.unreadable("commit", source))?;
         let symlink = |at: &[(String, gix::ObjectId)], name: &str| {
             let names: Vec<&str> = at.iter().map(|(name, _)| name.as_str()).chain([name]).collect();
-            RepositoryError::Symlink {
-                path: names.join("/"),
-                commit: commit.short(),
-            }
+            RepositoryError::Symlink { path: names.join("/"), commit: commit.short() }
         };
-        let outside = || RepositoryError::OutsideWorktree {
-            path: path.to_owned(),
-        };
+        let outside = || RepositoryError::OutsideWorktree { path: path.to_owned() };
         let mut pending = steps(path).ok_or_else(outside)?;
         let mut directories: Vec<(String, gix::ObjectId)> = Vec::new();
         let mut followed: Option<(Vec<(String, gix::ObjectId)>, String)> = None;
@@ -118,18 +106,14 @@ impl Repository {
                 continue;
             }
             let directory = directories.last().map_or(top, |(_, id)| *id);
-            let tree = local
-                .find_tree(directory)
-                .map_err(|source| self.unreadable("directories", source))?;
+            let tree = local.find_tree(directory).map_err(|source| self.unreadable("directories", source))?;
             let Some(entry) = tree.find_entry(name.as_bytes()) else {
                 return Ok(None);
             };
             match (entry.kind(), pending.is_empty()) {
                 (EntryKind::Tree, _) => directories.push((name, entry.object_id())),
                 (EntryKind::Link, _) => {
-                    let target = entry
-                        .object()
-                        .map_err(|source| self.unreadable("files", source))?;
+                    let target = entry.object().map_err(|source| self.unreadable("files", source))?;
                     symlinks += 1;
                     let further = steps(Path::new(&*target.data.to_str_lossy()));
                     let Some(mut further) = further.filter(|_| symlinks <= MOST_SYMLINKS) else {
@@ -143,10 +127,7 @@ impl Repository {
                 (_, false) => return Ok(None),
             }
         }
-        Ok(Some((
-            directories.last().map_or(top, |(_, id)| *id),
-            EntryKind::Tree,
-        )))
+        Ok(Some((directories.last().map_or(top, |(_, id)| *id), EntryKind::Tree)))
     }
 }
 
@@ -171,10 +152,7 @@ mod tests {
 
     fn read(repository: &Repository, path: &str) -> Option<String> {
         let head = repository.resolve_commit("HEAD").unwrap();
-        repository
-            .read_file(head, Path::new(path))
-            .unwrap()
-            .map(|bytes| String::from_utf8(bytes).unwrap())
+        repository.read_file(head, Path::new(path)).unwrap().map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
     #[test]
@@ -184,14 +162,8 @@ mod tests {
         shop.commit("Add");
         shop.write("käse/compose file.yaml", "changed\n");
         let repository = shop.open();
-        assert_eq!(
-            read(&repository, "käse/compose file.yaml").as_deref(),
-            Some("services: {}\n")
-        );
-        assert_eq!(
-            read(&repository, "./käse/../readme.md").as_deref(),
-            Some("shop\n")
-        );
+        assert_eq!(read(&repository, "käse/compose file.yaml").as_deref(), Some("services: {}\n"));
+        assert_eq!(read(&repository, "./käse/../readme.md").as_deref(), Some("shop\n"));
         assert_eq!(read(&repository, "missing.yaml"), None);
         assert_eq!(read(&repository, "käse"), None);
         assert_eq!(read(&repository, "readme.md/x"), None);
@@ -205,37 +177,12 @@ mod tests {
         shop.commit("Add");
         let repository = shop.open();
         let head = repository.resolve_commit("HEAD").unwrap();
-        let entries = repository
-            .list_directory(head, Path::new("deploy"))
-            .unwrap()
-            .unwrap();
-        let entries: Vec<_> = entries
-            .iter()
-            .map(|entry| (entry.name.as_str(), entry.kind))
-            .collect();
-        assert_eq!(
-            entries,
-            [
-                ("compose.yaml", TreeEntryKind::File),
-                ("db", TreeEntryKind::Directory)
-            ]
-        );
-        assert_eq!(
-            repository
-                .list_directory(head, Path::new(""))
-                .unwrap()
-                .unwrap()
-                .len(),
-            2
-        );
-        assert_eq!(
-            repository.list_directory(head, Path::new("missing")).unwrap(),
-            None
-        );
-        assert_eq!(
-            repository.list_directory(head, Path::new("readme.md")).unwrap(),
-            None
-        );
+        let entries = repository.list_directory(head, Path::new("deploy")).unwrap().unwrap();
+        let entries: Vec<_> = entries.iter().map(|entry| (entry.name.as_str(), entry.kind)).collect();
+        assert_eq!(entries, [("compose.yaml", TreeEntryKind::File), ("db", TreeEntryKind::Directory)]);
+        assert_eq!(repository.list_directory(head, Path::new("")).unwrap().unwrap().len(), 2);
+        assert_eq!(repository.list_directory(head, Path::new("missing")).unwrap(), None);
+        assert_eq!(repository.list_directory(head, Path::new("readme.md")).unwrap(), None);
     }
 
     #[cfg(unix)]
@@ -257,15 +204,9 @@ mod tests {
         let head = repository.resolve_commit("HEAD").unwrap();
         for path in ["absolute", "deploy/outside", "circle"] {
             let error = repository.read_file(head, Path::new(path)).unwrap_err();
-            assert!(
-                matches!(&error, RepositoryError::Symlink { path: at, .. } if at == path),
-                "{error:?}"
-            );
+            assert!(matches!(&error, RepositoryError::Symlink { path: at, .. } if at == path), "{error:?}");
         }
         let error = repository.read_file(head, Path::new("../x")).unwrap_err();
-        assert!(
-            matches!(error, RepositoryError::OutsideWorktree { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, RepositoryError::OutsideWorktree { .. }), "{error:?}");
     }
 }

@@ -43,10 +43,7 @@ impl Repository {
     /// Of a worktree whose folder is gone only the commits can be found; of one whose removal was interrupted,
     /// or whose checkout before all files were there, the files do not count. A branch that was squash-merged into `base` has no unsaved commits.
     pub fn unsaved_work(&self, worktree: &Worktree, base: CommitId) -> Result<UnsavedWork, RepositoryError> {
-        let mut work = UnsavedWork {
-            is_detached: worktree.branch.is_none(),
-            ..UnsavedWork::default()
-        };
+        let mut work = UnsavedWork { is_detached: worktree.branch.is_none(), ..UnsavedWork::default() };
         if let Some(head) = worktree.head {
             self.add_commits(&mut work, head, base)?;
         }
@@ -54,10 +51,7 @@ impl Repository {
             return Ok(work);
         }
         let local = self.open_worktree(&worktree.path)?;
-        work.files = changes(&local, &worktree.path)?
-            .into_iter()
-            .map(|change| change.path)
-            .collect();
+        work.files = changes(&local, &worktree.path)?.into_iter().map(|change| change.path).collect();
         // A file can be staged and modified again.
         work.files.dedup();
         work.submodules = unsaved_submodules(&local, &worktree.path)?;
@@ -143,15 +137,8 @@ fn commits_beyond(
         count += 1;
         if subjects.len() < MOST_SUBJECTS {
             let commit = commit.object()?;
-            subjects.push(
-                commit
-                    .message_raw()?
-                    .lines()
-                    .next()
-                    .unwrap_or_default()
-                    .to_str_lossy()
-                    .into_owned(),
-            );
+            subjects
+                .push(commit.message_raw()?.lines().next().unwrap_or_default().to_str_lossy().into_owned());
         }
     }
     Ok((count, subjects))
@@ -275,30 +262,19 @@ mod tests {
         std::fs::remove_dir_all(&linked).unwrap();
         let repository = shop.open();
         let worktree = &repository.worktrees().unwrap()[1];
-        let work = repository
-            .unsaved_work(worktree, repository.resolve_commit("main").unwrap())
-            .unwrap();
+        let work = repository.unsaved_work(worktree, repository.resolve_commit("main").unwrap()).unwrap();
         assert_eq!((work.files.len(), work.commits), (0, 1));
     }
 
     #[test]
     fn work_inside_a_submodule_counts() {
         let (shop, library) = (TestRepository::new(), TestRepository::new());
-        shop.git(&[
-            "submodule",
-            "--quiet",
-            "add",
-            library.path.to_str().unwrap(),
-            "library",
-        ]);
+        shop.git(&["submodule", "--quiet", "add", library.path.to_str().unwrap(), "library"]);
         shop.commit("Add library");
         let clean = unsaved(&shop);
         assert_eq!(clean.submodules, [] as [&str; 0]);
         assert_eq!(clean.files, [] as [&str; 0]);
-        git_in(
-            &shop.path.join("library"),
-            &["commit", "-q", "--allow-empty", "-m", "Inside"],
-        );
+        git_in(&shop.path.join("library"), &["commit", "-q", "--allow-empty", "-m", "Inside"]);
         assert_eq!(unsaved(&shop).submodules, ["library"]);
     }
 }

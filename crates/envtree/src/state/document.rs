@@ -1,5 +1,6 @@
 //! JSON documents with a version, changed by one process at a time and rebuilt when they are broken.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -32,6 +33,17 @@ pub enum Notice {
         /// Why it could not be understood.
         damage: Damage,
     },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::SetAside { path, kept_as, damage } = self;
+        write!(formatter, "`{}` could not be understood ({damage})", path.display())?;
+        match kept_as {
+            Some(kept_as) => write!(formatter, "; it was kept as `{}`", kept_as.display()),
+            None => formatter.write_str("; another process is busy with it"),
+        }
+    }
 }
 
 /// Why a document could not be understood.
@@ -87,10 +99,7 @@ pub(crate) fn load<D: Document>(directory: &StateDirectory) -> Result<Loaded<D>,
     let path = directory.path().join(D::FILE);
     let damage = match parse::<D>(&path)? {
         Ok(value) => {
-            return Ok(Loaded {
-                value,
-                notices: Vec::new(),
-            });
+            return Ok(Loaded { value, notices: Vec::new() });
         }
         Err(damage) => damage,
     };
@@ -99,11 +108,7 @@ pub(crate) fn load<D: Document>(directory: &StateDirectory) -> Result<Loaded<D>,
         Some(_lock) => load_or_set_aside(&path),
         None => Ok(Loaded {
             value: D::default(),
-            notices: vec![Notice::SetAside {
-                path,
-                kept_as: None,
-                damage,
-            }],
+            notices: vec![Notice::SetAside { path, kept_as: None, damage }],
         }),
     }
 }
@@ -120,10 +125,7 @@ pub(crate) async fn update<D: Document, T, E: From<StateError>>(
     let path = directory.path().join(D::FILE);
     let place = path.clone();
     let (loaded, lock) = in_background(move || (load_or_set_aside::<D>(&place), lock)).await;
-    let Loaded {
-        value: before,
-        notices,
-    } = loaded?;
+    let Loaded { value: before, notices } = loaded?;
     let mut after = before.clone();
     let value = change(&mut after)?;
     if after != before {
@@ -134,21 +136,11 @@ pub(crate) async fn update<D: Document, T, E: From<StateError>>(
 
 fn load_or_set_aside<D: Document>(path: &Path) -> Result<Loaded<D>, StateError> {
     match parse(path)? {
-        Ok(value) => Ok(Loaded {
-            value,
-            notices: Vec::new(),
-        }),
+        Ok(value) => Ok(Loaded { value, notices: Vec::new() }),
         Err(damage) => {
             let kept_as = Some(file::set_aside(path, Timestamp::now())?);
             let path = path.to_owned();
-            Ok(Loaded {
-                value: D::default(),
-                notices: vec![Notice::SetAside {
-                    path,
-                    kept_as,
-                    damage,
-                }],
-            })
+            Ok(Loaded { value: D::default(), notices: vec![Notice::SetAside { path, kept_as, damage }] })
         }
     }
 }
@@ -165,25 +157,15 @@ fn parse_content<D: Document>(content: &[u8]) -> Result<D, Damage> {
     let head: Head = serde_json::from_slice(content).map_err(foreign)?;
     match head.version {
         0 => Err(Damage::Foreign("version 0".to_owned())),
-        found if found > D::VERSION => Err(Damage::Newer {
-            found,
-            known: D::VERSION,
-        }),
-        _ => serde_json::from_slice::<Body<D>>(content)
-            .map(|body| body.content)
-            .map_err(foreign),
+        found if found > D::VERSION => Err(Damage::Newer { found, known: D::VERSION }),
+        _ => serde_json::from_slice::<Body<D>>(content).map(|body| body.content).map_err(foreign),
     }
 }
 
 fn store<D: Document>(path: &Path, content: &D, lock: Lock) -> Result<(), StateError> {
-    let envelope = Envelope {
-        version: D::VERSION,
-        content,
-    };
-    let mut text = serde_json::to_vec_pretty(&envelope).map_err(|source| StateError::Encode {
-        path: path.to_owned(),
-        source,
-    })?;
+    let envelope = Envelope { version: D::VERSION, content };
+    let mut text = serde_json::to_vec_pretty(&envelope)
+        .map_err(|source| StateError::Encode { path: path.to_owned(), source })?;
     text.push(b'\n');
     file::replace(path, &text)?;
     drop(lock);

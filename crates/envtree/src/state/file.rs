@@ -63,14 +63,10 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Option<File>, F
         Err(error) => return Err(FileError::read(path)(error)),
     };
     if metadata.is_symlink() {
-        return Err(FileError::Symlink {
-            path: path.to_owned(),
-        });
+        return Err(FileError::Symlink { path: path.to_owned() });
     }
     if !metadata.is_file() {
-        return Err(FileError::NotAFile {
-            path: path.to_owned(),
-        });
+        return Err(FileError::NotAFile { path: path.to_owned() });
     }
     let file = match options.open(path) {
         Ok(file) => file,
@@ -78,9 +74,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Option<File>, F
         Err(error) => return Err(FileError::read(path)(error)),
     };
     match fs::symlink_metadata(path) {
-        Ok(now) if now.is_symlink() => Err(FileError::Symlink {
-            path: path.to_owned(),
-        }),
+        Ok(now) if now.is_symlink() => Err(FileError::Symlink { path: path.to_owned() }),
         _ => Ok(Some(file)),
     }
 }
@@ -111,9 +105,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
 /// a killed process leaves one file at most, which the next call takes over.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
-        return Err(FileError::Symlink {
-            path: path.to_owned(),
-        });
+        return Err(FileError::Symlink { path: path.to_owned() });
     }
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
@@ -135,12 +127,7 @@ fn write_and_rename(beside: &Path, path: &Path, content: &[u8]) -> io::Result<()
 
 /// Creates a file that its owner alone can read; an error if anything, a dangling symlink included, stands there.
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Makes renames and removals in the directory of `path` survive a power failure.
@@ -167,9 +154,7 @@ pub(crate) fn set_aside(path: &Path, now: Timestamp) -> Result<PathBuf, FileErro
         .map(|name| path.with_file_name(name))
         .find(|candidate| fs::symlink_metadata(candidate).is_err())
         .expect("one of four thousand million names is free");
-    fs::rename(path, &free)
-        .and_then(|()| sync_directory_of(path))
-        .map_err(FileError::write(path))?;
+    fs::rename(path, &free).and_then(|()| sync_directory_of(path)).map_err(FileError::write(path))?;
     Ok(free)
 }
 

@@ -30,25 +30,12 @@ pub fn repository(state: &State, common_dir: &Path) -> RepositoryRecord {
     let known = state.of_repository(&id).next();
     let name = known.map_or_else(
         || {
-            let taken = |name: &str| {
-                state
-                    .environments
-                    .iter()
-                    .any(|record| record.repository.name == name)
-            };
-            first_free(
-                &slug(&folder_name(common_dir)),
-                common_dir.as_os_str().as_bytes(),
-                taken,
-            )
+            let taken = |name: &str| state.environments.iter().any(|record| record.repository.name == name);
+            first_free(&slug(&folder_name(common_dir)), common_dir.as_os_str().as_bytes(), taken)
         },
         |record| record.repository.name.clone(),
     );
-    RepositoryRecord {
-        id,
-        name,
-        common_dir: common_dir.to_owned(),
-    }
+    RepositoryRecord { id, name, common_dir: common_dir.to_owned() }
 }
 
 /// Returns the id of the environment of `task`: the one that it has, else one that is free.
@@ -80,13 +67,7 @@ pub fn slug(text: &str) -> String {
     let label: String = text
         .to_lowercase()
         .chars()
-        .map(|c| {
-            if c.is_ascii_lowercase() || c.is_ascii_digit() {
-                c
-            } else {
-                '-'
-            }
-        })
+        .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' })
         .collect();
     // Leading hyphens go first, so that they do not cost characters.
     let label = shortened(label.trim_start_matches('-'), LENGTH);
@@ -98,12 +79,7 @@ pub fn slug(text: &str) -> String {
 
 /// Returns the name of the folder that a person knows the repository by: `shop` for `shop/.git` and for `shop.git`.
 fn folder_name(common_dir: &Path) -> String {
-    let name = |path: &Path| {
-        path.file_name()
-            .map(OsStr::to_string_lossy)
-            .unwrap_or_default()
-            .into_owned()
-    };
+    let name = |path: &Path| path.file_name().map(OsStr::to_string_lossy).unwrap_or_default().into_owned();
     let own = name(common_dir);
     if own.starts_with('.') {
         return common_dir.parent().map(name).unwrap_or_default();
@@ -168,13 +144,7 @@ mod tests {
         ] {
             assert_eq!(slug(task), expected, "{task}");
         }
-        for task in [
-            "日本語",
-            "",
-            "---",
-            &"x".repeat(100),
-            &format!("{}-y", "x".repeat(39)),
-        ] {
+        for task in ["日本語", "", "---", &"x".repeat(100), &format!("{}-y", "x".repeat(39))] {
             assert!(EnvironmentId::new(slug(task)).is_ok(), "{task}");
             assert!(slug(task).len() <= 40, "{task}");
         }
@@ -184,18 +154,12 @@ mod tests {
     #[test]
     fn tasks_with_one_slug_get_ids_of_their_own() {
         let mut state = State::default();
-        assert_eq!(
-            reserve(&mut state, "/a/shop/.git", "feature/auth"),
-            "shop-feature-auth"
-        );
+        assert_eq!(reserve(&mut state, "/a/shop/.git", "feature/auth"), "shop-feature-auth");
         let second = reserve(&mut state, "/a/shop/.git", "feature-auth");
         assert!(second.starts_with("shop-feature-auth-"), "{second}");
         assert_eq!(second.len(), "shop-feature-auth-1234".len());
         assert_eq!(reserve(&mut state, "/a/shop/.git", "feature-auth"), second);
-        assert_eq!(
-            reserve(&mut state, "/a/shop/.git", "feature/auth"),
-            "shop-feature-auth"
-        );
+        assert_eq!(reserve(&mut state, "/a/shop/.git", "feature/auth"), "shop-feature-auth");
         assert_eq!(state.environments.len(), 2);
     }
 

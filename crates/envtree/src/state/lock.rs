@@ -153,15 +153,8 @@ impl Lock {
     }
 
     fn held(file: File, path: &Path, command: &str) -> Self {
-        let lock = Self {
-            file,
-            path: path.to_owned(),
-        };
-        let holder = Holder {
-            pid: std::process::id(),
-            command: command.to_owned(),
-            since: Timestamp::now(),
-        };
+        let lock = Self { file, path: path.to_owned() };
+        let holder = Holder { pid: std::process::id(), command: command.to_owned(), since: Timestamp::now() };
         // The text only serves messages: the lock holds without it, on a full disk for instance.
         if let Ok(text) = serde_json::to_vec(&holder) {
             let _ = lock.file.set_len(0);
@@ -235,21 +228,12 @@ mod tests {
 
     use super::*;
 
-    const PATIENT: LockOptions<'_> = LockOptions {
-        command: "envtree up x",
-        timeout: Duration::from_secs(20),
-        on_wait: &|_| {},
-    };
-    const HASTY: LockOptions<'_> = LockOptions {
-        timeout: Duration::ZERO,
-        ..PATIENT
-    };
+    const PATIENT: LockOptions<'_> =
+        LockOptions { command: "envtree up x", timeout: Duration::from_secs(20), on_wait: &|_| {} };
+    const HASTY: LockOptions<'_> = LockOptions { timeout: Duration::ZERO, ..PATIENT };
 
     fn runtime() -> tokio::runtime::Runtime {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     }
 
     #[tokio::test]
@@ -276,10 +260,7 @@ mod tests {
             announced.fetch_add(1, Ordering::SeqCst);
             held.lock().unwrap().take();
         };
-        let options = LockOptions {
-            on_wait: &on_wait,
-            ..PATIENT
-        };
+        let options = LockOptions { on_wait: &on_wait, ..PATIENT };
         Lock::acquire(&path, &options).await.unwrap();
         assert_eq!(announced.load(Ordering::SeqCst), 1);
     }
@@ -330,10 +311,7 @@ mod tests {
         let _second = Lock::acquire(&path, &PATIENT).await.unwrap();
         old.try_lock().unwrap();
         assert!(!is_current(&old, &path).unwrap());
-        assert!(matches!(
-            Lock::acquire(&path, &HASTY).await,
-            Err(LockError::TimedOut { .. })
-        ));
+        assert!(matches!(Lock::acquire(&path, &HASTY).await, Err(LockError::TimedOut { .. })));
     }
 
     /// Does nothing by itself: the next test runs it in a process of its own.
@@ -342,10 +320,7 @@ mod tests {
         let Some(path) = std::env::var_os("LOCK_HELD_BY_CHILD") else {
             return;
         };
-        let options = LockOptions {
-            command: "envtree rm y",
-            ..PATIENT
-        };
+        let options = LockOptions { command: "envtree rm y", ..PATIENT };
         let _lock = Lock::acquire(Path::new(&path), &options).await.unwrap();
         println!("locked");
         io::stdin().read_line(&mut String::new()).unwrap();
@@ -356,11 +331,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.lock");
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "--nocapture",
-                "state::lock::tests::a_child_holds_the_lock",
-            ])
+            .args(["--exact", "--nocapture", "state::lock::tests::a_child_holds_the_lock"])
             .env("LOCK_HELD_BY_CHILD", &path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -370,16 +341,10 @@ mod tests {
         assert!(lines.any(|line| line.unwrap().contains("locked")));
 
         let error = Lock::acquire(&path, &HASTY).await.unwrap_err();
-        let LockError::TimedOut {
-            holder: Some(holder), ..
-        } = error
-        else {
+        let LockError::TimedOut { holder: Some(holder), .. } = error else {
             panic!("{error}");
         };
-        assert_eq!(
-            (holder.pid, holder.command.as_str()),
-            (child.id(), "envtree rm y")
-        );
+        assert_eq!((holder.pid, holder.command.as_str()), (child.id(), "envtree rm y"));
 
         child.kill().unwrap();
         child.wait().unwrap();

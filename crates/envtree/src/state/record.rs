@@ -138,10 +138,7 @@ impl EnvironmentRecord {
 
     /// Returns the host ports by what they are for.
     pub fn held_ports(&self) -> IndexMap<PortKey, u16> {
-        self.ports
-            .iter()
-            .map(|reservation| (reservation.key(), reservation.published))
-            .collect()
+        self.ports.iter().map(|reservation| (reservation.key(), reservation.published)).collect()
     }
 
     /// Returns the subnet that the environment holds for `network`.
@@ -156,12 +153,7 @@ impl EnvironmentRecord {
 impl PortReservation {
     /// Returns what the port is for.
     pub fn key(&self) -> PortKey {
-        PortKey {
-            owner: self.owner.clone(),
-            target: self.target,
-            protocol: self.protocol,
-            index: self.index,
-        }
+        PortKey { owner: self.owner.clone(), target: self.target, protocol: self.protocol, index: self.index }
     }
 }
 
@@ -173,18 +165,13 @@ fn protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Protocol, D::E
         .ok_or_else(|| serde::de::Error::unknown_variant(&text, &["tcp", "udp", "sctp"]))
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn write_subnet<S: Serializer>(subnet: &Subnet, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(subnet)
 }
 
 fn read_subnet<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Subnet, D::Error> {
-    String::deserialize(deserializer)?
-        .parse()
-        .map_err(serde::de::Error::custom)
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]
@@ -286,10 +273,7 @@ pub(crate) mod tests {
     fn a_failed_hook_is_not_done() {
         let mut record = record("/src/shop/.git", "shop", "x", "x");
         assert!(!record.is_hook_done("post_create"));
-        let done = HookDone {
-            at: record.created,
-            sha256: "00".to_owned(),
-        };
+        let done = HookDone { at: record.created, sha256: "00".to_owned() };
         record.hooks_done.insert("post_create".to_owned(), done);
         assert!(record.is_hook_done("post_create"));
         record.forget_hooks();

@@ -104,11 +104,7 @@ async fn add_claimed(
     let step = blocking(move || step::plan(&repo, &at, &wanted)).await?;
     let (how, hook_failure) = match step {
         Step::Nothing => {
-            return Ok(Added {
-                path,
-                how: HowAdded::Existed,
-                hook_failure: None,
-            });
+            return Ok(Added { path, how: HowAdded::Existed, hook_failure: None });
         }
         Step::Make(branch) => {
             let hook_failure = checkout::make(repository, &path, &branch, claim).await?;
@@ -122,20 +118,13 @@ async fn add_claimed(
     if path.join(".gitmodules").is_file() {
         let update = Git::inside(&path).args(["submodule", "--quiet", "update", "--init", "--recursive"]);
         let updated = update.holding(claim.share()?).run().await;
-        updated.map_err(|source| WorktreeError::Submodules {
-            path: path.clone(),
-            source,
-        })?;
+        updated.map_err(|source| WorktreeError::Submodules { path: path.clone(), source })?;
     }
     let (repo, at) = (repository.clone(), path.clone());
     if let Some(worktree) = blocking(move || registered(&repo, &at)).await? {
         unmark(&worktree.git_dir)?;
     }
-    Ok(Added {
-        path,
-        how,
-        hook_failure,
-    })
+    Ok(Added { path, how, hook_failure })
 }
 
 #[cfg(test)]
@@ -147,26 +136,18 @@ mod tests {
     use crate::repository::{CHECKOUT_IN_PROGRESS, Interruption};
 
     fn new_branch(repository: &Repository, name: &str) -> Branch {
-        Branch::New {
-            name: name.to_owned(),
-            from: repository.base(None).unwrap().commit,
-        }
+        Branch::New { name: name.to_owned(), from: repository.base(None).unwrap().commit }
     }
 
     fn existing(name: &str) -> Branch {
-        Branch::Existing {
-            name: name.to_owned(),
-        }
+        Branch::Existing { name: name.to_owned() }
     }
 
     fn hook(shop: &TestRepository, path: &str, script: &str) {
         shop.write(path, &format!("#!/bin/sh\n{script}\n"));
         #[cfg(unix)]
-        std::fs::set_permissions(
-            shop.path.join(path),
-            std::os::unix::fs::PermissionsExt::from_mode(0o755),
-        )
-        .unwrap();
+        std::fs::set_permissions(shop.path.join(path), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
     }
 
     #[tokio::test]
@@ -179,22 +160,12 @@ mod tests {
         assert_eq!((&added.path, added.how), (&path, HowAdded::Made));
         assert!(added.hook_failure.is_none());
         assert_eq!(std::fs::read_to_string(path.join("readme.md")).unwrap(), "shop\n");
-        assert_eq!(
-            git_in(&path, &["status", "--porcelain", "--branch"]),
-            "## feature/größe"
-        );
+        assert_eq!(git_in(&path, &["status", "--porcelain", "--branch"]), "## feature/größe");
         assert!(!shop.git(&["worktree", "list", "--porcelain"]).contains("locked"));
-        let again = add(
-            &repository,
-            &shop.path.join("../shop.worktrees/größe und mehr"),
-            &branch,
-        )
-        .await
-        .unwrap();
+        let again =
+            add(&repository, &shop.path.join("../shop.worktrees/größe und mehr"), &branch).await.unwrap();
         assert_eq!((again.path, again.how), (path, HowAdded::Existed));
-        let rest: Vec<_> = std::fs::read_dir(shop.path.join(".git/envtree"))
-            .unwrap()
-            .collect();
+        let rest: Vec<_> = std::fs::read_dir(shop.path.join(".git/envtree")).unwrap().collect();
         assert!(rest.is_empty(), "{rest:?}");
     }
 
@@ -220,23 +191,12 @@ mod tests {
         shop.git(&["branch", "-q", "-D", "login"]);
         let path = shop.beside("login");
         let reference = "refs/remotes/origin/login".to_owned();
-        let branch = Branch::Tracking {
-            name: "login".to_owned(),
-            reference,
-        };
+        let branch = Branch::Tracking { name: "login".to_owned(), reference };
         add(&shop.open(), &path, &branch).await.unwrap();
-        assert_eq!(
-            git_in(&path, &["rev-parse", "--abbrev-ref", "@{upstream}"]),
-            "origin/login"
-        );
+        assert_eq!(git_in(&path, &["rev-parse", "--abbrev-ref", "@{upstream}"]), "origin/login");
         let fresh = shop.beside("fresh");
-        add(&shop.open(), &fresh, &new_branch(&shop.open(), "fresh"))
-            .await
-            .unwrap();
-        assert_eq!(
-            shop.git(&["config", "--get", "--default", "none", "branch.fresh.merge"]),
-            "none"
-        );
+        add(&shop.open(), &fresh, &new_branch(&shop.open(), "fresh")).await.unwrap();
+        assert_eq!(shop.git(&["config", "--get", "--default", "none", "branch.fresh.merge"]), "none");
     }
 
     #[tokio::test]
@@ -258,34 +218,22 @@ mod tests {
         let shop = TestRepository::new();
         let project = shop.beside("project");
         std::fs::create_dir(&project).unwrap();
-        git_in(
-            &project,
-            &["clone", "-q", "--bare", shop.path.to_str().unwrap(), ".bare"],
-        );
+        git_in(&project, &["clone", "-q", "--bare", shop.path.to_str().unwrap(), ".bare"]);
         std::fs::write(project.join(".git"), "gitdir: ./.bare\n").unwrap();
         let repository = Repository::discover(&project).unwrap();
         let path = repository.top().join("fix");
-        add(&repository, &path, &new_branch(&repository, "fix"))
-            .await
-            .unwrap();
+        add(&repository, &path, &new_branch(&repository, "fix")).await.unwrap();
         assert!(path.join("readme.md").exists());
         let inside = Repository::discover(&path).unwrap();
-        add(&inside, &project.join("main"), &existing("main"))
-            .await
-            .unwrap();
+        add(&inside, &project.join("main"), &existing("main")).await.unwrap();
         assert!(project.join("main/readme.md").exists());
     }
 
     #[tokio::test]
     async fn a_branch_checked_out_elsewhere_is_refused_and_the_place_named() {
         let shop = TestRepository::new();
-        let error = add(&shop.open(), &shop.beside("x"), &existing("main"))
-            .await
-            .unwrap_err();
-        let expected = format!(
-            "branch `main` is already checked out in `{}`",
-            shop.path.display()
-        );
+        let error = add(&shop.open(), &shop.beside("x"), &existing("main")).await.unwrap_err();
+        let expected = format!("branch `main` is already checked out in `{}`", shop.path.display());
         assert_eq!(error.to_string(), expected);
     }
 
@@ -295,36 +243,20 @@ mod tests {
         let repository = shop.open();
         std::fs::create_dir(shop.beside("full")).unwrap();
         std::fs::write(shop.beside("full/file"), "").unwrap();
-        let error = add(&repository, &shop.beside("full"), &new_branch(&repository, "a"))
-            .await
-            .unwrap_err();
+        let error = add(&repository, &shop.beside("full"), &new_branch(&repository, "a")).await.unwrap_err();
         assert!(matches!(error, WorktreeError::PathOccupied { .. }), "{error:?}");
         shop.git(&["branch", "fix"]);
-        let error = add(
-            &repository,
-            &shop.beside("x"),
-            &new_branch(&repository, "fix/login"),
-        )
-        .await
-        .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "branch `fix/login` cannot exist beside branch `fix`"
-        );
-        add(&repository, &shop.beside("fix"), &existing("fix"))
-            .await
-            .unwrap();
-        let error = add(&repository, &shop.beside("fix"), &new_branch(&repository, "b"))
-            .await
-            .unwrap_err();
+        let error =
+            add(&repository, &shop.beside("x"), &new_branch(&repository, "fix/login")).await.unwrap_err();
+        assert_eq!(error.to_string(), "branch `fix/login` cannot exist beside branch `fix`");
+        add(&repository, &shop.beside("fix"), &existing("fix")).await.unwrap();
+        let error = add(&repository, &shop.beside("fix"), &new_branch(&repository, "b")).await.unwrap_err();
         assert!(
             matches!(&error, WorktreeError::PathTaken { branch: Some(name), .. } if name == "fix"),
             "{error:?}"
         );
         std::fs::create_dir(shop.beside("empty")).unwrap();
-        add(&repository, &shop.beside("empty"), &new_branch(&repository, "c"))
-            .await
-            .unwrap();
+        add(&repository, &shop.beside("empty"), &new_branch(&repository, "c")).await.unwrap();
     }
 
     #[tokio::test]
@@ -332,27 +264,15 @@ mod tests {
         let shop = TestRepository::new();
         let repository = shop.open();
         for name in ["login", "other"] {
-            add(&repository, &shop.beside(name), &new_branch(&repository, name))
-                .await
-                .unwrap();
+            add(&repository, &shop.beside(name), &new_branch(&repository, name)).await.unwrap();
             std::fs::remove_dir_all(shop.beside(name)).unwrap();
         }
-        let added = add(&repository, &shop.beside("login"), &existing("login"))
-            .await
-            .unwrap();
+        let added = add(&repository, &shop.beside("login"), &existing("login")).await.unwrap();
         assert_eq!(added.how, HowAdded::Made);
         let list = shop.git(&["worktree", "list", "--porcelain"]);
         assert!(list.contains("/other\n"), "the other entry is not pruned: {list}");
-        shop.git(&[
-            "worktree",
-            "lock",
-            "--reason",
-            "on a stick",
-            shop.beside("other").to_str().unwrap(),
-        ]);
-        let error = add(&repository, &shop.beside("other"), &existing("other"))
-            .await
-            .unwrap_err();
+        shop.git(&["worktree", "lock", "--reason", "on a stick", shop.beside("other").to_str().unwrap()]);
+        let error = add(&repository, &shop.beside("other"), &existing("other")).await.unwrap_err();
         assert!(
             matches!(&error, WorktreeError::Locked { reason, .. } if reason == "on a stick"),
             "{error:?}"
@@ -364,9 +284,7 @@ mod tests {
         let shop = TestRepository::new();
         hook(&shop, ".git/hooks/post-checkout", "echo \"$@\" > hook-ran");
         let path = shop.beside("login");
-        let added = add(&shop.open(), &path, &new_branch(&shop.open(), "login"))
-            .await
-            .unwrap();
+        let added = add(&shop.open(), &path, &new_branch(&shop.open(), "login")).await.unwrap();
         assert!(added.hook_failure.is_none());
         let head = git_in(&path, &["rev-parse", "HEAD"]);
         let ran = std::fs::read_to_string(path.join("hook-ran")).unwrap();
@@ -380,12 +298,8 @@ mod tests {
         shop.commit("Hook");
         shop.git(&["config", "core.hooksPath", ".husky"]);
         let path = shop.beside("login");
-        let added = add(&shop.open(), &path, &new_branch(&shop.open(), "login"))
-            .await
-            .unwrap();
-        let Some(GitError::Failed { status, stderr, .. }) = added.hook_failure else {
-            panic!("no failure")
-        };
+        let added = add(&shop.open(), &path, &new_branch(&shop.open(), "login")).await.unwrap();
+        let Some(GitError::Failed { status, stderr, .. }) = added.hook_failure else { panic!("no failure") };
         assert_eq!((status.code(), stderr.lines().last()), (Some(3), Some("no")));
         assert!(path.join("readme.md").exists());
         assert!(!shop.git(&["worktree", "list", "--porcelain"]).contains("locked"));
@@ -400,14 +314,8 @@ mod tests {
         shop.git(&["config", "filter.missing.smudge", "exit 9"]);
         shop.git(&["config", "filter.missing.required", "true"]);
         let path = shop.beside("login");
-        let error = add(&shop.open(), &path, &new_branch(&shop.open(), "login"))
-            .await
-            .unwrap_err();
-        let WorktreeError::Checkout {
-            source: GitError::Failed { stderr, command, .. },
-            ..
-        } = &error
-        else {
+        let error = add(&shop.open(), &path, &new_branch(&shop.open(), "login")).await.unwrap_err();
+        let WorktreeError::Checkout { source: GitError::Failed { stderr, command, .. }, .. } = &error else {
             panic!("{error:?}")
         };
         assert!(stderr.contains("missing"), "{stderr}");
@@ -420,32 +328,19 @@ mod tests {
     #[tokio::test]
     async fn submodules_are_checked_out_and_their_failure_can_be_repaired() {
         let (shop, library) = (TestRepository::new(), TestRepository::new());
-        shop.git(&[
-            "submodule",
-            "--quiet",
-            "add",
-            library.path.to_str().unwrap(),
-            "vendor/library",
-        ]);
+        shop.git(&["submodule", "--quiet", "add", library.path.to_str().unwrap(), "vendor/library"]);
         shop.commit("Add library");
         let moved = library.beside("moved");
         std::fs::rename(&library.path, &moved).unwrap();
         let path = shop.beside("login");
-        let error = add(&shop.open(), &path, &new_branch(&shop.open(), "login"))
-            .await
-            .unwrap_err();
+        let error = add(&shop.open(), &path, &new_branch(&shop.open(), "login")).await.unwrap_err();
         assert!(matches!(error, WorktreeError::Submodules { .. }), "{error:?}");
         let worktree = &shop.open().worktrees().unwrap()[1];
         assert_eq!(worktree.interruption(), Some(Interruption::Checkout));
         std::fs::write(path.join("notes"), "a day's work").unwrap();
         let options = crate::worktree::RemoveOptions::default();
-        let error = crate::worktree::remove(&shop.open(), &path, options)
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(&error, WorktreeError::Uncommitted { first, .. } if first == "notes"),
-            "{error:?}"
-        );
+        let error = crate::worktree::remove(&shop.open(), &path, options).await.unwrap_err();
+        assert!(matches!(&error, WorktreeError::Uncommitted { first, .. } if first == "notes"), "{error:?}");
         std::fs::remove_file(path.join("notes")).unwrap();
         std::fs::rename(&moved, &library.path).unwrap();
         let added = add(&shop.open(), &path, &existing("login")).await.unwrap();
@@ -462,9 +357,7 @@ mod tests {
         shop.commit("Add");
         shop.git(&["sparse-checkout", "set", "web"]);
         let path = shop.beside("login");
-        add(&shop.open(), &path, &new_branch(&shop.open(), "login"))
-            .await
-            .unwrap();
+        add(&shop.open(), &path, &new_branch(&shop.open(), "login")).await.unwrap();
         assert!(path.join("web/index.ts").exists() && !path.join("api").exists());
     }
 
@@ -473,15 +366,8 @@ mod tests {
         let shop = TestRepository::new();
         hook(&shop, ".git/hooks/post-checkout", "touch hook-ran");
         let path = shop.beside("login");
-        let arguments = [
-            "worktree",
-            "add",
-            "-q",
-            "--no-checkout",
-            "--lock",
-            "--reason",
-            CHECKOUT_IN_PROGRESS,
-        ];
+        let arguments =
+            ["worktree", "add", "-q", "--no-checkout", "--lock", "--reason", CHECKOUT_IN_PROGRESS];
         shop.git(&[&arguments[..], &["-b", "login", path.to_str().unwrap()]].concat());
         std::fs::write(shop.path.join(".git/worktrees/login/index.lock"), "").unwrap();
         std::fs::write(path.join("readme.md"), "half").unwrap();
@@ -495,15 +381,8 @@ mod tests {
     async fn a_registration_that_was_killed_is_begun_again() {
         let shop = TestRepository::new();
         let path = shop.beside("login");
-        let arguments = [
-            "worktree",
-            "add",
-            "-q",
-            "--no-checkout",
-            "--lock",
-            "--reason",
-            CHECKOUT_IN_PROGRESS,
-        ];
+        let arguments =
+            ["worktree", "add", "-q", "--no-checkout", "--lock", "--reason", CHECKOUT_IN_PROGRESS];
         shop.git(&[&arguments[..], &["-b", "login", path.to_str().unwrap()]].concat());
         std::fs::write(shop.path.join(".git/worktrees/login/HEAD"), "0".repeat(40)).unwrap();
         let added = add(&shop.open(), &path, &existing("login")).await.unwrap();
@@ -545,9 +424,7 @@ mod tests {
         let shop = TestRepository::new();
         shop.git(&["branch", "login"]);
         let (repository, path) = (shop.open(), shop.beside("login"));
-        let error = add(&repository, &path, &new_branch(&repository, "login"))
-            .await
-            .unwrap_err();
+        let error = add(&repository, &path, &new_branch(&repository, "login")).await.unwrap_err();
         assert_eq!(error.to_string(), "branch `login` exists already");
         assert_eq!(repository.local_branches().unwrap(), ["login", "main"]);
         assert!(!path.exists());
@@ -560,11 +437,7 @@ mod tests {
         let branch = new_branch(&repository, "login");
         shop.git(&["branch", "login"]);
         let arguments = ["worktree", "add", "-q", "--no-checkout", "--lock", "--reason"];
-        let arguments = [
-            &arguments[..],
-            &[CHECKOUT_IN_PROGRESS, path.to_str().unwrap(), "login"],
-        ]
-        .concat();
+        let arguments = [&arguments[..], &[CHECKOUT_IN_PROGRESS, path.to_str().unwrap(), "login"]].concat();
         shop.git(&arguments);
         std::fs::write(shop.path.join(".git/worktrees/login/HEAD"), "0".repeat(40)).unwrap();
         let added = add(&repository, &path, &branch).await.unwrap();

@@ -28,18 +28,11 @@ impl Claim {
         std::fs::create_dir_all(&folder).map_err(|source| WorktreeError::file("create", &folder, source))?;
         let digest = Sha256::digest(worktree.as_os_str().as_encoded_bytes());
         let (start, _) = digest.split_at(8);
-        let name = start
-            .iter()
-            .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        let name = start.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
         let path = folder.join(format!("worktree-{name:016x}.lock"));
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path);
+            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
             let file = file.map_err(|source| WorktreeError::file("open", &path, source))?;
             match file.try_lock() {
                 // The former holder may have deleted the file between the two steps.
@@ -47,9 +40,7 @@ impl Claim {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
                 Err(TryLockError::WouldBlock) => {
-                    return Err(WorktreeError::UnderWay {
-                        path: worktree.to_owned(),
-                    });
+                    return Err(WorktreeError::UnderWay { path: worktree.to_owned() });
                 }
                 Err(TryLockError::Error(source)) => return Err(WorktreeError::file("lock", &path, source)),
             }
@@ -65,9 +56,7 @@ impl Claim {
 
     /// Returns the file for a child to hold.
     pub(super) fn share(&self) -> Result<File, WorktreeError> {
-        self.file
-            .try_clone()
-            .map_err(|source| WorktreeError::file("open", &self.path, source))
+        self.file.try_clone().map_err(|source| WorktreeError::file("open", &self.path, source))
     }
 }
 

@@ -20,11 +20,7 @@ impl Left {
     }
 
     pub(super) fn into_error(self) -> WorktreeError {
-        WorktreeError::Undeletable {
-            first: self.first,
-            left: self.count,
-            source: self.source,
-        }
+        WorktreeError::Undeletable { first: self.first, left: self.count, source: self.source }
     }
 }
 
@@ -64,10 +60,8 @@ impl Deletion {
     fn delete(&mut self, path: &Path, metadata: &Metadata, file_system: u64) {
         let deleted = if metadata.is_dir() {
             if device(metadata) != file_system {
-                let mounted = io::Error::new(
-                    io::ErrorKind::ResourceBusy,
-                    "another file system is mounted there",
-                );
+                let mounted =
+                    io::Error::new(io::ErrorKind::ResourceBusy, "another file system is mounted there");
                 return self.leave(path, mounted);
             }
             if !self.delete_content(path, metadata, file_system, None) {
@@ -124,11 +118,7 @@ impl Deletion {
         match &mut self.left {
             Some(left) => left.count += 1,
             None => {
-                self.left = Some(Left {
-                    first: path.to_owned(),
-                    count: 1,
-                    source,
-                });
+                self.left = Some(Left { first: path.to_owned(), count: 1, source });
             }
         }
     }
@@ -192,10 +182,7 @@ mod tests {
         let parent_device = device(&metadata) + 1;
         deletion.delete(&path, &metadata, parent_device);
         let error = deletion.left.unwrap().into_error();
-        assert_eq!(
-            error.to_string(),
-            format!("cannot delete `{}` and 0 more", path.display())
-        );
+        assert_eq!(error.to_string(), format!("cannot delete `{}` and 0 more", path.display()));
         assert!(path.join("b/file").exists());
     }
 

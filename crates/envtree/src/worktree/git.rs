@@ -65,11 +65,7 @@ pub(super) struct Git {
 impl Git {
     /// Runs in one worktree.
     pub(super) fn inside(worktree: &Path) -> Self {
-        Self {
-            directory: worktree.to_owned(),
-            arguments: Vec::new(),
-            stdin: None,
-        }
+        Self { directory: worktree.to_owned(), arguments: Vec::new(), stdin: None }
     }
 
     /// Runs on the repository as a whole.
@@ -77,9 +73,7 @@ impl Git {
         match repository.main_worktree().filter(|path| path.is_dir()) {
             Some(worktree) => Self::inside(worktree),
             // Naming it satisfies `safe.bareRepository=explicit`.
-            None => Self::inside(repository.common_dir())
-                .arg("--git-dir")
-                .arg(repository.common_dir()),
+            None => Self::inside(repository.common_dir()).arg("--git-dir").arg(repository.common_dir()),
         }
     }
 
@@ -112,21 +106,14 @@ impl Git {
             if source.kind() == io::ErrorKind::NotFound && directory.is_dir() {
                 GitError::NotInstalled
             } else {
-                GitError::Start {
-                    command: command.clone(),
-                    source,
-                }
+                GitError::Start { command: command.clone(), source }
             }
         })?;
         if output.status.success() {
             return Ok(());
         }
         let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(GitError::Failed {
-            command,
-            status: output.status,
-            stderr,
-        })
+        Err(GitError::Failed { command, status: output.status, stderr })
     }
 
     fn into_process(self) -> tokio::process::Command {

@@ -52,27 +52,15 @@ fn remove_now(
     path: &Path,
     options: RemoveOptions,
 ) -> Result<Removed, WorktreeError> {
-    let found = repository
-        .worktrees()?
-        .into_iter()
-        .find(|worktree| worktree.path == path);
-    let worktree = found.ok_or_else(|| WorktreeError::NotAWorktree {
-        path: path.to_owned(),
-    })?;
+    let found = repository.worktrees()?.into_iter().find(|worktree| worktree.path == path);
+    let worktree = found.ok_or_else(|| WorktreeError::NotAWorktree { path: path.to_owned() })?;
     if worktree.is_main {
         return Err(WorktreeError::MainWorktree { path: worktree.path });
     }
     if let (Some(reason), None, false) = (&worktree.locked, worktree.interruption(), options.ignore_lock) {
-        return Err(WorktreeError::Locked {
-            path: worktree.path,
-            reason: reason.clone(),
-        });
+        return Err(WorktreeError::Locked { path: worktree.path, reason: reason.clone() });
     }
-    let mut removed = Removed {
-        branch: worktree.branch.clone(),
-        head: worktree.head,
-        folder_left: None,
-    };
+    let mut removed = Removed { branch: worktree.branch.clone(), head: worktree.head, folder_left: None };
     if points_back(&worktree) {
         if !options.discard_changes {
             refuse_loss(repository, &worktree)?;
@@ -83,9 +71,7 @@ fn remove_now(
         if !options.discard_changes && !is_empty(&worktree.path) {
             return Err(WorktreeError::BrokenLink { path: worktree.path });
         }
-        removed.folder_left = std::fs::remove_dir(&worktree.path)
-            .is_err()
-            .then(|| worktree.path.clone());
+        removed.folder_left = std::fs::remove_dir(&worktree.path).is_err().then(|| worktree.path.clone());
     }
     forget(repository, &worktree)?;
     Ok(removed)
@@ -99,11 +85,7 @@ fn points_back(worktree: &Worktree) -> bool {
     let Some(target) = link.strip_prefix("gitdir:").map(str::trim) else {
         return false;
     };
-    worktree
-        .path
-        .join(target)
-        .canonicalize()
-        .is_ok_and(|target| target == worktree.git_dir)
+    worktree.path.join(target).canonicalize().is_ok_and(|target| target == worktree.git_dir)
 }
 
 fn is_empty(folder: &Path) -> bool {
@@ -133,28 +115,18 @@ pub async fn delete_branch(
     let (repo, branch) = (repository.clone(), name.to_owned());
     blocking(move || check_deletable(&repo, &branch, expected)).await?;
     let git = Git::of(repository).args(["branch", "--quiet", "-D", "--", name]);
-    git.run().await.map_err(|source| WorktreeError::DeleteBranch {
-        branch: name.to_owned(),
-        source,
-    })
+    git.run().await.map_err(|source| WorktreeError::DeleteBranch { branch: name.to_owned(), source })
 }
 
 fn check_deletable(repository: &Repository, name: &str, expected: CommitId) -> Result<(), WorktreeError> {
     if repository.branch(name)? != (BranchPlace::Local { commit: expected }) {
-        return Err(WorktreeError::BranchMoved {
-            branch: name.to_owned(),
-        });
+        return Err(WorktreeError::BranchMoved { branch: name.to_owned() });
     }
     let worktrees = repository.worktrees()?;
-    match worktrees
-        .into_iter()
-        .find(|worktree| worktree.branch.as_deref() == Some(name))
-    {
-        Some(Worktree { path, prunable, .. }) => Err(WorktreeError::BranchInUse {
-            branch: name.to_owned(),
-            path,
-            prunable,
-        }),
+    match worktrees.into_iter().find(|worktree| worktree.branch.as_deref() == Some(name)) {
+        Some(Worktree { path, prunable, .. }) => {
+            Err(WorktreeError::BranchInUse { branch: name.to_owned(), path, prunable })
+        }
         None => Ok(()),
     }
 }
@@ -165,26 +137,14 @@ mod tests {
     use super::*;
     use crate::repository::test_repository::{TestRepository, git_in, write_in};
 
-    const FORCE: RemoveOptions = RemoveOptions {
-        discard_changes: true,
-        ignore_lock: true,
-    };
+    const FORCE: RemoveOptions = RemoveOptions { discard_changes: true, ignore_lock: true };
 
     async fn with_worktree(name: &str) -> (TestRepository, Repository, PathBuf) {
         let shop = TestRepository::new();
         let repository = shop.open();
         let path = shop.beside("login");
         let from = repository.base(None).unwrap().commit;
-        add(
-            &repository,
-            &path,
-            &Branch::New {
-                name: name.to_owned(),
-                from,
-            },
-        )
-        .await
-        .unwrap();
+        add(&repository, &path, &Branch::New { name: name.to_owned(), from }).await.unwrap();
         (shop, repository, path)
     }
 
@@ -193,9 +153,7 @@ mod tests {
         let (shop, repository, path) = with_worktree("feature/login").await;
         shop.write(".git/info/exclude", "node_modules/\n");
         write_in(&path, "node_modules/a/b", "");
-        let removed = remove(&repository, &path, RemoveOptions::default())
-            .await
-            .unwrap();
+        let removed = remove(&repository, &path, RemoveOptions::default()).await.unwrap();
         assert_eq!(removed.branch.as_deref(), Some("feature/login"));
         assert_eq!(removed.folder_left, None);
         assert!(!path.exists() && !shop.path.join(".git/worktrees").exists());
@@ -208,13 +166,9 @@ mod tests {
     async fn uncommitted_files_are_kept_without_force() {
         let (_shop, repository, path) = with_worktree("login").await;
         write_in(&path, "notes/ü", "");
-        let error = remove(&repository, &path, RemoveOptions::default())
-            .await
-            .unwrap_err();
+        let error = remove(&repository, &path, RemoveOptions::default()).await.unwrap_err();
         assert!(
-            error
-                .to_string()
-                .ends_with("has 1 uncommitted files, `notes/` the first of them"),
+            error.to_string().ends_with("has 1 uncommitted files, `notes/` the first of them"),
             "{error}"
         );
         assert!(path.join("notes/ü").exists());
@@ -225,16 +179,8 @@ mod tests {
     #[tokio::test]
     async fn a_lock_is_respected() {
         let (shop, repository, path) = with_worktree("login").await;
-        shop.git(&[
-            "worktree",
-            "lock",
-            "--reason",
-            "demo tomorrow",
-            path.to_str().unwrap(),
-        ]);
-        let error = remove(&repository, &path, RemoveOptions::default())
-            .await
-            .unwrap_err();
+        shop.git(&["worktree", "lock", "--reason", "demo tomorrow", path.to_str().unwrap()]);
+        let error = remove(&repository, &path, RemoveOptions::default()).await.unwrap_err();
         assert!(error.to_string().ends_with("is locked: demo tomorrow"), "{error}");
         remove(&repository, &path, FORCE).await.unwrap();
         assert_eq!(repository.worktrees().unwrap().len(), 1);
@@ -243,24 +189,12 @@ mod tests {
     #[tokio::test]
     async fn only_the_entry_that_was_named_is_forgotten() {
         let (shop, repository, path) = with_worktree("login").await;
-        shop.git(&[
-            "worktree",
-            "add",
-            "-q",
-            "--detach",
-            shop.beside("other").to_str().unwrap(),
-        ]);
+        shop.git(&["worktree", "add", "-q", "--detach", shop.beside("other").to_str().unwrap()]);
         std::fs::remove_dir_all(&path).unwrap();
         std::fs::remove_dir_all(shop.beside("other")).unwrap();
-        remove(&repository, &path, RemoveOptions::default())
-            .await
-            .unwrap();
-        let left: Vec<_> = repository
-            .worktrees()
-            .unwrap()
-            .into_iter()
-            .map(|worktree| worktree.path)
-            .collect();
+        remove(&repository, &path, RemoveOptions::default()).await.unwrap();
+        let left: Vec<_> =
+            repository.worktrees().unwrap().into_iter().map(|worktree| worktree.path).collect();
         assert_eq!(left, [shop.path.clone(), shop.beside("other")]);
         let error = remove(&repository, &path, FORCE).await.unwrap_err();
         assert!(matches!(error, WorktreeError::NotAWorktree { .. }), "{error:?}");
@@ -271,9 +205,7 @@ mod tests {
         let (_shop, repository, path) = with_worktree("login").await;
         std::fs::remove_dir_all(&path).unwrap();
         write_in(&path, "novel.txt", "");
-        let error = remove(&repository, &path, RemoveOptions::default())
-            .await
-            .unwrap_err();
+        let error = remove(&repository, &path, RemoveOptions::default()).await.unwrap_err();
         assert!(matches!(error, WorktreeError::BrokenLink { .. }), "{error:?}");
         let removed = remove(&repository, &path, FORCE).await.unwrap();
         assert_eq!(removed.folder_left, Some(path.clone()));
@@ -284,27 +216,13 @@ mod tests {
     #[tokio::test]
     async fn an_interrupted_removal_is_finished_without_force() {
         let (shop, repository, path) = with_worktree("login").await;
-        shop.git(&[
-            "worktree",
-            "lock",
-            "--reason",
-            REMOVAL_IN_PROGRESS,
-            path.to_str().unwrap(),
-        ]);
+        shop.git(&["worktree", "lock", "--reason", REMOVAL_IN_PROGRESS, path.to_str().unwrap()]);
         std::fs::remove_file(path.join("readme.md")).unwrap();
         let from = repository.base(None).unwrap().commit;
-        let branch = Branch::New {
-            name: "login".to_owned(),
-            from,
-        };
+        let branch = Branch::New { name: "login".to_owned(), from };
         let error = add(&repository, &path, &branch).await.unwrap_err();
-        assert!(
-            matches!(error, WorktreeError::RemovalUnfinished { .. }),
-            "{error:?}"
-        );
-        remove(&repository, &path, RemoveOptions::default())
-            .await
-            .unwrap();
+        assert!(matches!(error, WorktreeError::RemovalUnfinished { .. }), "{error:?}");
+        remove(&repository, &path, RemoveOptions::default()).await.unwrap();
         assert!(!path.exists());
         assert_eq!(repository.worktrees().unwrap().len(), 1);
     }
@@ -312,54 +230,21 @@ mod tests {
     #[tokio::test]
     async fn a_worktree_with_submodules_is_removed_unless_they_hold_work() {
         let (shop, library) = (TestRepository::new(), TestRepository::new());
-        shop.git(&[
-            "submodule",
-            "--quiet",
-            "add",
-            library.path.to_str().unwrap(),
-            "library",
-        ]);
+        shop.git(&["submodule", "--quiet", "add", library.path.to_str().unwrap(), "library"]);
         shop.commit("Add library");
         let (repository, path) = (shop.open(), shop.beside("login"));
         let from = repository.base(None).unwrap().commit;
-        add(
-            &repository,
-            &path,
-            &Branch::New {
-                name: "login".to_owned(),
-                from,
-            },
-        )
-        .await
-        .unwrap();
-        git_in(
-            &path.join("library"),
-            &["commit", "-q", "--allow-empty", "-m", "Inside"],
-        );
-        git_in(
-            &path,
-            &[
-                "-c",
-                "advice.addEmbeddedRepo=false",
-                "commit",
-                "-q",
-                "-a",
-                "-m",
-                "Update library",
-            ],
-        );
-        let error = remove(&repository, &path, RemoveOptions::default())
-            .await
-            .unwrap_err();
+        add(&repository, &path, &Branch::New { name: "login".to_owned(), from }).await.unwrap();
+        git_in(&path.join("library"), &["commit", "-q", "--allow-empty", "-m", "Inside"]);
+        git_in(&path, &["-c", "advice.addEmbeddedRepo=false", "commit", "-q", "-a", "-m", "Update library"]);
+        let error = remove(&repository, &path, RemoveOptions::default()).await.unwrap_err();
         assert!(
             matches!(&error, WorktreeError::Uncommitted { first, .. } if first == "library"),
             "{error:?}"
         );
         git_in(&path.join("library"), &["reset", "-q", "--hard", "origin/main"]);
         git_in(&path, &["reset", "-q", "--hard", "HEAD~"]);
-        remove(&repository, &path, RemoveOptions::default())
-            .await
-            .unwrap();
+        remove(&repository, &path, RemoveOptions::default()).await.unwrap();
         assert!(!path.exists());
     }
 
@@ -370,10 +255,7 @@ mod tests {
         assert!(matches!(error, WorktreeError::MainWorktree { .. }), "{error:?}");
         let before = repository.resolve_commit("login").unwrap();
         let error = delete_branch(&repository, "login", before).await.unwrap_err();
-        assert!(
-            matches!(&error, WorktreeError::BranchInUse { path: at, .. } if *at == path),
-            "{error:?}"
-        );
+        assert!(matches!(&error, WorktreeError::BranchInUse { path: at, .. } if *at == path), "{error:?}");
         git_in(&path, &["commit", "-q", "--allow-empty", "-m", "More"]);
         let error = delete_branch(&repository, "login", before).await.unwrap_err();
         assert!(matches!(error, WorktreeError::BranchMoved { .. }), "{error:?}");

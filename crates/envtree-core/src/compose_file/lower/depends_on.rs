@@ -10,11 +10,7 @@ use crate::compose_file::node::{Node, Place, Value};
 use crate::name::ServiceName;
 use crate::service::{Condition, Dependency, Service};
 
-const KEYS: Keys = Keys {
-    read: &["condition", "required", "restart"],
-    ignored: &[],
-    refused: &[],
-};
+const KEYS: Keys = Keys { read: &["condition", "required", "restart"], ignored: &[], refused: &[] };
 
 /// Returns the services that must come first. Those that no active profile enables and nobody requires are left out.
 pub(super) fn lower_dependencies(
@@ -62,20 +58,13 @@ pub(super) fn lower_dependencies(
 }
 
 fn started(restart: bool) -> Dependency {
-    Dependency {
-        condition: Condition::ServiceStarted,
-        required: true,
-        restart,
-    }
+    Dependency { condition: Condition::ServiceStarted, required: true, restart }
 }
 
 fn long_dependency(service: &Section<'_>, name: &str, node: &Node) -> Option<Dependency> {
     let section = service.within(&format!("depends_on.{name}"), node, &KEYS)?;
-    let conditions = [
-        Condition::ServiceStarted,
-        Condition::ServiceHealthy,
-        Condition::ServiceCompletedSuccessfully,
-    ];
+    let conditions =
+        [Condition::ServiceStarted, Condition::ServiceHealthy, Condition::ServiceCompletedSuccessfully];
     let expected = "`service_started`, `service_healthy` or `service_completed_successfully`";
     if section.node("condition").is_none() {
         let key = section.name("condition");
@@ -84,9 +73,7 @@ fn long_dependency(service: &Section<'_>, name: &str, node: &Node) -> Option<Dep
     }
     Some(Dependency {
         condition: section.parsed("condition", expected, |text| {
-            conditions
-                .into_iter()
-                .find(|condition| condition.as_str() == text)
+            conditions.into_iter().find(|condition| condition.as_str() == text)
         })?,
         required: section.boolean("required").unwrap_or(true),
         restart: section.is_on("restart"),
@@ -147,13 +134,8 @@ fn cycle_from<'a>(
         return None;
     }
     way.push(name);
-    let next = services
-        .get(name)
-        .into_iter()
-        .flat_map(|service| service.depends_on.keys());
-    let found = next
-        .into_iter()
-        .find_map(|dependency| cycle_from(dependency, services, way, done));
+    let next = services.get(name).into_iter().flat_map(|service| service.depends_on.keys());
+    let found = next.into_iter().find_map(|dependency| cycle_from(dependency, services, way, done));
     way.pop();
     done.push(name);
     found

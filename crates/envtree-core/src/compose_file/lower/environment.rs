@@ -8,11 +8,7 @@ use super::unknown::Keys;
 use super::{LowerOptions, Variables};
 use crate::compose_file::node::{Node, Value};
 
-const ENV_FILE_KEYS: Keys = Keys {
-    read: &["path", "required", "format"],
-    ignored: &[],
-    refused: &[],
-};
+const ENV_FILE_KEYS: Keys = Keys { read: &["path", "required", "format"], ignored: &[], refused: &[] };
 
 /// Returns the variables of the service: those of its files, and over them its own.
 ///
@@ -47,9 +43,8 @@ pub(super) fn lower_environment(
 
 fn env_file(service: &Section<'_>, item: &Node, options: &LowerOptions<'_>) -> Option<Variables> {
     if !matches!(item.value, Value::Map(_)) {
-        let path = service.parsed_node("env_file", item, "a path or a list of paths", |text| {
-            Some(text.to_owned())
-        })?;
+        let path = service
+            .parsed_node("env_file", item, "a path or a list of paths", |text| Some(text.to_owned()))?;
         return read(service, item, &path, true, options);
     }
     let section = service.within("env_file", item, &ENV_FILE_KEYS)?;
@@ -74,10 +69,7 @@ fn read(
     options: &LowerOptions<'_>,
 ) -> Option<Variables> {
     let Some(absolute) = resolved(path, options) else {
-        service.error(
-            &item.place,
-            format!("`{path}` needs a home directory, and there is none"),
-        );
+        service.error(&item.place, format!("`{path}` needs a home directory, and there is none"));
         return None;
     };
     match (options.read_env_file)(&absolute) {
@@ -93,9 +85,8 @@ fn read(
 pub(super) fn lower_labels(service: &Section<'_>, options: &LowerOptions<'_>) -> IndexMap<String, String> {
     let mut labels = IndexMap::new();
     for item in service.item_or_items("label_file") {
-        let path = service.parsed_node("label_file", item, "a path or a list of paths", |text| {
-            Some(text.to_owned())
-        });
+        let path = service
+            .parsed_node("label_file", item, "a path or a list of paths", |text| Some(text.to_owned()));
         let read = path.and_then(|path| read(service, item, &path, true, options));
         for (name, value) in read.unwrap_or_default() {
             labels.insert(name, value.unwrap_or_default());

@@ -7,15 +7,7 @@ use crate::compose_file::node::Value;
 use crate::service::{HealthCheck, HealthTest};
 
 const KEYS: Keys = Keys {
-    read: &[
-        "test",
-        "interval",
-        "timeout",
-        "retries",
-        "start_period",
-        "start_interval",
-        "disable",
-    ],
+    read: &["test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"],
     ignored: &[],
     refused: &[],
 };
@@ -54,10 +46,7 @@ fn lower_test(section: &Section<'_>) -> Option<HealthTest> {
         ("CMD", [_, ..]) => Some(HealthTest::Cmd(rest.to_vec())),
         ("CMD-SHELL", [line, further @ ..]) => {
             if !further.is_empty() {
-                section.warn(
-                    &node.place,
-                    "`CMD-SHELL` takes one text; what follows it is ignored",
-                );
+                section.warn(&node.place, "`CMD-SHELL` takes one text; what follows it is ignored");
             }
             Some(HealthTest::Shell(line.clone()))
         }

@@ -11,34 +11,14 @@ use crate::service::{Mount, MountSource};
 
 const KEYS: Keys = Keys {
     // The Engine no longer heeds a consistency.
-    read: &[
-        "type",
-        "source",
-        "target",
-        "read_only",
-        "consistency",
-        "bind",
-        "volume",
-        "tmpfs",
-    ],
+    read: &["type", "source", "target", "read_only", "consistency", "bind", "volume", "tmpfs"],
     ignored: &[],
     refused: &["image"],
 };
-const BIND_KEYS: Keys = Keys {
-    read: &["propagation", "create_host_path"],
-    ignored: &["recursive", "selinux"],
-    refused: &[],
-};
-const VOLUME_KEYS: Keys = Keys {
-    read: &["nocopy"],
-    ignored: &["labels"],
-    refused: &["subpath"],
-};
-const TMPFS_KEYS: Keys = Keys {
-    read: &["size", "mode"],
-    ignored: &[],
-    refused: &[],
-};
+const BIND_KEYS: Keys =
+    Keys { read: &["propagation", "create_host_path"], ignored: &["recursive", "selinux"], refused: &[] };
+const VOLUME_KEYS: Keys = Keys { read: &["nocopy"], ignored: &["labels"], refused: &["subpath"] };
+const TMPFS_KEYS: Keys = Keys { read: &["size", "mode"], ignored: &[], refused: &[] };
 const PROPAGATIONS: [&str; 6] = ["rprivate", "private", "rshared", "shared", "rslave", "slave"];
 const SHORT: &str = "`[source:]/target[:options]`";
 
@@ -83,11 +63,7 @@ fn short_mount(service: &Section<'_>, item: &Node, text: &str, scope: &Scope<'_>
         Some(path) if is_path(path) => bind(service, item, path, scope)?,
         name => volume(service, item, name, scope)?,
     };
-    let mut mount = Mount {
-        target,
-        read_only: false,
-        source,
-    };
+    let mut mount = Mount { target, read_only: false, source };
     for option in options.split(',').filter(|option| !option.is_empty()) {
         apply_option(service, item, option, &mut mount);
     }
@@ -120,17 +96,10 @@ fn absolute_target(service: &Section<'_>, item: &Node, target: &str) -> Option<S
 
 fn bind(service: &Section<'_>, item: &Node, path: &str, scope: &Scope<'_>) -> Option<MountSource> {
     let Some(path) = resolved(path, scope.options) else {
-        service.error(
-            &item.place,
-            format!("`{path}` needs a home directory, and there is none"),
-        );
+        service.error(&item.place, format!("`{path}` needs a home directory, and there is none"));
         return None;
     };
-    Some(MountSource::Bind {
-        path,
-        create_host_path: true,
-        propagation: None,
-    })
+    Some(MountSource::Bind { path, create_host_path: true, propagation: None })
 }
 
 fn volume(service: &Section<'_>, item: &Node, name: Option<&str>, scope: &Scope<'_>) -> Option<MountSource> {
@@ -145,10 +114,7 @@ fn volume(service: &Section<'_>, item: &Node, name: Option<&str>, scope: &Scope<
             Some(VolumeName::new(name).ok().filter(|_| declared)?)
         }
     };
-    Some(MountSource::Volume {
-        volume,
-        nocopy: false,
-    })
+    Some(MountSource::Volume { volume, nocopy: false })
 }
 
 /// Returns a question after the nearest known name, or nothing.
@@ -187,11 +153,7 @@ fn long_mount(service: &Section<'_>, name: &str, item: &Node, scope: &Scope<'_>)
             return None;
         }
     };
-    Some(Mount {
-        target,
-        read_only: section.is_on("read_only"),
-        source,
-    })
+    Some(Mount { target, read_only: section.is_on("read_only"), source })
 }
 
 fn long_bind(
@@ -202,14 +164,8 @@ fn long_bind(
     scope: &Scope<'_>,
 ) -> Option<MountSource> {
     let mut source = bind(service, item, path, scope)?;
-    if let (
-        Some(options),
-        MountSource::Bind {
-            create_host_path,
-            propagation,
-            ..
-        },
-    ) = (section.child("bind", &BIND_KEYS), &mut source)
+    if let (Some(options), MountSource::Bind { create_host_path, propagation, .. }) =
+        (section.child("bind", &BIND_KEYS), &mut source)
     {
         *create_host_path = options.boolean("create_host_path").unwrap_or(true);
         *propagation = options.parsed("propagation", &format!("one of {PROPAGATIONS:?}"), |text| {

@@ -35,16 +35,9 @@ const NETWORK_KEYS: Keys = Keys {
     ignored: &[],
     refused: &[],
 };
-const IPAM_KEYS: Keys = Keys {
-    read: &["driver", "config"],
-    ignored: &["options"],
-    refused: &[],
-};
-const POOL_KEYS: Keys = Keys {
-    read: &["subnet", "ip_range", "gateway"],
-    ignored: &["aux_addresses"],
-    refused: &[],
-};
+const IPAM_KEYS: Keys = Keys { read: &["driver", "config"], ignored: &["options"], refused: &[] };
+const POOL_KEYS: Keys =
+    Keys { read: &["subnet", "ip_range", "gateway"], ignored: &["aux_addresses"], refused: &[] };
 
 /// The network of services that name none.
 pub(super) const DEFAULT: &str = "default";
@@ -85,10 +78,8 @@ pub(super) fn lower_attachments(
         None => {}
     }
     found.sort_by_key(|(priority, ..)| std::cmp::Reverse(*priority));
-    let mut networks: IndexMap<_, _> = found
-        .into_iter()
-        .map(|(_, name, attachment)| (name, attachment))
-        .collect();
+    let mut networks: IndexMap<_, _> =
+        found.into_iter().map(|(_, name, attachment)| (name, attachment)).collect();
     if networks.is_empty() {
         networks.insert(default_network(), Attachment::default());
     }
@@ -160,10 +151,6 @@ fn pools(network: &Section<'_>) -> Vec<IpamPool> {
 
 fn parse_subnet(text: &str) -> Option<String> {
     let (address, length) = text.split_once('/')?;
-    let bits = if address.parse::<IpAddr>().ok()?.is_ipv4() {
-        32
-    } else {
-        128
-    };
+    let bits = if address.parse::<IpAddr>().ok()?.is_ipv4() { 32 } else { 128 };
     (length.parse::<u8>().ok()? <= bits).then(|| text.to_owned())
 }

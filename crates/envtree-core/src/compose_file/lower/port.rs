@@ -10,15 +10,7 @@ use crate::service::{Port, Protocol};
 
 const KEYS: Keys = Keys {
     // A mode tells apart what a swarm does; the Engine alone publishes every port on its host.
-    read: &[
-        "target",
-        "published",
-        "host_ip",
-        "protocol",
-        "app_protocol",
-        "mode",
-        "name",
-    ],
+    read: &["target", "published", "host_ip", "protocol", "app_protocol", "mode", "name"],
     ignored: &[],
     refused: &[],
 };
@@ -63,19 +55,13 @@ fn parse_short(text: &str) -> Option<Vec<Port>> {
         range => Some(parse_range(range)?),
     };
     let single = targets.len() == 1;
-    if published
-        .as_ref()
-        .is_some_and(|range| !single && range.len() != targets.len())
-    {
+    if published.as_ref().is_some_and(|range| !single && range.len() != targets.len()) {
         return None;
     }
     let first = *targets.start();
     let ports = targets.map(|target| Port {
         target,
-        published: published
-            .as_ref()
-            .map(|range| range.start() + (target - first))
-            .filter(|port| *port != 0),
+        published: published.as_ref().map(|range| range.start() + (target - first)).filter(|port| *port != 0),
         host_ip: host_ip.clone(),
         protocol,
         app_protocol: None,
@@ -110,10 +96,7 @@ fn split_address(text: &str) -> Option<(Option<String>, &str)> {
 }
 
 fn parse_address(text: &str) -> Option<String> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text);
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     bare.parse::<IpAddr>().ok().map(|_| bare.to_owned())
 }
 
@@ -126,23 +109,16 @@ fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {
 fn long_port(service: &Section<'_>, name: &str, item: &Node) -> Option<Port> {
     let section = service.within(name, item, &KEYS)?;
     if section.node("target").is_none() {
-        section.error(
-            section.place,
-            format!("{} is missing: the container's port", section.name("target")),
-        );
+        section.error(section.place, format!("{} is missing: the container's port", section.name("target")));
     }
     let port = "a port from 1 to 65535";
     // Of a range of published ports any will do; envtree publishes another one in any case.
     let published = section.parsed("published", "a port or a range of ports", parse_range);
     Some(Port {
-        target: section.parsed("target", port, |text| {
-            text.parse::<u16>().ok().filter(|port| *port > 0)
-        })?,
+        target: section.parsed("target", port, |text| text.parse::<u16>().ok().filter(|port| *port > 0))?,
         published: published.map(|range| *range.start()).filter(|port| *port != 0),
         host_ip: section.parsed("host_ip", "an IP address", parse_address),
-        protocol: section
-            .parsed("protocol", "`tcp`, `udp` or `sctp`", parse_protocol)
-            .unwrap_or_default(),
+        protocol: section.parsed("protocol", "`tcp`, `udp` or `sctp`", parse_protocol).unwrap_or_default(),
         app_protocol: section.text("app_protocol"),
         name: section.text("name"),
     })
@@ -155,11 +131,7 @@ pub(super) fn lower_expose(service: &Section<'_>) -> Vec<String> {
     for item in service.items("expose") {
         let ports = service.parsed_node("expose", item, expected, |text| {
             let (ports, protocol) = split_protocol(text)?;
-            let suffix = if text.contains('/') {
-                format!("/{}", protocol.as_str())
-            } else {
-                String::new()
-            };
+            let suffix = if text.contains('/') { format!("/{}", protocol.as_str()) } else { String::new() };
             let ports = parse_range(ports)?;
             Some(ports.map(|port| format!("{port}{suffix}")).collect::<Vec<_>>())
         });
@@ -214,17 +186,7 @@ mod tests {
 
     #[test]
     fn what_is_no_port_is_nothing() {
-        for text in [
-            "",
-            "web",
-            "0",
-            "70000",
-            "80/icmp",
-            "1-2:3-5",
-            "5-3",
-            "host:80:80",
-            "80:",
-        ] {
+        for text in ["", "web", "0", "70000", "80/icmp", "1-2:3-5", "5-3", "host:80:80", "80:"] {
             assert_eq!(short(text), None, "{text}");
         }
     }

@@ -46,11 +46,7 @@ pub(super) fn parse_bytes(text: &str) -> Option<i64> {
     }
     let (number, unit) = text.split_at(text.find(|c: char| !is_numeric(c)).unwrap_or(text.len()));
     let unit = unit.trim().to_ascii_lowercase();
-    let power = match unit
-        .strip_suffix("ib")
-        .or(unit.strip_suffix('b'))
-        .unwrap_or(&unit)
-    {
+    let power = match unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(&unit) {
         "" => 0,
         "k" => 10,
         "m" => 20,
@@ -69,11 +65,7 @@ fn scaled(number: &str, unit: u128) -> Option<u128> {
         return None;
     }
     let digits = |text: &str| {
-        if text.is_empty() {
-            Some(0)
-        } else {
-            text.parse::<u128>().ok()
-        }
+        if text.is_empty() { Some(0) } else { text.parse::<u128>().ok() }
     };
     let divisor = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
     let whole = digits(whole)?.checked_mul(unit)?;

@@ -9,11 +9,7 @@ use super::unknown::Keys;
 use crate::compose_file::node::{Node, Value};
 use crate::service::{RuntimeOptions, Ulimit};
 
-const ULIMIT_KEYS: Keys = Keys {
-    read: &["soft", "hard"],
-    ignored: &[],
-    refused: &[],
-};
+const ULIMIT_KEYS: Keys = Keys { read: &["soft", "hard"], ignored: &[], refused: &[] };
 
 /// Returns the settings of the service.
 pub(super) fn lower_runtime(service: &Section<'_>) -> RuntimeOptions {
@@ -61,10 +57,7 @@ fn ulimit(service: &Section<'_>, name: &str, node: &Node) -> Option<Ulimit> {
     let number = |text: &str| text.parse::<i64>().ok();
     if !matches!(node.value, Value::Map(_)) {
         let limit = service.parsed_node(&key, node, expected, number)?;
-        return Some(Ulimit {
-            soft: limit,
-            hard: limit,
-        });
+        return Some(Ulimit { soft: limit, hard: limit });
     }
     let section = service.within(&key, node, &ULIMIT_KEYS)?;
     let limit = |key| {
@@ -74,10 +67,7 @@ fn ulimit(service: &Section<'_>, name: &str, node: &Node) -> Option<Ulimit> {
         section.parsed(key, "a whole number", number)
     };
     let (soft, hard) = (limit("soft"), limit("hard"));
-    Some(Ulimit {
-        soft: soft?,
-        hard: hard?,
-    })
+    Some(Ulimit { soft: soft?, hard: hard? })
 }
 
 /// Returns lines of `host:address`; the file may write `=` for the colon, brackets around the address, or a mapping.
@@ -88,10 +78,7 @@ fn extra_hosts(service: &Section<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut add = |host: &str, addresses: &str| {
         for address in addresses.split(',') {
-            let bare = address
-                .strip_prefix('[')
-                .and_then(|rest| rest.strip_suffix(']'))
-                .unwrap_or(address);
+            let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
             lines.push(format!("{host}:{bare}"));
         }
     };
@@ -114,9 +101,8 @@ fn extra_hosts(service: &Section<'_>) -> Vec<String> {
         Value::List(items) => {
             for item in items {
                 let text = scalar(item);
-                let split = text
-                    .as_deref()
-                    .and_then(|text| text.split_once('=').or_else(|| text.split_once(':')));
+                let split =
+                    text.as_deref().and_then(|text| text.split_once('=').or_else(|| text.split_once(':')));
                 match split {
                     Some((host, addresses)) => add(host, addresses),
                     None => service.unfit("extra_hosts", item, expected),

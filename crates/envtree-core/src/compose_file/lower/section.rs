@@ -73,13 +73,7 @@ impl<'a> Section<'a> {
                 return None;
             }
         };
-        let section = Self {
-            owner,
-            prefix,
-            entries,
-            reports,
-            place: &node.place,
-        };
+        let section = Self { owner, prefix, entries, reports, place: &node.place };
         unknown::check(&section, keys);
         Some(section)
     }
@@ -110,13 +104,11 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn error(&self, place: &Place, message: impl AsRef<str>) {
-        self.reports
-            .error(place, format!("{}{}", self.owner, message.as_ref()));
+        self.reports.error(place, format!("{}{}", self.owner, message.as_ref()));
     }
 
     pub(super) fn warn(&self, place: &Place, message: impl AsRef<str>) {
-        self.reports
-            .warn(place, format!("{}{}", self.owner, message.as_ref()));
+        self.reports.warn(place, format!("{}{}", self.owner, message.as_ref()));
     }
 
     /// Says that `node`, the value of `key`, is not what was expected.
@@ -125,10 +117,7 @@ impl<'a> Section<'a> {
             Some(text) => format!("`{text}`"),
             None => node.kind().to_owned(),
         };
-        self.error(
-            &node.place,
-            format!("{} must be {expected}, not {found}", self.name(key)),
-        );
+        self.error(&node.place, format!("{} must be {expected}, not {found}", self.name(key)));
     }
 
     /// Returns a text; a number or a boolean counts as the text that is written.
@@ -162,12 +151,10 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn boolean(&self, key: &str) -> Option<bool> {
-        self.parsed(key, "`true` or `false`", |text| {
-            match text.to_ascii_lowercase().as_str() {
-                "true" | "yes" | "on" => Some(true),
-                "false" | "no" | "off" => Some(false),
-                _ => None,
-            }
+        self.parsed(key, "`true` or `false`", |text| match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" => Some(true),
+            "false" | "no" | "off" => Some(false),
+            _ => None,
         })
     }
 
@@ -210,10 +197,9 @@ impl<'a> Section<'a> {
             return Vec::new();
         };
         match &node.value {
-            Value::Map(entries) => entries
-                .iter()
-                .filter_map(|(name, entry)| self.pair(key, name, &entry.node))
-                .collect(),
+            Value::Map(entries) => {
+                entries.iter().filter_map(|(name, entry)| self.pair(key, name, &entry.node)).collect()
+            }
             Value::List(items) => items
                 .iter()
                 .filter_map(|item| {
@@ -223,11 +209,7 @@ impl<'a> Section<'a> {
                         Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
                         None => (text, None),
                     };
-                    Some(Pair {
-                        key: name,
-                        value,
-                        node: item,
-                    })
+                    Some(Pair { key: name, value, node: item })
                 })
                 .collect(),
             _ => {
@@ -243,19 +225,12 @@ impl<'a> Section<'a> {
             self.unfit(&format!("{key}.{name}"), node, "a text, a number or a boolean");
             return None;
         }
-        Some(Pair {
-            key: name.to_owned(),
-            value,
-            node,
-        })
+        Some(Pair { key: name.to_owned(), value, node })
     }
 
     /// Returns the entries of a mapping or list of `KEY=value`, where a key alone has an empty value.
     pub(super) fn labels(&self, key: &str) -> IndexMap<String, String> {
-        self.pairs(key)
-            .into_iter()
-            .map(|pair| (pair.key, pair.value.unwrap_or_default()))
-            .collect()
+        self.pairs(key).into_iter().map(|pair| (pair.key, pair.value.unwrap_or_default())).collect()
     }
 }
 

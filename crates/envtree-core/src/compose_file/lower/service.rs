@@ -128,16 +128,9 @@ const DEPLOY_KEYS: Keys = Keys {
     ],
     refused: &[],
 };
-const RESOURCES_KEYS: Keys = Keys {
-    read: &["reservations"],
-    ignored: &["limits"],
-    refused: &[],
-};
-const RESERVATIONS_KEYS: Keys = Keys {
-    read: &[],
-    ignored: &["cpus", "memory", "generic_resources"],
-    refused: &["devices"],
-};
+const RESOURCES_KEYS: Keys = Keys { read: &["reservations"], ignored: &["limits"], refused: &[] };
+const RESERVATIONS_KEYS: Keys =
+    Keys { read: &[], ignored: &["cpus", "memory", "generic_resources"], refused: &["devices"] };
 
 /// Returns the service that `node` describes.
 pub(super) fn lower_service(
@@ -252,18 +245,11 @@ fn lower_pull_policy(section: &Section<'_>) -> Option<PullPolicy> {
         Some(other)
             if matches!(other, "build" | "refresh" | "daily" | "weekly") || other.starts_with("every_") =>
         {
-            section.warn(
-                &node.place,
-                format!("`pull_policy: {other}` is not supported yet and is ignored"),
-            );
+            section.warn(&node.place, format!("`pull_policy: {other}` is not supported yet and is ignored"));
             None
         }
         _ => {
-            section.unfit(
-                "pull_policy",
-                node,
-                "`always`, `missing`, `if_not_present` or `never`",
-            );
+            section.unfit("pull_policy", node, "`always`, `missing`, `if_not_present` or `never`");
             None
         }
     }

@@ -82,10 +82,7 @@ networks: {unused: {}}
     assert_eq!(project.networks.keys().collect::<Vec<_>>(), ["default"]);
     assert_eq!(project.volumes.keys().collect::<Vec<_>>(), ["data"]);
     let web = &project.services["web"];
-    assert_eq!(
-        web.command.as_deref(),
-        Some(["npm", "run", "my dev"].map(String::from).as_slice())
-    );
+    assert_eq!(web.command.as_deref(), Some(["npm", "run", "my dev"].map(String::from).as_slice()));
     assert_eq!(web.ports[0].published, Some(8080));
     assert_eq!(web.depends_on["db"].condition, Condition::ServiceHealthy);
     assert_eq!(web.restart, RestartPolicy::UnlessStopped);
@@ -133,11 +130,7 @@ fn every_short_mount_is_read() {
     let web = web(
         "volumes: ['data:/data:ro', './src:/src/:cached', '~/x:/x', '/a/../b:/b:rw,rslave', /anon, 'data:/n:nocopy'], tmpfs: ['/t:size=1m,mode=1770']",
     );
-    let shown: Vec<String> = web
-        .mounts
-        .iter()
-        .map(|mount| serde_json::to_string(mount).unwrap())
-        .collect();
+    let shown: Vec<String> = web.mounts.iter().map(|mount| serde_json::to_string(mount).unwrap()).collect();
     assert_snapshot!(shown.join("\n"), @r#"
     {"target":"/data","read_only":true,"type":"volume","volume":"data","nocopy":false}
     {"target":"/src","read_only":false,"type":"bind","path":"/w/src","create_host_path":true,"propagation":null}
@@ -154,11 +147,7 @@ fn every_long_mount_is_read() {
     let web = web(
         "volumes: [{type: volume, source: data, target: /d, volume: {nocopy: true}}, {type: bind, source: src, target: /s, read_only: true, bind: {create_host_path: false, propagation: shared}}, {type: tmpfs, target: /t, tmpfs: {size: 64m, mode: '0o1770'}}, {type: volume, target: /anon}]",
     );
-    let shown: Vec<String> = web
-        .mounts
-        .iter()
-        .map(|mount| serde_json::to_string(mount).unwrap())
-        .collect();
+    let shown: Vec<String> = web.mounts.iter().map(|mount| serde_json::to_string(mount).unwrap()).collect();
     assert_snapshot!(shown.join("\n"), @r#"
     {"target":"/d","read_only":false,"type":"volume","volume":"data","nocopy":true}
     {"target":"/s","read_only":true,"type":"bind","path":"/w/src","create_host_path":false,"propagation":"shared"}
@@ -186,10 +175,7 @@ networks:
     assert_eq!(web.networks.keys().collect::<Vec<_>>(), ["front", "back"]);
     assert_eq!(web.networks["front"].aliases, ["www"]);
     assert_eq!(project.networks.keys().collect::<Vec<_>>(), ["front", "back"]);
-    assert_eq!(
-        project.networks["front"].ipam[0].gateway.as_deref(),
-        Some("10.1.0.1")
-    );
+    assert_eq!(project.networks["front"].ipam[0].gateway.as_deref(), Some("10.1.0.1"));
     assert_eq!(project.networks["front"].driver_opts["mtu"], "1400");
     assert!(project.networks["back"].internal);
 }
@@ -219,22 +205,11 @@ fn commands_are_absent_or_empty_or_words() {
 
 #[test]
 fn health_checks_take_every_form() {
-    let test = |settings: &str| {
-        web(&format!("healthcheck: {{{settings}}}"))
-            .health_check
-            .unwrap()
-            .test
-    };
+    let test = |settings: &str| web(&format!("healthcheck: {{{settings}}}")).health_check.unwrap().test;
     assert_eq!(test("test: [NONE]"), Some(HealthTest::None));
     assert_eq!(test("disable: true"), Some(HealthTest::None));
-    assert_eq!(
-        test("test: [CMD, a, b]"),
-        Some(HealthTest::Cmd(vec!["a".into(), "b".into()]))
-    );
-    assert_eq!(
-        test("test: [CMD-SHELL, a b]"),
-        Some(HealthTest::Shell("a b".into()))
-    );
+    assert_eq!(test("test: [CMD, a, b]"), Some(HealthTest::Cmd(vec!["a".into(), "b".into()])));
+    assert_eq!(test("test: [CMD-SHELL, a b]"), Some(HealthTest::Shell("a b".into())));
     assert_eq!(test("interval: 3s"), None);
     assert_snapshot!(complaints_of("healthcheck: {test: [curl, x], interval: 30}"), @"
     service `web`: `healthcheck.test` must begin with `CMD` or `CMD-SHELL` and a command, or be `NONE`
@@ -246,14 +221,8 @@ fn health_checks_take_every_form() {
 fn restart_and_pull_policies_take_every_word() {
     assert_eq!(web("restart: 'no'").restart, RestartPolicy::No);
     assert_eq!(web("restart: false").restart, RestartPolicy::No);
-    assert_eq!(
-        web("restart: 'on-failure:3'").restart,
-        RestartPolicy::OnFailure(Some(3))
-    );
-    assert_eq!(
-        web("pull_policy: if_not_present").pull_policy,
-        Some(PullPolicy::Missing)
-    );
+    assert_eq!(web("restart: 'on-failure:3'").restart, RestartPolicy::OnFailure(Some(3)));
+    assert_eq!(web("pull_policy: if_not_present").pull_policy, Some(PullPolicy::Missing));
     assert_snapshot!(complaints_of("pull_policy: daily"), @"service `web`: `pull_policy: daily` is not supported yet and is ignored");
     assert_snapshot!(complaints_of("pull_policy: sometimes, restart: maybe"), @"
     service `web`: `pull_policy` must be `always`, `missing`, `if_not_present` or `never`, not `sometimes`
@@ -264,14 +233,8 @@ fn restart_and_pull_policies_take_every_word() {
 #[test]
 fn hosts_take_every_form() {
     let lines = |settings: &str| web(&format!("extra_hosts: {settings}")).runtime.extra_hosts;
-    assert_eq!(
-        lines("['a:1.2.3.4', 'b=::1', 'c:[::1]']"),
-        ["a:1.2.3.4", "b:::1", "c:::1"]
-    );
-    assert_eq!(
-        lines("{a: host-gateway, b: ['1.1.1.1', '[::1]']}"),
-        ["a:host-gateway", "b:1.1.1.1", "b:::1"]
-    );
+    assert_eq!(lines("['a:1.2.3.4', 'b=::1', 'c:[::1]']"), ["a:1.2.3.4", "b:::1", "c:::1"]);
+    assert_eq!(lines("{a: host-gateway, b: ['1.1.1.1', '[::1]']}"), ["a:host-gateway", "b:1.1.1.1", "b:::1"]);
 }
 
 #[test]

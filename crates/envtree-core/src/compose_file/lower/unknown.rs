@@ -40,10 +40,7 @@ pub(super) fn check(section: &Section<'_>, keys: &Keys) {
         } else if keys.refused.contains(&key) {
             section.error(&entry.key_place, format!("{name} is not supported yet"));
         } else {
-            section.warn(
-                &entry.key_place,
-                format!("{name} is not supported yet and is ignored"),
-            );
+            section.warn(&entry.key_place, format!("{name} is not supported yet and is ignored"));
         }
     }
 }

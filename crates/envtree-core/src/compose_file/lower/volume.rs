@@ -5,16 +5,9 @@ use super::unknown::Keys;
 use crate::compose_file::node::{Node, Value};
 use crate::project::Volume;
 
-const KEYS: Keys = Keys {
-    read: &["name", "external", "driver", "driver_opts", "labels"],
-    ignored: &[],
-    refused: &[],
-};
-const EXTERNAL_KEYS: Keys = Keys {
-    read: &["name"],
-    ignored: &[],
-    refused: &[],
-};
+const KEYS: Keys =
+    Keys { read: &["name", "external", "driver", "driver_opts", "labels"], ignored: &[], refused: &[] };
+const EXTERNAL_KEYS: Keys = Keys { read: &["name"], ignored: &[], refused: &[] };
 
 /// Returns the volume that `node` describes.
 pub(super) fn lower_volume(name: &str, node: &Node, reports: &Reports) -> Option<Volume> {
@@ -32,13 +25,9 @@ pub(super) fn lower_volume(name: &str, node: &Node, reports: &Reports) -> Option
 /// Returns whether a volume or a network is external, and its name; `external: {name: …}` is the older form.
 pub(super) fn external(section: &Section<'_>) -> (bool, Option<String>) {
     let name = section.text("name");
-    let older = section
-        .node("external")
-        .is_some_and(|node| matches!(node.value, Value::Map(_)));
+    let older = section.node("external").is_some_and(|node| matches!(node.value, Value::Map(_)));
     if older {
-        let inner = section
-            .child("external", &EXTERNAL_KEYS)
-            .and_then(|external| external.text("name"));
+        let inner = section.child("external", &EXTERNAL_KEYS).and_then(|external| external.text("name"));
         return (true, name.or(inner));
     }
     let external = section.is_on("external");

@@ -53,10 +53,7 @@ pub(super) fn split_words(line: &str) -> Option<Words> {
         return None;
     }
     splitter.end();
-    Some(Words {
-        words: splitter.words,
-        cut_at,
-    })
+    Some(Words { words: splitter.words, cut_at })
 }
 
 impl Splitter {
@@ -98,10 +95,7 @@ mod tests {
 
     #[test]
     fn quotes_and_backslashes_hold_words_together() {
-        assert_eq!(
-            words(r#"sh -c "echo \"a\" 'b'""#),
-            ["sh", "-c", r#"echo "a" 'b'"#]
-        );
+        assert_eq!(words(r#"sh -c "echo \"a\" 'b'""#), ["sh", "-c", r#"echo "a" 'b'"#]);
         assert_eq!(words(r"a\ b 'c\d' ''"), ["a b", r"c\d", ""]);
         assert_eq!(words("  a\n# b"), ["a", "#", "b"]);
         assert_eq!(words("x$(y z) `p q`"), ["x$(y z)", "`p q`"]);

@@ -117,20 +117,12 @@ fn mount(item: &Node) -> Option<String> {
         None => setting(item, "target")?,
     };
     let trimmed = target.trim_end_matches('/');
-    Some(if trimmed.is_empty() {
-        target.clone()
-    } else {
-        trimmed.to_owned()
-    })
+    Some(if trimmed.is_empty() { target.clone() } else { trimmed.to_owned() })
 }
 
 fn device(item: &Node) -> Option<String> {
     match scalar(item) {
-        Some(text) => text
-            .split(':')
-            .nth(1)
-            .or(text.split(':').next())
-            .map(str::to_owned),
+        Some(text) => text.split(':').nth(1).or(text.split(':').next()).map(str::to_owned),
         None => setting(item, "target"),
     }
 }

@@ -122,9 +122,7 @@ mod tests {
 
     #[test]
     fn what_could_be_taken_for_something_else_is_quoted() {
-        for text in [
-            "no", "1", "1.5", "", " a", "a: b", "- a", "a #b", "~", "0x1", "a\nb", "a:", "\u{85}",
-        ] {
+        for text in ["no", "1", "1.5", "", " a", "a: b", "- a", "a #b", "~", "0x1", "a\nb", "a:", "\u{85}"] {
             assert!(scalar(text).starts_with('"'), "{text}");
             let read: Value = serde_yaml::from_str(&scalar(text)).unwrap();
             assert_eq!(read, Value::String(text.to_owned()));

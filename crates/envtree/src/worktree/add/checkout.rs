@@ -17,14 +17,7 @@ pub(super) async fn make(
 ) -> Result<Option<GitError>, WorktreeError> {
     // The lock is written before the first file and outlives the command.
     let git = with_workers(Git::of(repository), repository);
-    let git = git.args([
-        "worktree",
-        "add",
-        "--quiet",
-        "--lock",
-        "--reason",
-        CHECKOUT_IN_PROGRESS,
-    ]);
+    let git = git.args(["worktree", "add", "--quiet", "--lock", "--reason", CHECKOUT_IN_PROGRESS]);
     let git = match branch {
         Branch::New { name, from } => {
             let from = from.to_string();
@@ -48,11 +41,7 @@ pub(super) async fn make(
         take_back(repository, branch).await;
     }
     let branch = branch.name().to_owned();
-    Err(WorktreeError::Checkout {
-        branch,
-        path: path.to_owned(),
-        source,
-    })
+    Err(WorktreeError::Checkout { branch, path: path.to_owned(), source })
 }
 
 /// Deletes the branch of a checkout that failed: git takes the folder away again, but not the branch.
@@ -84,33 +73,16 @@ pub(super) async fn finish(
         }
         let git = with_workers(Git::inside(path), repository);
         let git = git.args(["reset", "--hard", "--no-recurse-submodules", "--quiet"]);
-        git.holding(claim.share()?)
-            .run()
-            .await
-            .map_err(|source| WorktreeError::Checkout {
-                branch: worktree.branch.clone().unwrap_or_default(),
-                path: path.clone(),
-                source,
-            })?;
+        git.holding(claim.share()?).run().await.map_err(|source| WorktreeError::Checkout {
+            branch: worktree.branch.clone().unwrap_or_default(),
+            path: path.clone(),
+            source,
+        })?;
     }
     let new = worktree.head.map(|head| head.to_string()).unwrap_or_default();
     let old = "0".repeat(new.len());
-    let hook = [
-        "hook",
-        "run",
-        "--ignore-missing",
-        "post-checkout",
-        "--",
-        &old,
-        &new,
-        "1",
-    ];
-    Ok(Git::inside(path)
-        .args(hook)
-        .holding(claim.share()?)
-        .run()
-        .await
-        .err())
+    let hook = ["hook", "run", "--ignore-missing", "post-checkout", "--", &old, &new, "1"];
+    Ok(Git::inside(path).args(hook).holding(claim.share()?).run().await.err())
 }
 
 /// Lets git write files with as many processes as there are processors, unless the user decided that.

@@ -30,9 +30,7 @@ enum Entry {
 /// Looks at what is there, and clears what an interrupted run left too early to be of use.
 pub(super) fn plan(repository: &Repository, path: &Path, branch: &Branch) -> Result<Step, WorktreeError> {
     let worktrees = repository.worktrees()?;
-    let elsewhere = worktrees
-        .iter()
-        .find(|worktree| has(worktree, branch) && worktree.path != path);
+    let elsewhere = worktrees.iter().find(|worktree| has(worktree, branch) && worktree.path != path);
     if let Some(other) = elsewhere {
         return Err(WorktreeError::BranchInUse {
             branch: branch.name().to_owned(),
@@ -76,15 +74,11 @@ fn judge(repository: &Repository, worktree: Worktree, branch: &Branch) -> Result
             forget(repository, &worktree)?;
             Ok(Entry::Forgotten { was_begun: false })
         }
-        (None, true) => Err(WorktreeError::Locked {
-            path: worktree.path,
-            reason: worktree.locked.unwrap_or_default(),
-        }),
+        (None, true) => {
+            Err(WorktreeError::Locked { path: worktree.path, reason: worktree.locked.unwrap_or_default() })
+        }
         (None, false) if is_same => Ok(Entry::Decides(Step::Nothing)),
-        (_, _) => Err(WorktreeError::PathTaken {
-            path: worktree.path,
-            branch: worktree.branch,
-        }),
+        (_, _) => Err(WorktreeError::PathTaken { path: worktree.path, branch: worktree.branch }),
     }
 }
 
@@ -103,20 +97,13 @@ fn makeable(repository: &Repository, branch: &Branch, was_begun: bool) -> Result
     }
     let name = branch.name();
     if let Some(existing) = repository.branch_in_the_way(name)? {
-        return Err(WorktreeError::BranchInTheWay {
-            branch: name.to_owned(),
-            existing,
-        });
+        return Err(WorktreeError::BranchInTheWay { branch: name.to_owned(), existing });
     }
     match repository.branch(name)? {
         BranchPlace::Local { commit } if was_begun && commit == start_of(repository, branch)? => {
-            Ok(Branch::Existing {
-                name: name.to_owned(),
-            })
+            Ok(Branch::Existing { name: name.to_owned() })
         }
-        BranchPlace::Local { .. } => Err(WorktreeError::BranchExists {
-            branch: name.to_owned(),
-        }),
+        BranchPlace::Local { .. } => Err(WorktreeError::BranchExists { branch: name.to_owned() }),
         _ => Ok(branch.clone()),
     }
 }

@@ -1,0 +1,213 @@
+//! `down`, `stop`, `start`, `restart`: change what runs, keep worktree and reservations.
+
+use std::time::Duration;
+
+use envtree_core::engine::{Engine, Scope};
+use envtree_core::observed::ObservedState;
+use envtree_core::plan::Plan;
+use envtree_core::teardown::{RemovalOptions, plan_removal, plan_restart, plan_start, plan_stop};
+
+use crate::apply::apply;
+use crate::converge::{Open, step_failure};
+use crate::environment::placeholder;
+use crate::error::{Error, Failure};
+use crate::readiness::Readiness;
+use crate::session::Session;
+use crate::state::Lock;
+use crate::state::record::EnvironmentRecord;
+
+/// How long services may take to become ready after `start` and `restart`.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Choices of `down`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DownOptions {
+    /// The task; absent means the worktree that the person stands in.
+    pub task: Option<String>,
+    /// Whether volumes and their data go too.
+    pub volumes: bool,
+    /// Seconds that each container gets to stop.
+    pub timeout: Option<u64>,
+}
+
+/// What a command changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeReport {
+    /// The task.
+    pub task: String,
+    /// The Compose project.
+    pub project: String,
+    /// What was done, as a plan shows it: `stop container shop-x-db-1`.
+    pub done: Vec<String>,
+}
+
+impl Session {
+    /// Stops and removes containers and networks; volumes stay unless asked, reservations in any case.
+    pub async fn down(&self, options: &DownOptions) -> Result<ChangeReport, Error> {
+        let (record, _lock) = self.hold(options.task.as_deref()).await?;
+        let observed = self.observe_project(&record).await?;
+        let removal = RemovalOptions {
+            repository: record.repository.id.clone(),
+            volumes: options.volumes,
+            grace: options.timeout,
+        };
+        let plan = plan_removal(&observed, &record.project, &removal);
+        if options.volumes {
+            self.consent_to_lost_volumes(&observed, &record)?;
+        }
+        self.carry_out(&record, &plan, "take down").await
+    }
+
+    /// Asks before named volumes of the environment are removed.
+    fn consent_to_lost_volumes(
+        &self,
+        observed: &ObservedState,
+        record: &EnvironmentRecord,
+    ) -> Result<(), Error> {
+        let own = observed.volumes.iter().filter(|volume| {
+            volume.labels.get(envtree_core::label::REPOSITORY) == Some(&record.repository.id)
+                && volume
+                    .labels
+                    .get(envtree_core::label::COMPOSE_PROJECT)
+                    .is_some_and(|name| record.project == *name.as_str())
+        });
+        let losses: Vec<String> =
+            own.map(|volume| format!("remove volume `{}` and its data", volume.name)).collect();
+        if losses.is_empty() || (self.options.confirm)(&losses) {
+            Ok(())
+        } else {
+            Err(Error::Declined { losses })
+        }
+    }
+
+    /// Stops containers.
+    pub async fn stop(
+        &self,
+        task: Option<&str>,
+        services: &[String],
+        timeout: Option<u64>,
+    ) -> Result<ChangeReport, Error> {
+        let (record, _lock) = self.hold(task).await?;
+        let observed = self.observe_services(&record, services).await?;
+        let plan = plan_stop(&observed, &record.repository.id, services, timeout);
+        self.carry_out(&record, &plan, "stop").await
+    }
+
+    /// Starts stopped containers, and waits until they are ready.
+    pub async fn start(&self, task: Option<&str>, services: &[String]) -> Result<ChangeReport, Error> {
+        let (record, _lock) = self.hold(task).await?;
+        let observed = self.observe_services(&record, services).await?;
+        let plan = plan_start(&observed, &record.repository.id, services);
+        let report = self.carry_out(&record, &plan, "start").await?;
+        self.wait_started(&record, services, &report).await?;
+        Ok(report)
+    }
+
+    /// Stops containers and starts them again, and waits until they are ready.
+    pub async fn restart(
+        &self,
+        task: Option<&str>,
+        services: &[String],
+        timeout: Option<u64>,
+    ) -> Result<ChangeReport, Error> {
+        let (record, _lock) = self.hold(task).await?;
+        let observed = self.observe_services(&record, services).await?;
+        let plan = plan_restart(&observed, &record.repository.id, services, timeout);
+        let report = self.carry_out(&record, &plan, "restart").await?;
+        self.wait_started(&record, services, &report).await?;
+        Ok(report)
+    }
+
+    /// Returns the record of an environment, once no other command works on it.
+    pub(crate) async fn hold(&self, task: Option<&str>) -> Result<(EnvironmentRecord, Lock), Error> {
+        let record = self.record(task).await?;
+        let lock = self.state.lock_project(&record.project, &self.lock()).await?;
+        // The command that held the lock may have changed or removed it.
+        let record = self.record(Some(&record.task)).await?;
+        Ok((record, lock))
+    }
+
+    pub(crate) async fn observe_project(&self, record: &EnvironmentRecord) -> Result<ObservedState, Error> {
+        let scope = Scope { project: record.project.clone(), images: Vec::new(), volumes: Vec::new() };
+        Ok(self.docker.observe(&scope).await?)
+    }
+
+    /// Observes an environment of which `services` must exist.
+    async fn observe_services(
+        &self,
+        record: &EnvironmentRecord,
+        services: &[String],
+    ) -> Result<ObservedState, Error> {
+        let observed = self.observe_project(record).await?;
+        let mut known: Vec<String> = observed
+            .containers
+            .iter()
+            .filter_map(|container| container.service().map(str::to_owned))
+            .collect();
+        known.sort();
+        if let Some(unknown) = services.iter().find(|service| !known.contains(service)) {
+            return Err(Error::UnknownService {
+                project: record.project.to_string(),
+                service: unknown.clone(),
+                known,
+            });
+        }
+        Ok(observed)
+    }
+
+    /// Carries out a plan whose steps wait for nothing outside it.
+    pub(crate) async fn carry_out(
+        &self,
+        record: &EnvironmentRecord,
+        plan: &Plan,
+        command: &'static str,
+    ) -> Result<ChangeReport, Error> {
+        if let Err(error) = apply(&self.docker, plan, &Open, &self.options.events).await {
+            let failures = error
+                .failures
+                .into_iter()
+                .filter_map(|failure| step_failure(failure, &|never| match never {}));
+            return Err(Error::PartWay {
+                command,
+                project: record.project.to_string(),
+                failures: failures.collect(),
+                done: error.done,
+            });
+        }
+        Ok(ChangeReport {
+            task: record.task.clone(),
+            project: record.project.to_string(),
+            done: plan.steps.iter().map(|step| step.operation.to_string()).collect(),
+        })
+    }
+
+    /// Waits for services that were started; a worktree whose files cannot be read says nothing about readiness.
+    async fn wait_started(
+        &self,
+        record: &EnvironmentRecord,
+        services: &[String],
+        report: &ChangeReport,
+    ) -> Result<(), Error> {
+        let Ok(mut environment) = self.environment(record, &placeholder()) else {
+            return Ok(());
+        };
+        let project = &mut environment.isolated.project;
+        let observed = self.observe_project(record).await?;
+        project.services.retain(|name, _| {
+            let is_made =
+                observed.containers.iter().any(|container| container.service() == Some(name.as_str()));
+            is_made && (services.is_empty() || services.iter().any(|service| *name == *service.as_str()))
+        });
+        let readiness = Readiness::new(&self.docker, project, TIMEOUT, &self.options.events);
+        let faults = readiness.wait_all().await.err().unwrap_or_default();
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(Error::PartWay {
+            command: "start",
+            project: record.project.to_string(),
+            failures: faults.iter().map(Failure::of_service).collect(),
+            done: report.done.clone(),
+        })
+    }
+}

@@ -1,0 +1,203 @@
+//! One environment as its worktree defines it: settings, project, variables, and what is reserved for it.
+
+use std::path::{Path, PathBuf};
+
+use envtree_core::compose_file::interpolate::interpolate_text;
+use envtree_core::isolate::{Assignments, Identity, Isolated, isolate};
+use envtree_core::port::{Owner, PortKey, wanted_by_services};
+use envtree_core::service::Protocol;
+use envtree_core::settings::Settings;
+use envtree_core::variables::{AppPort, View, variable_name, variables};
+use indexmap::IndexMap;
+
+use crate::error::Error;
+use crate::load::{ComposeRequest, Files, Wanted, load_compose, load_settings, normal};
+use crate::secret::load_or_create_secret;
+use crate::session::Session;
+use crate::state::record::EnvironmentRecord;
+
+/// The variable by which Compose files name the repository's secret.
+pub(crate) const PASSWORD: &str = "ENVTREE_PASSWORD";
+
+/// Returns what stands for the secret where it is not to be shown.
+pub(crate) fn placeholder() -> String {
+    format!("${{{PASSWORD}}}")
+}
+
+/// What a worktree defines, before anything is reserved for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Definition {
+    pub(crate) settings: Settings,
+    pub(crate) wanted: Wanted,
+    pub(crate) identity: Identity,
+}
+
+/// An environment with its reservations: all that `up` makes true.
+#[derive(Debug, Clone)]
+pub(crate) struct Environment {
+    pub(crate) definition: Definition,
+    pub(crate) isolated: Isolated,
+    /// The variables for the host.
+    pub(crate) host: IndexMap<String, String>,
+    /// The variables for the environment's network.
+    pub(crate) inside: IndexMap<String, String>,
+    /// What was noticed, loading included.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Session {
+    /// Returns the files of an environment's worktree, which must be there.
+    pub(crate) fn files_of(&self, record: &EnvironmentRecord) -> Result<Files, Error> {
+        if !record.worktree.is_dir() {
+            return Err(Error::WorktreeGone { task: record.task.clone(), worktree: record.worktree.clone() });
+        }
+        Ok(self.present(&record.worktree))
+    }
+
+    /// Returns the files of the worktree at `top`.
+    pub(crate) fn present(&self, top: &Path) -> Files {
+        Files::Present { top: top.to_owned(), directory: self.directory().to_owned() }
+    }
+
+    /// Returns the repository's secret, which is made when it is first needed.
+    pub(crate) fn secret(&self, record: &EnvironmentRecord) -> Result<String, Error> {
+        Ok(load_or_create_secret(self.state.path(), &record.repository.id)?)
+    }
+
+    /// Reads what the worktree of `record` defines; `secret` stands for [`PASSWORD`].
+    pub(crate) fn define(
+        &self,
+        record: &EnvironmentRecord,
+        files: &Files,
+        secret: &str,
+    ) -> Result<Definition, Error> {
+        let settings = load_settings(files)?;
+        let own = own_variables(record, secret);
+        let named = self.named_files(files.top())?;
+        let wanted = load_compose(&ComposeRequest {
+            files,
+            settings: &settings,
+            named: &named,
+            profiles: &self.options.profiles,
+            environment: &self.options.environment,
+            own: &own,
+            name: record.project.clone(),
+        })?;
+        let identity = Identity {
+            repository: record.repository.id.clone(),
+            repository_name: record.repository.name.clone(),
+            common_dir: record.repository.common_dir.to_string_lossy().into_owned(),
+            environment: record.id.clone(),
+            task: record.task.clone(),
+            worktree: record.worktree.to_string_lossy().into_owned(),
+            project: record.project.clone(),
+            config_files: wanted
+                .compose_files
+                .iter()
+                .map(|path| path.to_string_lossy().into_owned())
+                .collect(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        Ok(Definition { settings, wanted, identity })
+    }
+
+    /// Returns the files of `--file` as the worktree at `top` has them.
+    ///
+    /// A path is relative to where the person stands. One that lies in the worktree around that place means the same
+    /// file of the environment's own worktree; any other file is one for all.
+    fn named_files(&self, top: &Path) -> Result<Vec<PathBuf>, Error> {
+        let here = self.repository.worktree_containing(self.directory())?;
+        let named = self.options.files.iter().map(|file| {
+            let path = normal(&self.directory().join(file));
+            let inside = here.as_ref().and_then(|here| path.strip_prefix(&here.path).ok());
+            inside.map_or_else(|| path.clone(), |inside| top.join(inside))
+        });
+        Ok(named.collect())
+    }
+
+    /// Puts a definition together with what `record` reserves.
+    pub(crate) fn assemble(
+        &self,
+        definition: Definition,
+        record: &EnvironmentRecord,
+    ) -> Result<Environment, Error> {
+        let apps = app_ports(&definition.settings, record);
+        let held = record.held_ports();
+        let raw = &definition.wanted.project;
+        let mut warnings = definition.wanted.warnings.clone();
+        let set = |variables| self.with_settings(variables, &definition);
+        let inside = set(variables(raw, &definition.identity, &apps, View::Inside))?;
+        let subnets =
+            raw.networks.keys().filter_map(|key| Some((key.clone(), record.subnet(key)?))).collect();
+        let assignments = Assignments { ports: held, subnets, inside: inside.0.clone() };
+        let isolated = isolate(raw, &definition.identity, &assignments);
+        let host = set(variables(&isolated.project, &definition.identity, &apps, View::Host))?;
+        warnings.extend(host.1);
+        warnings.extend(isolated.warnings.iter().cloned());
+        Ok(Environment { definition, isolated, host: host.0, inside: inside.0, warnings })
+    }
+
+    /// Adds the variables under `env.set`, filled in with those of the environment, of the process and of `.env`.
+    fn with_settings(
+        &self,
+        mut variables: IndexMap<String, String>,
+        definition: &Definition,
+    ) -> Result<(IndexMap<String, String>, Vec<String>), Error> {
+        let mut warnings = Vec::new();
+        for (name, text) in &definition.settings.env.set {
+            let filled = {
+                let lookup = |name: &str| {
+                    variables
+                        .get(name)
+                        .or_else(|| self.options.environment.get(name))
+                        .or_else(|| definition.wanted.dotenv.get(name))
+                        .cloned()
+                };
+                interpolate_text(text, &lookup)
+                    .map_err(|message| Error::Variable { name: name.clone(), message })?
+            };
+            for unset in filled.unset {
+                warnings.push(format!("envtree.yaml: `env.set.{name}` names `{unset}`, which is not set; an empty text stands in for it"));
+            }
+            variables.insert(name.clone(), filled.text);
+        }
+        Ok((variables, warnings))
+    }
+}
+
+/// Returns the variables by which Compose files may name their environment.
+fn own_variables(record: &EnvironmentRecord, secret: &str) -> IndexMap<String, String> {
+    [
+        (PASSWORD, secret.to_owned()),
+        ("ENVTREE_TASK", record.task.clone()),
+        ("ENVTREE_ENVIRONMENT", record.id.to_string()),
+        ("ENVTREE_WORKTREE", record.worktree.to_string_lossy().into_owned()),
+        ("COMPOSE_PROJECT_NAME", record.project.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// Returns what host ports the definition wants: services first, then apps.
+pub(crate) fn wanted_ports(definition: &Definition) -> Vec<PortKey> {
+    let mut keys = wanted_by_services(&definition.wanted.project);
+    keys.extend(definition.settings.apps.iter().map(|(name, app)| app_key(name, app.port)));
+    keys
+}
+
+fn app_key(name: &str, port: u16) -> PortKey {
+    PortKey { owner: Owner::App(name.to_owned()), target: port, protocol: Protocol::Tcp, index: 0 }
+}
+
+fn app_ports(settings: &Settings, record: &EnvironmentRecord) -> Vec<AppPort> {
+    let held = record.held_ports();
+    let port = |(name, app): (&String, &envtree_core::settings::App)| {
+        Some(AppPort {
+            name: name.clone(),
+            variable: app.env.clone().unwrap_or_else(|| variable_name(name, "PORT")),
+            target: app.port,
+            published: *held.get(&app_key(name, app.port))?,
+        })
+    };
+    settings.apps.iter().filter_map(port).collect()
+}

@@ -1,0 +1,267 @@
+//! Why a use case failed: the errors of the parts, and the failures that only a use case can have.
+
+use std::path::PathBuf;
+
+use envtree_core::port::PortsExhausted;
+use envtree_core::reconcile::ReconcileError;
+use envtree_core::subnet::Subnet;
+use envtree_docker::DockerError;
+
+use crate::env_file::EnvFileError;
+use crate::hook::HookError;
+use crate::include::IncludeError;
+use crate::load::LoadError;
+use crate::port_probe::Holder;
+use crate::readiness::NotReady;
+use crate::repository::RepositoryError;
+use crate::secret::SecretError;
+use crate::state::{LockError, StateError};
+use crate::template::UnknownTemplate;
+use crate::trust::TrustError;
+use crate::worktree::WorktreeError;
+
+/// Why a use case failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The repository cannot be read, or there is none.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// A worktree or branch cannot be made or removed.
+    #[error(transparent)]
+    Worktree(#[from] WorktreeError),
+    /// The machine's state cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Another process holds a lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// What the repository wants cannot be told.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The repository's secret cannot be read or made.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The accepted commands cannot be read or kept.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The env file cannot be written.
+    #[error(transparent)]
+    EnvFile(#[from] EnvFileError),
+    /// Files of the main worktree cannot be brought.
+    #[error(transparent)]
+    Include(#[from] IncludeError),
+    /// A hook failed.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// The Engine refused, broke off or does not answer.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    /// No plan leads to what the repository wants.
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
+    /// No port is left.
+    #[error(transparent)]
+    Ports(#[from] PortsExhausted),
+    /// No template has that name.
+    #[error(transparent)]
+    Template(#[from] UnknownTemplate),
+    /// No subnet is left.
+    #[error("no free subnet of size /{size} is left in {pool}")]
+    SubnetsExhausted {
+        /// The pool.
+        pool: Subnet,
+        /// The prefix length of one network's subnet.
+        size: u8,
+    },
+    /// Reserved ports are taken by somebody else.
+    #[error("{}", taken_ports(.0))]
+    PortsTaken(Vec<TakenPort>),
+    /// No environment has that name.
+    #[error("no environment of this repository has the task `{task}`")]
+    UnknownTask {
+        /// The name.
+        task: String,
+        /// The tasks there are.
+        known: Vec<String>,
+    },
+    /// The worktree that the person stands in has no environment.
+    #[error("worktree `{worktree}` has no environment")]
+    NoEnvironment {
+        /// The worktree.
+        worktree: PathBuf,
+    },
+    /// The person stands in no worktree, so a task must be named.
+    #[error("`{directory}` lies in no worktree")]
+    NotInWorktree {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The environment has no such service.
+    #[error("environment `{project}` has no service `{service}`")]
+    UnknownService {
+        /// The Compose project.
+        project: String,
+        /// The service.
+        service: String,
+        /// The services there are.
+        known: Vec<String>,
+    },
+    /// The worktree of the environment is gone.
+    #[error("the worktree `{worktree}` of task `{task}` is gone")]
+    WorktreeGone {
+        /// The task.
+        task: String,
+        /// Where it was.
+        worktree: PathBuf,
+    },
+    /// `--from` names a start for a branch that exists already.
+    #[error("branch `{branch}` exists already, so it cannot start at `{from}`")]
+    BranchExists {
+        /// The branch.
+        branch: String,
+        /// What was asked for.
+        from: String,
+    },
+    /// Several remotes have the branch.
+    #[error("branch `{branch}` is on several remotes: {}", .remotes.join(", "))]
+    AmbiguousBranch {
+        /// The branch.
+        branch: String,
+        /// The remotes.
+        remotes: Vec<String>,
+    },
+    /// The task belongs to another branch or place than the one asked for.
+    #[error("task `{task}` belongs to {what} `{present}`, not `{wanted}`")]
+    TaskMismatch {
+        /// The task.
+        task: String,
+        /// `branch` or `worktree`.
+        what: &'static str,
+        /// What it belongs to.
+        present: String,
+        /// What was asked for.
+        wanted: String,
+    },
+    /// An env file that the settings name is tracked by git.
+    #[error("{place}: `{path}` is tracked by git, and envtree writes no tracked file")]
+    TrackedEnvFile {
+        /// Where it is named.
+        place: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A variable under `env.set` cannot be filled in.
+    #[error("`env.set` in envtree.yaml: variable `{name}`: {message}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// `init` overwrites nothing.
+    #[error("`{path}` exists already")]
+    SettingsExist {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file cannot be written.
+    #[error("cannot write `{path}`")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The answer of the file system.
+        source: std::io::Error,
+    },
+    /// Removing a worktree would lose work.
+    #[error("worktree `{worktree}` holds work that exists nowhere else")]
+    UnsavedWork {
+        /// The worktree.
+        worktree: PathBuf,
+        /// What would be lost, a line each.
+        losses: Vec<String>,
+    },
+    /// Consent was not given.
+    #[error("nothing was changed: {}", .losses.join("; "))]
+    Declined {
+        /// What would have been lost.
+        losses: Vec<String>,
+    },
+    /// Inside an environment nothing can be trusted.
+    #[error("commands cannot be accepted from inside an environment")]
+    TrustInside,
+    /// Something failed on the way; what was made is kept.
+    #[error("cannot {command} environment `{project}`")]
+    PartWay {
+        /// What was done: `bring up`, `take down`, `remove`, …
+        command: &'static str,
+        /// The Compose project.
+        project: String,
+        /// Every failure.
+        failures: Vec<Failure>,
+        /// What was done before.
+        done: Vec<String>,
+    },
+}
+
+/// One failure of a use case that does several things side by side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What failed and why, the outermost cause first.
+    pub causes: Vec<String>,
+    /// The last lines of output of what failed.
+    pub log: Vec<String>,
+    /// The host port that was taken, if that was the cause.
+    pub port: Option<u16>,
+}
+
+impl Failure {
+    /// Returns a failure with all causes of `error`, and no output.
+    pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { causes: causes(error), log: Vec::new(), port: None }
+    }
+}
+
+impl Failure {
+    /// Returns the failure of a service, with its last output.
+    pub(crate) fn of_service(fault: &NotReady) -> Self {
+        Self { causes: vec![fault.to_string()], log: fault.log.clone(), port: None }
+    }
+}
+
+/// Returns `error` and what caused it, outermost first, each in its own words.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    for cause in std::iter::successors(Some(error), |error| error.source()) {
+        let text = cause.to_string();
+        if causes.last() != Some(&text) {
+            causes.push(text);
+        }
+    }
+    causes
+}
+
+/// A reserved host port that somebody else listens on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenPort {
+    /// The port.
+    pub port: u16,
+    /// The service that it is reserved for.
+    pub service: String,
+    /// The process that holds it, where that can be told.
+    pub holder: Option<Holder>,
+    /// The container that publishes it, if one does.
+    pub container: Option<String>,
+}
+
+fn taken_ports(taken: &[TakenPort]) -> String {
+    let one = |port: &TakenPort| {
+        let holder = match (&port.container, &port.holder) {
+            (Some(container), _) => format!("container `{container}`"),
+            (None, Some(holder)) => format!("process {} (`{}`)", holder.pid, holder.name),
+            (None, None) => "another process".to_owned(),
+        };
+        format!("port {}, reserved for service `{}`, is taken by {holder}", port.port, port.service)
+    };
+    taken.iter().map(one).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,191 @@
+//! `exec` and `logs`: reach into an environment.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use envtree_core::observed::{ObservedContainer, ObservedState};
+use envtree_docker::exec::{ExecControl, ExecOptions, TerminalSize};
+use envtree_docker::logs::LogsOptions;
+use envtree_docker::output::OutputStream;
+use futures::StreamExt;
+use futures::stream::{BoxStream, select_all};
+use indexmap::IndexMap;
+use tokio::io::AsyncWrite;
+
+use crate::error::Error;
+use crate::session::Session;
+use crate::state::record::EnvironmentRecord;
+
+/// Where and with what a command runs on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostExec {
+    /// The worktree: the working directory, unless the person stands in a folder below it.
+    pub directory: PathBuf,
+    /// The environment's variables, to be added to those of the process.
+    pub variables: IndexMap<String, String>,
+}
+
+/// A command to run inside a service's container.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServiceExec {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Whether the command gets a terminal.
+    pub tty: bool,
+    /// Whether the command's standard input is open.
+    pub interactive: bool,
+}
+
+/// A command that runs inside a service's container.
+pub struct ServiceSession {
+    /// The command's standard input; shutting it down ends the input.
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    /// What the command writes, until it has ended.
+    pub output: BoxStream<'static, Result<Output, Error>>,
+    control: ExecControl,
+}
+
+/// A piece of what a command wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Whether it came on standard error; with a terminal everything comes on standard output.
+    pub stderr: bool,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl ServiceSession {
+    /// Tells the command's terminal its size.
+    pub async fn resize(&self, rows: u16, columns: u16) -> Result<(), Error> {
+        let size = TerminalSize { width: columns, height: rows };
+        Ok(self.control.resize(size).await?)
+    }
+
+    /// Returns the status that the command ended with, once it has.
+    pub async fn exit_code(&self) -> Result<i64, Error> {
+        Ok(self.control.exit_code().await?)
+    }
+}
+
+/// Choices of `logs`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogOptions {
+    /// The services; none means all.
+    pub services: Vec<String>,
+    /// Whether to go on until interrupted or until every container has ended.
+    pub follow: bool,
+    /// Seconds since 1970 before which nothing is shown.
+    pub since: Option<i64>,
+    /// How many lines of each container at the most.
+    pub tail: Option<usize>,
+    /// Whether each line begins with its time.
+    pub timestamps: bool,
+}
+
+/// One line of a container's output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// The service.
+    pub service: String,
+    /// The line without its end; bytes that are no UTF-8 are replaced.
+    pub text: String,
+    /// Whether it came on standard error.
+    pub stderr: bool,
+}
+
+impl Session {
+    /// Returns where and with what a command of the environment runs on the host.
+    pub async fn host_exec(&self, task: &str) -> Result<HostExec, Error> {
+        let record = self.record(Some(task)).await?;
+        let secret = self.secret(&record)?;
+        let environment = self.environment(&record, &secret)?;
+        let is_inside = self.directory().starts_with(&record.worktree);
+        Ok(HostExec {
+            directory: if is_inside { self.directory().to_owned() } else { record.worktree },
+            variables: environment.host,
+        })
+    }
+
+    /// Starts a command inside a service's container.
+    pub async fn service_exec(
+        &self,
+        task: &str,
+        service: &str,
+        options: ServiceExec,
+    ) -> Result<ServiceSession, Error> {
+        let record = self.record(Some(task)).await?;
+        let observed = self.observe_project(&record).await?;
+        let containers = containers_of(&record, &observed, &[service.to_owned()])?;
+        let choices = ExecOptions {
+            cmd: options.command,
+            tty: options.tty,
+            stdin: options.interactive,
+            ..ExecOptions::default()
+        };
+        let session = self.docker.exec_session(&containers[0].name, &choices).await?;
+        let output = session.output.map(|piece| {
+            let (stream, bytes) = piece?;
+            Ok(Output { stderr: stream == OutputStream::Stderr, bytes: bytes.to_vec() })
+        });
+        Ok(ServiceSession {
+            input: session.input.unwrap_or_else(|| Box::pin(tokio::io::sink())),
+            output: output.boxed(),
+            control: session.control,
+        })
+    }
+
+    /// Returns the lines of an environment's containers, in the order in which they arrive.
+    pub async fn logs(
+        &self,
+        task: Option<&str>,
+        options: &LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine, Error>>, Error> {
+        let record = self.record(task).await?;
+        let observed = self.observe_project(&record).await?;
+        let choices = LogsOptions {
+            follow: options.follow,
+            since: options.since,
+            tail: options.tail,
+            timestamps: options.timestamps,
+        };
+        let mut streams = Vec::new();
+        for container in containers_of(&record, &observed, &options.services)? {
+            let service = container.service().unwrap_or(&container.name).to_owned();
+            let lines = self.docker.logs(&container.name, &choices).await?;
+            let lines = lines.map(move |line| {
+                let line = line?;
+                let text = match line.timestamp {
+                    Some(time) => format!("{time} {}", line.text),
+                    None => line.text,
+                };
+                Ok(LogLine { service: service.clone(), text, stderr: line.stream == OutputStream::Stderr })
+            });
+            streams.push(lines.boxed());
+        }
+        Ok(select_all(streams).boxed())
+    }
+}
+
+/// Returns the containers of `services`, each of which must have one; of every service if none is named.
+fn containers_of<'a>(
+    record: &EnvironmentRecord,
+    observed: &'a ObservedState,
+    services: &[String],
+) -> Result<Vec<&'a ObservedContainer>, Error> {
+    let own: Vec<&ObservedContainer> = observed
+        .containers
+        .iter()
+        .filter(|container| {
+            container.labels.get(envtree_core::label::REPOSITORY) == Some(&record.repository.id)
+        })
+        .collect();
+    let find = |service: &String| {
+        let found = own.iter().copied().find(|container| container.service() == Some(service.as_str()));
+        found.ok_or_else(|| Error::UnknownService {
+            project: record.project.to_string(),
+            service: service.clone(),
+            known: own.iter().filter_map(|container| container.service().map(str::to_owned)).collect(),
+        })
+    };
+    if services.is_empty() { Ok(own) } else { services.iter().map(find).collect() }
+}

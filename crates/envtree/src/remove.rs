@@ -1,0 +1,241 @@
+//! `rm`: remove all that belongs to an environment, and say first what would be lost.
+
+use std::path::{Path, PathBuf};
+
+use envtree_core::teardown::{RemovalOptions, plan_removal};
+
+use crate::env_file::remove_block;
+use crate::error::{Error, causes};
+use crate::event::Event;
+use crate::hooks::HookKey;
+use crate::load::load_settings;
+use crate::repository::{BranchPlace, CommitId, RepositoryError, UnsavedWork, Worktree};
+use crate::session::Session;
+use crate::state::record::EnvironmentRecord;
+use crate::worktree;
+
+/// How many uncommitted files are named before the rest is counted.
+const SHOWN: usize = 10;
+
+/// Choices of `rm`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RemoveOptions {
+    /// The tasks.
+    pub tasks: Vec<String>,
+    /// Whether uncommitted, unpushed and unmerged work is thrown away.
+    pub force: bool,
+    /// Whether the branch stays although it is merged.
+    pub keep_branch: bool,
+}
+
+/// What was removed for one task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoveReport {
+    /// The task.
+    pub task: String,
+    /// The Compose project.
+    pub project: String,
+    /// The Engine objects, as a plan shows their removal.
+    pub done: Vec<String>,
+    /// The worktree, if it was removed; a main or adopted one stays.
+    pub worktree: Option<PathBuf>,
+    /// The branch, if it was deleted.
+    pub branch_deleted: Option<String>,
+    /// The branch that stays and why, such as `not merged`.
+    pub branch_kept: Option<(String, String)>,
+}
+
+impl Session {
+    /// Removes environments; the first that fails ends the command, those before it are gone.
+    pub async fn remove(&self, options: &RemoveOptions) -> Result<Vec<RemoveReport>, Error> {
+        let mut reports = Vec::new();
+        for task in &options.tasks {
+            reports.push(self.remove_one(task, options).await?);
+        }
+        Ok(reports)
+    }
+
+    async fn remove_one(&self, task: &str, options: &RemoveOptions) -> Result<RemoveReport, Error> {
+        let (record, lock) = self.hold(Some(task)).await?;
+        let worktree = self.worktree_of(&record)?;
+        let base = self.base_of(&record)?;
+        if !options.force {
+            self.refuse_loss(&record, worktree.as_ref(), base)?;
+        }
+        let observed = self.observe_project(&record).await?;
+        self.run_pre_remove(&record, options).await?;
+        let removal = RemovalOptions { repository: record.repository.id.clone(), volumes: true, grace: None };
+        let plan = plan_removal(&observed, &record.project, &removal);
+        let report = self.carry_out(&record, &plan, "remove").await?;
+        let removed = self.remove_worktree(&record, worktree.as_ref(), options).await?;
+        let (branch_deleted, branch_kept) =
+            self.remove_branch(&record, base, options, removed.is_some()).await?;
+        self.update_state(|state| {
+            state.remove(&record.project);
+            Ok(())
+        })
+        .await?;
+        // The lock's file goes last: a command that waits for it starts over with a new one.
+        lock.retire().map_err(crate::state::StateError::from)?;
+        Ok(RemoveReport {
+            task: record.task,
+            project: report.project,
+            done: report.done,
+            worktree: removed,
+            branch_deleted,
+            branch_kept,
+        })
+    }
+
+    fn worktree_of(&self, record: &EnvironmentRecord) -> Result<Option<Worktree>, Error> {
+        let worktrees = self.repository.worktrees()?;
+        Ok(worktrees.into_iter().find(|worktree| worktree.path == record.worktree))
+    }
+
+    /// Returns the commit against which merges are judged; none where the repository has none.
+    fn base_of(&self, record: &EnvironmentRecord) -> Result<Option<CommitId>, Error> {
+        let setting = self.files_of(record).ok().and_then(|files| load_settings(&files).ok()?.base);
+        match self.repository.base(setting.as_deref()) {
+            Ok(base) => Ok(Some(base.commit)),
+            Err(RepositoryError::NoCommit { .. } | RepositoryError::UnknownRevision { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Refuses to lose work, and says which: only what this command would remove counts.
+    fn refuse_loss(
+        &self,
+        record: &EnvironmentRecord,
+        worktree: Option<&Worktree>,
+        base: Option<CommitId>,
+    ) -> Result<(), Error> {
+        let Some(worktree) = worktree.filter(|_| record.worktree_made_by_envtree) else {
+            return Ok(());
+        };
+        let Some(base) = base.or(worktree.head) else {
+            return Ok(());
+        };
+        let work = self.repository.unsaved_work(worktree, base)?;
+        let losses = losses(&work, worktree.branch.as_deref());
+        // Commits on a branch survive the worktree: the branch is kept unless it is merged.
+        let is_lost =
+            !work.files.is_empty() || !work.submodules.is_empty() || (work.commits > 0 && work.is_detached);
+        let is_unmerged = work.commits > 0 && record.branch_made_by_envtree;
+        if is_lost || is_unmerged {
+            return Err(Error::UnsavedWork { worktree: record.worktree.clone(), losses });
+        }
+        Ok(())
+    }
+
+    /// Runs `pre_remove` where the worktree can still tell what it is; with `--force` its failure is a warning.
+    async fn run_pre_remove(&self, record: &EnvironmentRecord, options: &RemoveOptions) -> Result<(), Error> {
+        let secret = self.secret(record)?;
+        let environment = match self.environment(record, &secret) {
+            Ok(environment) => environment,
+            Err(Error::WorktreeGone { .. }) => return Ok(()),
+            Err(error) => {
+                self.warn(format!("hook `pre_remove` was skipped: {}", causes(&error).join(": ")));
+                return Ok(());
+            }
+        };
+        match self.run_hook_of(record, &environment, HookKey::PreRemove).await {
+            Err(error) if options.force => {
+                self.warn(causes(&error).join(": "));
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Removes the worktree if envtree made it, else takes out the block that it wrote into the env file.
+    async fn remove_worktree(
+        &self,
+        record: &EnvironmentRecord,
+        worktree: Option<&Worktree>,
+        options: &RemoveOptions,
+    ) -> Result<Option<PathBuf>, Error> {
+        let made = worktree.filter(|worktree| record.worktree_made_by_envtree && !worktree.is_main);
+        let Some(worktree) = made else {
+            if let Some(file) = &record.env_file {
+                remove_block(file)?;
+            }
+            return Ok(None);
+        };
+        let path = worktree.path.clone();
+        self.emit(Event::RemovingWorktree { path: path.clone() });
+        let choices = worktree::RemoveOptions {
+            // What envtree itself left in the worktree is ignored by git, and what the person left was asked about.
+            discard_changes: options.force,
+            ignore_lock: options.force,
+        };
+        let removed = worktree::remove(&self.repository, &path, choices).await?;
+        if let Some(left) = removed.folder_left {
+            self.warn(format!("`{}` is no longer this worktree and was left alone", left.display()));
+        }
+        remove_empty_parent(&path);
+        self.emit(Event::RemovedWorktree { path: path.clone() });
+        Ok(Some(path))
+    }
+
+    /// Deletes the branch that envtree made, if it is merged, or if its loss is wanted.
+    ///
+    /// Returns the branch that was deleted, or the one that stays and why.
+    async fn remove_branch(
+        &self,
+        record: &EnvironmentRecord,
+        base: Option<CommitId>,
+        options: &RemoveOptions,
+        worktree_removed: bool,
+    ) -> Result<(Option<String>, Option<(String, String)>), Error> {
+        let Some(branch) = record.branch.clone() else {
+            return Ok((None, None));
+        };
+        let kept = |reason: &str| Ok((None, Some((branch.clone(), reason.to_owned()))));
+        let BranchPlace::Local { commit } = self.repository.branch(&branch)? else {
+            return Ok((None, None));
+        };
+        if !worktree_removed && self.worktree_of(record)?.is_some() {
+            return kept("its worktree stays");
+        }
+        if options.keep_branch {
+            return kept("`--keep-branch`");
+        }
+        if !record.branch_made_by_envtree {
+            return kept("envtree did not make it");
+        }
+        let is_merged = match base {
+            Some(base) => self.repository.merge_state(commit, base)?.is_merged(),
+            None => false,
+        };
+        if !is_merged && !options.force {
+            return kept("not merged");
+        }
+        worktree::delete_branch(&self.repository, &branch, commit).await?;
+        Ok((Some(branch), None))
+    }
+}
+
+/// Returns what would be lost, a line each.
+fn losses(work: &UnsavedWork, branch: Option<&str>) -> Vec<String> {
+    let mut losses: Vec<String> =
+        work.files.iter().take(SHOWN).map(|file| format!("uncommitted: {file}")).collect();
+    if work.files.len() > SHOWN {
+        losses.push(format!("… and {} more uncommitted files", work.files.len() - SHOWN));
+    }
+    losses.extend(work.submodules.iter().map(|path| format!("submodule with work of its own: {path}")));
+    if work.commits > 0 {
+        let on = branch.map_or_else(|| "a detached HEAD".to_owned(), |branch| format!("`{branch}`"));
+        let noun = if work.commits == 1 { "commit" } else { "commits" };
+        losses.push(format!("{} {noun} on {on}, neither pushed nor merged:", work.commits));
+        losses.extend(work.subjects.iter().map(|subject| format!("  {subject}")));
+    }
+    losses
+}
+
+/// Removes the folder that held the worktrees of a repository, once it is empty.
+fn remove_empty_parent(worktree: &Path) {
+    if let Some(parent) = worktree.parent() {
+        // It fails as long as anything is in it, which is wanted.
+        let _ = std::fs::remove_dir(parent);
+    }
+}

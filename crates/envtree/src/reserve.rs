@@ -1,0 +1,171 @@
+//! Reserves host ports and subnets for an environment, in its record.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use envtree_core::isolate::needs_subnet;
+use envtree_core::label;
+use envtree_core::name::NetworkName;
+use envtree_core::observed::ObservedState;
+use envtree_core::port::{Owner, PortKey, assign};
+use envtree_core::service::Protocol;
+use envtree_core::settings::machine::MachineSettings;
+use envtree_core::subnet::{Subnet, choose};
+
+use crate::environment::{Definition, wanted_ports};
+use crate::error::{Error, TakenPort};
+use crate::port_probe;
+use crate::state::State;
+use crate::state::record::{EnvironmentRecord, PortReservation, SubnetReservation};
+
+/// What a reservation depends on besides the record.
+pub(crate) struct Circumstances<'a> {
+    /// What the environment wants.
+    pub(crate) definition: &'a Definition,
+    /// What the Engine has.
+    pub(crate) observed: &'a ObservedState,
+    /// The IPv4 routes of the host.
+    pub(crate) routes: &'a [Subnet],
+    /// The machine's range of ports and pool of subnets.
+    pub(crate) machine: &'a MachineSettings,
+    /// What is done about a reserved port that a stranger took.
+    pub(crate) taken: TakenPolicy,
+}
+
+/// What is done about a reserved port that a stranger took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TakenPolicy {
+    /// It stays reserved: nothing is started.
+    Keep,
+    /// It is an error.
+    Refuse,
+    /// It is replaced by another.
+    Reassign,
+}
+
+/// Completes the reservations of `record`; what it holds, it keeps.
+///
+/// `state` holds the reservations of all others, so the caller holds its lock, or only wants to know.
+pub(crate) fn reserve(
+    record: &mut EnvironmentRecord,
+    state: &State,
+    on: &Circumstances<'_>,
+) -> Result<(), Error> {
+    reserve_ports(record, state, on)?;
+    reserve_subnets(record, state, on)
+}
+
+fn reserve_ports(record: &mut EnvironmentRecord, state: &State, on: &Circumstances<'_>) -> Result<(), Error> {
+    let wanted = wanted_ports(on.definition);
+    let mut reserved: BTreeSet<u16> = state.ports_of_others(&record.project);
+    let taken = match on.taken {
+        TakenPolicy::Keep => Vec::new(),
+        TakenPolicy::Refuse | TakenPolicy::Reassign => taken_ports(record, &wanted, on.observed),
+    };
+    if !taken.is_empty() && on.taken == TakenPolicy::Refuse {
+        return Err(Error::PortsTaken(taken.iter().map(describe).collect()));
+    }
+    record.ports.retain(|reservation| !taken.contains(reservation));
+    reserved.extend(taken.iter().map(|reservation| reservation.published));
+    let has_udp = wanted.iter().any(|key| key.protocol == Protocol::Udp);
+    let is_free = |port| {
+        port_probe::is_free(port, Protocol::Tcp) && (!has_udp || port_probe::is_free(port, Protocol::Udp))
+    };
+    let held = record.held_ports();
+    let assigned = assign(&wanted, &held, on.machine.port_range.clone(), &reserved, is_free)?;
+    for (key, published) in assigned {
+        if !held.contains_key(&key) {
+            let address = address_of(&key, on.definition);
+            let PortKey { owner, target, protocol, index } = key;
+            record.ports.push(PortReservation { owner, target, protocol, index, address, published });
+        }
+    }
+    Ok(())
+}
+
+/// Returns the host address that a port is published on.
+fn address_of(key: &PortKey, definition: &Definition) -> IpAddr {
+    let Owner::Service(name) = &key.owner else {
+        return IpAddr::V4(Ipv4Addr::LOCALHOST);
+    };
+    let ports = definition.wanted.project.services.get(name.as_str()).map(|service| &service.ports);
+    let port = ports.and_then(|ports| {
+        ports.iter().find(|port| port.target == key.target && port.protocol == key.protocol)
+    });
+    let address = port.and_then(|port| port.host_ip.as_deref()?.parse().ok());
+    address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+/// Returns the held ports of services that somebody else listens on.
+///
+/// The ports of a container that runs are taken by itself, and those of apps by the person's own programs.
+fn taken_ports(
+    record: &EnvironmentRecord,
+    wanted: &[PortKey],
+    observed: &ObservedState,
+) -> Vec<PortReservation> {
+    let is_running = |service: &str| {
+        observed.containers.iter().any(|container| {
+            container.is_active()
+                && container.service() == Some(service)
+                && container
+                    .labels
+                    .get(label::COMPOSE_PROJECT)
+                    .is_some_and(|name| record.project == *name.as_str())
+        })
+    };
+    let is_taken = |reservation: &&PortReservation| match &reservation.owner {
+        Owner::Service(service) => {
+            wanted.contains(&reservation.key())
+                && !is_running(service)
+                && !port_probe::is_free(reservation.published, reservation.protocol)
+        }
+        Owner::App(_) => false,
+    };
+    record.ports.iter().filter(is_taken).cloned().collect()
+}
+
+fn describe(reservation: &PortReservation) -> TakenPort {
+    let (Owner::Service(service) | Owner::App(service)) = &reservation.owner;
+    TakenPort {
+        port: reservation.published,
+        service: service.clone(),
+        holder: port_probe::holder(reservation.published, reservation.protocol),
+        container: None,
+    }
+}
+
+fn reserve_subnets(
+    record: &mut EnvironmentRecord,
+    state: &State,
+    on: &Circumstances<'_>,
+) -> Result<(), Error> {
+    let is_own = |project: Option<&String>| project.is_some_and(|name| record.project == *name.as_str());
+    let (own, others): (Vec<_>, Vec<_>) =
+        on.observed.networks.iter().partition(|network| is_own(network.labels.get(label::COMPOSE_PROJECT)));
+    let parsed = |subnet: &String| subnet.parse::<Subnet>().ok();
+    let made: Vec<Subnet> =
+        own.iter().flat_map(|network| network.subnets.iter().filter_map(parsed)).collect();
+    let mut taken: Vec<Subnet> =
+        others.iter().flat_map(|network| network.subnets.iter().filter_map(parsed)).collect();
+    taken.extend(state.subnets_of_others(&record.project));
+    // The route to a network of the environment itself is no obstacle.
+    taken.extend(on.routes.iter().filter(|route| !made.contains(route)));
+    let project = &on.definition.wanted.project;
+    let wanted: Vec<&NetworkName> =
+        project.networks.iter().filter(|(_, network)| needs_subnet(network)).map(|(key, _)| key).collect();
+    // A subnet is a promise to nobody: one that overlaps another meanwhile gives way, unless its network exists.
+    record
+        .subnets
+        .retain(|held| made.contains(&held.subnet) || !taken.iter().any(|other| other.overlaps(held.subnet)));
+    for key in wanted {
+        if record.subnet(key).is_some() {
+            continue;
+        }
+        taken.extend(record.subnets.iter().map(|held| held.subnet));
+        let (pool, size) = (on.machine.network_pool, on.machine.network_size);
+        let subnet = choose(pool, size, &taken).ok_or(Error::SubnetsExhausted { pool, size })?;
+        record.subnets.push(SubnetReservation { network: key.to_string(), subnet });
+    }
+    Ok(())
+}

@@ -1,0 +1,353 @@
+//! `up`: make or adopt the worktree, converge the environment, wait until it is ready.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use envtree_core::service::PullPolicy;
+
+use envtree_core::engine::{Engine, Scope};
+use envtree_core::observed::ObservedState;
+use envtree_core::plan::Plan;
+use envtree_core::reconcile::{ReconcileOptions, plan_pulls, reconcile};
+use jiff::Timestamp;
+
+use crate::apply::describe;
+use crate::checkout::{files_of, refuse_tracked_env_file};
+use crate::converge::{Converged, Convergence};
+use crate::environment::{Definition, Environment, placeholder};
+use crate::error::{Error, causes};
+use crate::event::Act;
+use crate::load::{Files, load_settings};
+use crate::reserve::{Circumstances, TakenPolicy, reserve};
+use crate::route::host_subnets;
+use crate::session::Session;
+use crate::state::Lock;
+use crate::state::record::{EnvironmentRecord, Failure};
+use crate::status::EnvironmentStatus;
+use crate::target::{Origin, Target, resolve};
+
+/// Choices of `up`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpOptions {
+    /// The task; absent means the worktree that the person stands in.
+    pub task: Option<String>,
+    /// Where a new branch starts; absent means the configured base.
+    pub from: Option<String>,
+    /// The branch, where it is not named like the task.
+    pub branch: Option<String>,
+    /// The folder of a new worktree; absent means the configured place.
+    pub path: Option<PathBuf>,
+    /// Whether to return once all containers have started, ready or not.
+    pub no_wait: bool,
+    /// How long services may take to become ready, from their start.
+    pub timeout: Duration,
+    /// When images are pulled; absent leaves it to each service.
+    pub pull: Option<PullPolicy>,
+    /// Whether only the plan is wanted.
+    pub dry_run: bool,
+    /// Whether orphaned containers and networks are removed without asking.
+    pub remove_orphans: bool,
+    /// Whether every container is made again.
+    pub force_recreate: bool,
+    /// Whether a reserved port that a stranger took is replaced by another.
+    pub reassign_ports: bool,
+}
+
+impl UpOptions {
+    /// Returns the choices of a plain `up`: services may take 60 s to become ready.
+    pub fn of(task: Option<&str>) -> Self {
+        Self {
+            task: task.map(str::to_owned),
+            from: None,
+            branch: None,
+            path: None,
+            no_wait: false,
+            timeout: Duration::from_mins(1),
+            pull: None,
+            dry_run: false,
+            remove_orphans: false,
+            force_recreate: false,
+            reassign_ports: false,
+        }
+    }
+
+    fn taken_policy(&self) -> TakenPolicy {
+        if self.reassign_ports { TakenPolicy::Reassign } else { TakenPolicy::Refuse }
+    }
+}
+
+/// The environment as `up` would make it.
+pub(crate) struct Preview {
+    record: EnvironmentRecord,
+    target: Target,
+    pub(crate) environment: Environment,
+    observed: Option<ObservedState>,
+}
+
+/// What `up` did or would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpOutcome {
+    /// A dry run: nothing was changed.
+    Planned(PlannedUp),
+    /// The environment is up.
+    Done(Box<UpReport>),
+}
+
+/// What `up` would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedUp {
+    /// The task.
+    pub task: String,
+    /// The Compose project.
+    pub project: String,
+    /// The worktree.
+    pub worktree: PathBuf,
+    /// The branch.
+    pub branch: Option<String>,
+    /// Whether the worktree would be made.
+    pub creates_worktree: bool,
+    /// The Engine calls, in an order in which they can happen.
+    pub steps: Vec<PlannedStep>,
+    /// What the person should know.
+    pub warnings: Vec<String>,
+    /// What would need consent.
+    pub confirmations: Vec<String>,
+}
+
+/// One Engine call of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedStep {
+    /// Its kind.
+    pub act: Act,
+    /// What it acts on.
+    pub object: String,
+    /// Why.
+    pub cause: String,
+}
+
+/// What `up` did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpReport {
+    /// The environment as it is now.
+    pub status: EnvironmentStatus,
+    /// Whether the worktree was made by this run.
+    pub created_worktree: bool,
+    /// How many Engine calls changed something.
+    pub operations: usize,
+    /// What the person should know. (Also emitted as events while it happened.)
+    pub warnings: Vec<String>,
+    /// How long all of it took.
+    pub elapsed: Duration,
+}
+
+impl Session {
+    /// Makes or adopts a worktree and brings its environment up.
+    ///
+    /// Everything that can be refused is refused before anything is changed. An `up` that was interrupted or failed is
+    /// completed by the next.
+    pub async fn up(&self, options: &UpOptions) -> Result<UpOutcome, Error> {
+        let started = Instant::now();
+        self.docker.facts().await?;
+        if options.dry_run {
+            return Ok(UpOutcome::Planned(self.plan_only(options).await?));
+        }
+        let home = load_settings(&self.home_files())?;
+        let target = resolve(self, &self.read_state()?, options, home.base.as_deref())?;
+        let (record, _lock) = self.claim(&target, home.worktrees.as_deref()).await?;
+        let converged = self.prepare_and_converge(record.clone(), &target, options).await;
+        self.remember(&record, converged.as_ref().err()).await?;
+        let converged = converged?;
+        let status = self.status(Some(&record.task)).await?;
+        Ok(UpOutcome::Done(Box::new(UpReport {
+            status,
+            created_worktree: converged.created_worktree,
+            operations: converged.operations,
+            warnings: converged.warnings,
+            elapsed: started.elapsed(),
+        })))
+    }
+
+    /// Returns the files that decide where worktrees go and branches start: those around the person, else those of the
+    /// main worktree, else, in a bare repository, those of `HEAD`.
+    fn home_files(&self) -> Files {
+        let present = self.repository.current_worktree().or(self.repository.main_worktree());
+        if let Some(top) = present {
+            return self.present(top);
+        }
+        match self.repository.resolve_commit("HEAD") {
+            Ok(commit) => Files::Commit {
+                repository: Box::new(self.repository.clone()),
+                commit,
+                name: "HEAD".into(),
+                top: self.repository.top().to_owned(),
+            },
+            // A bare repository without a commit has no settings either.
+            Err(_) => self.present(self.repository.top()),
+        }
+    }
+
+    /// Puts the environment into the state, unless it is there, and waits until no other command works on it.
+    async fn claim(&self, target: &Target, place: Option<&str>) -> Result<(EnvironmentRecord, Lock), Error> {
+        loop {
+            let record = self
+                .update_state(|state| {
+                    let record = self.identify(state, target, place);
+                    state.put(record.clone());
+                    Ok(record)
+                })
+                .await?;
+            let lock = self.state.lock_project(&record.project, &self.lock()).await?;
+            // The command that held the lock may have removed the environment.
+            if self.read_state()?.by_project(&record.project).is_some() {
+                return Ok((record, lock));
+            }
+        }
+    }
+
+    async fn prepare_and_converge(
+        &self,
+        record: EnvironmentRecord,
+        target: &Target,
+        options: &UpOptions,
+    ) -> Result<Converged, Error> {
+        let files = files_of(self, target, &record);
+        let secret = self.secret(&record)?;
+        let definition = self.define(&record, &files, &secret)?;
+        refuse_tracked_env_file(self, &files, &definition)?;
+        let observed = self.docker.observe(&scope(&definition)).await?;
+        let routes = host_subnets();
+        let record = self
+            .update_state(|state| {
+                let mut record = state.by_project(&record.project).cloned().unwrap_or(record);
+                let circumstances = Circumstances {
+                    definition: &definition,
+                    observed: &observed,
+                    routes: &routes,
+                    machine: &self.machine,
+                    taken: options.taken_policy(),
+                };
+                reserve(&mut record, state, &circumstances)?;
+                state.put(record.clone());
+                Ok(record)
+            })
+            .await?;
+        let environment = self.assemble(definition, &record)?;
+        Convergence { session: self, record: &record, target, environment: &environment, options }
+            .run(observed)
+            .await
+    }
+
+    /// Returns what `up` would do.
+    async fn plan_only(&self, options: &UpOptions) -> Result<PlannedUp, Error> {
+        let Preview { record, target, environment, observed } =
+            self.preview(options, options.taken_policy()).await?;
+        let observed = observed.unwrap_or_default();
+        let mut plan = plan_pulls(&environment.isolated.project, options.pull);
+        let pulls = plan.steps.len();
+        let changes = plan_changes(&environment, &observed, options, false)?;
+        plan.steps.extend(changes.steps);
+        let mut warnings = environment.warnings;
+        warnings.extend(changes.warnings);
+        Ok(PlannedUp {
+            task: record.task,
+            project: record.project.to_string(),
+            worktree: record.worktree,
+            branch: record.branch,
+            creates_worktree: matches!(target.origin, Origin::Checkout { .. }),
+            steps: planned_steps(&plan, pulls),
+            warnings,
+            confirmations: changes.confirmations,
+        })
+    }
+
+    /// Returns the environment as `up` would make it. Reservations are made in memory alone, and an Engine that does not
+    /// answer has nothing.
+    pub(crate) async fn preview(&self, options: &UpOptions, taken: TakenPolicy) -> Result<Preview, Error> {
+        let home = load_settings(&self.home_files())?;
+        let state = self.read_state()?;
+        let target = resolve(self, &state, options, home.base.as_deref())?;
+        let mut record = self.identify(&state, &target, home.worktrees.as_deref());
+        let files = files_of(self, &target, &record);
+        let definition = self.define(&record, &files, &placeholder())?;
+        refuse_tracked_env_file(self, &files, &definition)?;
+        let observed = self.docker.observe(&scope(&definition)).await.ok();
+        let routes = host_subnets();
+        let nothing = ObservedState::default();
+        let circumstances = Circumstances {
+            definition: &definition,
+            observed: observed.as_ref().unwrap_or(&nothing),
+            routes: &routes,
+            machine: &self.machine,
+            taken,
+        };
+        reserve(&mut record, &state, &circumstances)?;
+        let environment = self.assemble(definition, &record)?;
+        Ok(Preview { record, target, environment, observed })
+    }
+
+    /// Keeps the failure for `status`, or forgets an earlier one.
+    async fn remember(&self, record: &EnvironmentRecord, error: Option<&Error>) -> Result<(), Error> {
+        let failure =
+            error.map(|error| Failure { at: Timestamp::now(), what: "up".into(), message: summary(error) });
+        self.update_record(&record.project, |record| record.last_failure = failure).await
+    }
+}
+
+/// Returns what must change on the Engine; with `consent` also what loses something.
+pub(crate) fn plan_changes(
+    environment: &Environment,
+    observed: &ObservedState,
+    options: &UpOptions,
+    consent: bool,
+) -> Result<Plan, Error> {
+    let identity = &environment.definition.identity;
+    let choices = ReconcileOptions {
+        repository: identity.repository.clone(),
+        worktree: identity.worktree.clone(),
+        pull: options.pull,
+        remove_orphans: options.remove_orphans || consent,
+        recreate_volumes: consent,
+        force_recreate: options.force_recreate,
+    };
+    Ok(reconcile(&environment.isolated.project, observed, &choices)?)
+}
+
+/// Returns an error and its causes in one line.
+fn summary(error: &Error) -> String {
+    match error {
+        Error::PartWay { failures, .. } => {
+            failures.iter().map(|failure| failure.causes.join(": ")).collect::<Vec<_>>().join("; ")
+        }
+        other => causes(other).join(": "),
+    }
+}
+
+/// Returns what an observation for this definition looks at.
+pub(crate) fn scope(definition: &Definition) -> Scope {
+    let project = &definition.wanted.project;
+    let mut images: Vec<String> = project.services.values().map(|service| service.image.clone()).collect();
+    images.sort();
+    images.dedup();
+    let external = project.volumes.iter().filter(|(_, volume)| volume.external);
+    Scope {
+        project: project.name.clone(),
+        images,
+        volumes: external
+            .map(|(key, volume)| volume.name.clone().unwrap_or_else(|| key.to_string()))
+            .collect(),
+    }
+}
+
+/// Returns the steps for people. The pull of a missing image is not listed twice.
+fn planned_steps(plan: &Plan, pulls: usize) -> Vec<PlannedStep> {
+    let mut steps: Vec<PlannedStep> = Vec::new();
+    for (position, step) in plan.steps.iter().enumerate() {
+        let (act, object) = describe(&step.operation);
+        let is_pull = position >= pulls && act == Act::PullImage;
+        if is_pull && steps[..pulls.min(steps.len())].iter().any(|pull| pull.object == object) {
+            continue;
+        }
+        steps.push(PlannedStep { act, object, cause: step.cause.clone() });
+    }
+    steps
+}
