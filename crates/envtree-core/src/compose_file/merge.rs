@@ -1,6 +1,6 @@
 //! Merges one Compose file over another (Compose specification, section "Merge").
 //!
-//! Mappings are merged and sequences appended, but for the exceptions of [`rule`]. Short and long forms may meet: a list
+//! Mappings are merged and sequences appended, but for the exceptions that `rule` lists. Short and long forms may meet: a list
 //! of `KEY=value` is made a mapping first, a single text a list. Where kinds do not fit, the later file wins, and
 //! lowering says what it expected.
 
@@ -297,8 +297,8 @@ mod tests {
     #[test]
     fn mappings_merge_and_sequences_are_appended() {
         assert_eq!(
-            merged("image: a, group_add: [x], init: true", "image: b, group_add: [x, z], tty: true"),
-            json!({"image": "b", "group_add": ["x", "x", "z"], "init": true, "tty": true})
+            merged("image: a, volumes_from: [x], init: true", "image: b, volumes_from: [x, z], tty: true"),
+            json!({"image": "b", "volumes_from": ["x", "x", "z"], "init": true, "tty": true})
         );
     }
 

@@ -3,9 +3,8 @@
 use indexmap::IndexMap;
 
 use super::Scope;
-use super::mount::hint;
 use super::section::{Reports, Section};
-use super::unknown::Keys;
+use super::unknown::{Keys, hint};
 use crate::compose_file::node::{Node, Place, Value};
 use crate::name::ServiceName;
 use crate::service::{Condition, Dependency, Service};

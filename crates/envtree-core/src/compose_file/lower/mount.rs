@@ -4,7 +4,7 @@ use super::Scope;
 use super::path::{cleaned, resolved};
 use super::quantity::parse_bytes;
 use super::section::{Section, scalar};
-use super::unknown::Keys;
+use super::unknown::{Keys, hint};
 use crate::compose_file::node::{Node, Value};
 use crate::name::VolumeName;
 use crate::service::{Mount, MountSource};
@@ -117,13 +117,6 @@ fn volume(service: &Section<'_>, item: &Node, name: Option<&str>, scope: &Scope<
     Some(MountSource::Volume { volume, nocopy: false })
 }
 
-/// Returns a question after the nearest known name, or nothing.
-pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    crate::nearest::nearest(name, known)
-        .map(|nearest| format!("; did you mean `{nearest}`?"))
-        .unwrap_or_default()
-}
-
 fn long_mount(service: &Section<'_>, name: &str, item: &Node, scope: &Scope<'_>) -> Option<Mount> {
     let section = service.within(name, item, &KEYS)?;
     let missing = |key: &str| {
@@ -164,12 +157,15 @@ fn long_bind(
     scope: &Scope<'_>,
 ) -> Option<MountSource> {
     let mut source = bind(service, item, path, scope)?;
-    if let (Some(options), MountSource::Bind { create_host_path, propagation, .. }) =
-        (section.child("bind", &BIND_KEYS), &mut source)
-    {
-        *create_host_path = options.boolean("create_host_path").unwrap_or(true);
-        *propagation = options.parsed("propagation", &format!("one of {PROPAGATIONS:?}"), |text| {
-            PROPAGATIONS.contains(&text).then(|| text.to_owned())
+    let options = section.child("bind", &BIND_KEYS);
+    if let MountSource::Bind { create_host_path, propagation, .. } = &mut source {
+        // As Compose has it: the long form makes no folder, unless it has options that do not forbid it.
+        *create_host_path =
+            options.as_ref().is_some_and(|options| options.boolean("create_host_path").unwrap_or(true));
+        *propagation = options.as_ref().and_then(|options| {
+            options.parsed("propagation", &format!("one of {PROPAGATIONS:?}"), |text| {
+                PROPAGATIONS.contains(&text).then(|| text.to_owned())
+            })
         });
     }
     Some(source)

@@ -5,9 +5,8 @@ use std::net::IpAddr;
 use indexmap::IndexMap;
 
 use super::Scope;
-use super::mount::hint;
 use super::section::{Reports, Section};
-use super::unknown::Keys;
+use super::unknown::{Keys, hint};
 use super::volume::external;
 use crate::compose_file::node::{Node, Value};
 use crate::name::NetworkName;

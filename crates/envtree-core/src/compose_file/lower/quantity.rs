@@ -8,11 +8,11 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
         return Some(Duration::ZERO);
     }
     let mut rest = text;
-    let mut nanoseconds = 0;
+    let mut nanoseconds: u128 = 0;
     while !rest.is_empty() {
         let (number, after) = rest.split_at(rest.find(|c: char| !is_numeric(c))?);
         let (unit, after) = after.split_at(after.find(is_numeric).unwrap_or(after.len()));
-        nanoseconds += scaled(number, nanoseconds_of(unit)?)?;
+        nanoseconds = nanoseconds.checked_add(scaled(number, nanoseconds_of(unit)?)?)?;
         rest = after;
     }
     let total = u64::try_from(nanoseconds).ok()?;

@@ -152,8 +152,8 @@ impl<'a> Section<'a> {
 
     pub(super) fn boolean(&self, key: &str) -> Option<bool> {
         self.parsed(key, "`true` or `false`", |text| match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" => Some(true),
-            "false" | "no" | "off" => Some(false),
+            "true" | "yes" | "on" | "y" => Some(true),
+            "false" | "no" | "off" | "n" => Some(false),
             _ => None,
         })
     }

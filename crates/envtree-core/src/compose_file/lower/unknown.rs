@@ -30,10 +30,7 @@ pub(super) fn check(section: &Section<'_>, keys: &Keys) {
         let known = keys.ignored.contains(&key) || keys.refused.contains(&key);
         if !known {
             let every = keys.read.iter().chain(keys.ignored).chain(keys.refused).copied();
-            let hint = match nearest(key, every) {
-                Some(known) => format!("; did you mean `{known}`?"),
-                None => String::new(),
-            };
+            let hint = hint(key, every);
             section.error(&entry.key_place, format!("{name} is not a known key{hint}"));
         } else if is_blank(&entry.node) {
             // Nothing is asked for, so nothing is lost.
@@ -43,6 +40,11 @@ pub(super) fn check(section: &Section<'_>, keys: &Keys) {
             section.warn(&entry.key_place, format!("{name} is not supported yet and is ignored"));
         }
     }
+}
+
+/// Returns a question after the nearest known name, or nothing.
+pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    nearest(name, known).map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default()
 }
 
 fn is_blank(node: &Node) -> bool {

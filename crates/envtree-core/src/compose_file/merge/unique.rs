@@ -61,7 +61,8 @@ fn identity(path: &[String]) -> Option<Identity> {
         [
             "services",
             _,
-            "cap_add" | "cap_drop" | "dns" | "dns_opt" | "dns_search" | "expose" | "links" | "profiles",
+            "cap_add" | "cap_drop" | "dns" | "dns_opt" | "dns_search" | "expose" | "group_add" | "links"
+            | "profiles" | "security_opt",
         ]
         | ["services", _, "networks", _, "aliases" | "link_local_ips"]
         | ["services", _, "build", "tags"] => scalar,
