@@ -26,8 +26,8 @@ pub struct TrustRequest {
     pub commands: Vec<String>,
     /// Whether exactly this text was accepted before.
     pub trusted: bool,
-    /// The text by which it is accepted.
-    text: CommandText,
+    /// The SHA-256 of the exact commands, in hexadecimal digits.
+    pub sha256: String,
 }
 
 impl Session {
@@ -68,7 +68,7 @@ impl Session {
                 file: files.top().join(SETTINGS_FILE),
                 commands: hook.commands.iter().map(|command| Visible(command).to_string()).collect(),
                 trusted: trusted.is_trusted(&text),
-                text,
+                sha256: text.sha256,
             }
         };
         Ok(HookKey::ALL.into_iter().filter_map(|key| Some((key, key.of(&settings)?))).map(request).collect())
@@ -79,7 +79,14 @@ impl Session {
         if self.options.environment.contains_key("ENVTREE_ENVIRONMENT") {
             return Err(Error::TrustInside);
         }
-        let texts: Vec<CommandText> = requests.iter().map(|request| request.text.clone()).collect();
+        let repository = crate::state::identity::repository_id(self.repository.common_dir());
+        let text = |request: &TrustRequest| CommandText {
+            repository: repository.clone(),
+            key: request.key.clone(),
+            path: SETTINGS_FILE.to_owned(),
+            sha256: request.sha256.clone(),
+        };
+        let texts: Vec<CommandText> = requests.iter().map(text).collect();
         // The lock of the state guards this file too.
         self.update_state(|_| Ok(self.trusted()?.accept(&texts)?)).await
     }
@@ -97,7 +104,7 @@ impl Session {
     }
 }
 
-/// Returns the names of the embedded templates, and what each starts.
-pub fn templates() -> impl Iterator<Item = (&'static str, &'static str)> {
-    template::TEMPLATES.iter().map(|template| (template.name, template.summary))
+/// Returns the names of the embedded templates.
+pub fn template_names() -> impl Iterator<Item = &'static str> {
+    template::TEMPLATES.iter().map(|template| template.name)
 }

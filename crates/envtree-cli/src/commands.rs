@@ -1,0 +1,86 @@
+//! The commands: a file each, with its arguments, whose docs are its help, and one `run`.
+
+mod change;
+mod completions;
+mod config;
+mod env;
+mod exec;
+mod init;
+mod logs;
+mod ls;
+mod rm;
+mod status;
+mod trust;
+mod up;
+
+use clap::Subcommand;
+
+use crate::command_error::CommandError;
+use crate::run::Context;
+
+/// What is wanted. The variants have no docs: theirs would replace the help that their arguments carry.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Up(up::Args),
+    Down(change::DownArgs),
+    Stop(change::StopArgs),
+    Start(change::StartArgs),
+    Restart(change::RestartArgs),
+    Rm(rm::Args),
+    Ls(ls::Args),
+    Status(status::Args),
+    Exec(exec::Args),
+    Logs(logs::Args),
+    Env(env::Args),
+    Config(config::Args),
+    Init(init::Args),
+    Trust(trust::Args),
+    Completions(completions::Args),
+}
+
+impl Command {
+    /// Does what is wanted, and returns the exit status.
+    pub(crate) async fn run(&self, context: &Context) -> Result<u8, CommandError> {
+        match self {
+            Self::Up(args) => up::run(args, context).await?,
+            Self::Down(args) => change::down(args, context).await?,
+            Self::Stop(args) => change::stop(args, context).await?,
+            Self::Start(args) => change::start(args, context).await?,
+            Self::Restart(args) => change::restart(args, context).await?,
+            Self::Rm(args) => rm::run(args, context).await?,
+            Self::Ls(args) => ls::run(args, context).await?,
+            Self::Status(args) => status::run(args, context).await?,
+            Self::Exec(args) => return exec::run(args, context).await,
+            Self::Logs(args) => logs::run(args, context).await?,
+            Self::Env(args) => env::run(args, context).await?,
+            Self::Config(args) => config::run(args, context).await?,
+            Self::Init(args) => init::run(args, context)?,
+            Self::Trust(args) => trust::run(args, context).await?,
+            Self::Completions(args) => completions::run(args, context)?,
+        }
+        Ok(0)
+    }
+
+    /// Returns whether standard output carries an answer of envtree's own, and no other program's.
+    pub(crate) fn answers(&self) -> bool {
+        !matches!(self, Self::Exec(_))
+    }
+
+    /// Returns whether signals are the business of a program that is run.
+    pub(crate) fn passes_signals_on(&self) -> bool {
+        matches!(self, Self::Exec(args) if args.is_on_host())
+    }
+
+    /// Returns the command that continues this one's work after an interruption, if it changes anything.
+    pub(crate) fn continued_by(&self) -> Option<String> {
+        match self {
+            Self::Up(args) => args.again(),
+            Self::Rm(args) => Some(args.again()),
+            Self::Down(_) => Some("envtree down".to_owned()),
+            Self::Stop(_) => Some("envtree stop".to_owned()),
+            Self::Start(_) => Some("envtree start".to_owned()),
+            Self::Restart(_) => Some("envtree restart".to_owned()),
+            _ => None,
+        }
+    }
+}

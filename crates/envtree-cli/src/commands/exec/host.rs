@@ -1,0 +1,137 @@
+//! A command on the host: it gets the terminal, the environment's variables, and the signals sent to envtree.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::process::ExitStatus;
+
+use envtree::exec::HostExec;
+use envtree::session::Session;
+use tokio::process::{Child, Command};
+
+use super::Args;
+use crate::command_error::{CommandError, Kind};
+use crate::run::Context;
+use crate::text;
+
+pub(super) async fn run(args: &Args, context: &Context, session: &Session) -> Result<u8, CommandError> {
+    let (program, arguments) = args.command.split_first().expect("clap requires a command");
+    let place = session.host_exec(&args.task).await?;
+    let mut command = Command::new(program);
+    command.args(arguments).envs(&place.variables);
+    command.current_dir(directory(&place, &context.directory));
+    match command.spawn() {
+        Ok(child) => Ok(status_of(wait(child).await?)),
+        Err(error) => Err(not_started(program, &place, &error)),
+    }
+}
+
+/// Returns the folder that the person stands in if it is in the worktree, else the worktree.
+fn directory<'a>(place: &'a HostExec, standing: &'a Path) -> &'a Path {
+    if standing.starts_with(&place.directory) { standing } else { &place.directory }
+}
+
+fn not_started(program: &OsStr, place: &HostExec, error: &io::Error) -> CommandError {
+    let program = program.to_string_lossy();
+    if !place.directory.is_dir() {
+        let directory = text::path(&place.directory);
+        return CommandError::input(format!("worktree `{directory}` is gone"))
+            .hint("`envtree up` makes it again, `envtree rm` removes the rest");
+    }
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            CommandError::new(Kind::Command { status: 127 }, format!("there is no program `{program}`"))
+        }
+        _ => CommandError::new(Kind::Command { status: 126 }, format!("cannot execute `{program}`")),
+    }
+    .caused_by(error)
+}
+
+#[cfg(unix)]
+fn status_of(status: ExitStatus) -> u8 {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}
+
+#[cfg(not(unix))]
+fn status_of(status: ExitStatus) -> u8 {
+    status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}
+
+#[cfg(unix)]
+async fn wait(mut child: Child) -> Result<ExitStatus, CommandError> {
+    use rustix::process::Signal;
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let listen = |kind| signal(kind).map_err(|error| waiting_failed(&error));
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut quit = listen(SignalKind::quit())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    loop {
+        let signal = tokio::select! {
+            status = child.wait() => return status.map_err(|error| waiting_failed(&error)),
+            _ = interrupt.recv() => Signal::INT,
+            _ = quit.recv() => Signal::QUIT,
+            _ = terminate.recv() => Signal::TERM,
+            _ = hangup.recv() => Signal::HUP,
+        };
+        // The terminal's keys have reached the command already: a second Ctrl-C would often mean "at once".
+        let from_terminal = matches!(signal, Signal::INT | Signal::QUIT) && crate::terminal::is_foreground();
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(id) = id.and_then(rustix::process::Pid::from_raw).filter(|_| !from_terminal) {
+            // A command that has just ended needs no signal.
+            let _ = rustix::process::kill_process(id, signal);
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait(mut child: Child) -> Result<ExitStatus, CommandError> {
+    loop {
+        // The console sends Ctrl-C to the command as well; envtree outlives it to return its status.
+        tokio::select! {
+            status = child.wait() => return status.map_err(|error| waiting_failed(&error)),
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+}
+
+fn waiting_failed(error: &io::Error) -> CommandError {
+    CommandError::input("cannot wait for the command").caused_by(error)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn a_signal_counts_from_128() {
+        assert_eq!(status_of(ExitStatus::from_raw(15)), 143);
+        assert_eq!(status_of(ExitStatus::from_raw(3 << 8)), 3);
+    }
+
+    #[test]
+    fn a_folder_below_the_worktree_is_kept() {
+        let place = HostExec { directory: "/work/x".into(), variables: indexmap::IndexMap::new() };
+        assert_eq!(directory(&place, Path::new("/work/x/web")), Path::new("/work/x/web"));
+        assert_eq!(directory(&place, Path::new("/work/xy")), Path::new("/work/x"));
+    }
+
+    #[test]
+    fn a_missing_program_is_127_and_one_that_cannot_run_126() {
+        let place = HostExec { directory: "/".into(), variables: indexmap::IndexMap::new() };
+        let status = |kind| not_started(OsStr::new("x"), &place, &io::Error::from(kind)).kind.exit_code();
+        assert_eq!(status(io::ErrorKind::NotFound), 127);
+        assert_eq!(status(io::ErrorKind::PermissionDenied), 126);
+    }
+
+    #[tokio::test]
+    async fn the_status_of_the_command_comes_back() {
+        let child = Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+        assert_eq!(status_of(wait(child).await.unwrap()), 7);
+    }
+}

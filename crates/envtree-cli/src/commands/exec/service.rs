@@ -1,0 +1,166 @@
+//! A command inside a service: the bytes of both terminals are carried to and fro.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::pin::Pin;
+
+use envtree::exec::{Output, ServiceExec, ServiceSession};
+use envtree::session::Session;
+use futures::StreamExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+use super::Args;
+use crate::command_error::CommandError;
+use crate::terminal::{self, RawMode};
+
+pub(super) async fn run(args: &Args, service: &str, session: &Session) -> Result<u8, CommandError> {
+    let tty = !args.no_tty && terminal::at_both_ends();
+    let options = ServiceExec {
+        command: args.command.iter().map(as_text).collect::<Result<_, _>>()?,
+        tty,
+        interactive: true,
+    };
+    let mut session = session.service_exec(&args.task, service, options).await?;
+    let raw = if tty { Some(RawMode::enter()?) } else { None };
+    let carried = carry(&mut session, tty).await;
+    drop(raw);
+    carried?;
+    let status = session.exit_code().await?;
+    Ok(u8::try_from(status).unwrap_or(u8::MAX))
+}
+
+fn as_text(word: &OsString) -> Result<String, CommandError> {
+    let text = word.to_str().map(str::to_owned);
+    text.ok_or_else(|| {
+        CommandError::input(format!("`{}` is not valid UTF-8", word.to_string_lossy()))
+            .note("the Engine takes commands as UTF-8 alone")
+    })
+}
+
+/// Carries bytes until the command's output has ended.
+async fn carry(session: &mut ServiceSession, tty: bool) -> Result<(), CommandError> {
+    let input = std::mem::replace(&mut session.input, Box::pin(tokio::io::sink()));
+    let feeding = tokio::spawn(feed(input, standard_input()));
+    if tty {
+        resize(session).await;
+    }
+    let mut changes = SizeChanges::new(tty)?;
+    let result = loop {
+        tokio::select! {
+            output = session.output.next() => match output {
+                Some(Ok(output)) => {
+                    if let Err(error) = write(&output) {
+                        break Err(error.into());
+                    }
+                }
+                Some(Err(error)) => break Err(error.into()),
+                None => break Ok(()),
+            },
+            () = changes.next() => resize(session).await,
+        }
+    };
+    // The command has ended: what is still typed is not for it.
+    feeding.abort();
+    result
+}
+
+async fn resize(session: &ServiceSession) {
+    if let Some((rows, columns)) = terminal::size() {
+        // A terminal of the wrong size still works.
+        let _ = session.resize(rows, columns).await;
+    }
+}
+
+fn write(output: &Output) -> io::Result<()> {
+    // The bytes are the command's own: nothing strips them of colours.
+    if output.stderr {
+        io::stderr().write_all(&output.bytes)
+    } else {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&output.bytes)?;
+        stdout.flush()
+    }
+}
+
+/// Reads standard input on a thread of its own: a read cannot be cancelled, and must not hold up the exit.
+fn standard_input() -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel(4);
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 16 * 1024];
+        while let Ok(count) = io::stdin().read(&mut buffer) {
+            if count == 0 || sender.blocking_send(buffer[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+async fn feed(mut input: Pin<Box<dyn AsyncWrite + Send>>, mut bytes: mpsc::Receiver<Vec<u8>>) {
+    while let Some(chunk) = bytes.recv().await {
+        // A command that has ended reads nothing; its status says the rest.
+        if input.write_all(&chunk).await.is_err() || input.flush().await.is_err() {
+            return;
+        }
+    }
+    let _ = input.shutdown().await;
+}
+
+/// Tells when the terminal changes its size.
+struct SizeChanges {
+    #[cfg(unix)]
+    signal: Option<tokio::signal::unix::Signal>,
+}
+
+impl SizeChanges {
+    #[cfg(unix)]
+    fn new(tty: bool) -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let signal = if tty { Some(signal(SignalKind::window_change())?) } else { None };
+        Ok(Self { signal })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        match &mut self.signal {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, reason = "listening can fail on Unix")]
+    fn new(_: bool) -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        std::future::pending().await
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_the_input_reaches_the_command() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let (sender, receiver) = mpsc::channel(1);
+        sender.send(b"select 1;".to_vec()).await.unwrap();
+        drop(sender);
+        feed(Box::pin(near), receiver).await;
+        let mut read = String::new();
+        tokio::io::AsyncReadExt::read_to_string(&mut far, &mut read).await.unwrap();
+        assert_eq!(read, "select 1;");
+    }
+
+    #[test]
+    fn a_word_that_is_no_text_is_refused() {
+        assert!(as_text(&OsString::from_vec(vec![0xff])).is_err());
+    }
+}

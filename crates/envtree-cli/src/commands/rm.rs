@@ -1,0 +1,96 @@
+//! `envtree rm`: remove all that belongs to environments.
+
+use std::fmt::Write as _;
+
+use envtree::remove::{RemoveOptions, RemoveReport};
+
+use crate::command_error::CommandError;
+use crate::completion;
+use crate::output::RemoveOutput;
+use crate::run::Context;
+use crate::text;
+
+const EXAMPLES: &str = "\
+Examples:
+  envtree rm fix-login             remove it, unless that would lose work
+  envtree rm fix-login search      remove two
+  envtree rm --force fix-login     remove it and any work that exists nowhere else";
+
+/// Remove environments with their data, worktrees and merged branches
+///
+/// Removes the containers, networks, volumes and reserved ports of each TASK, its worktree, and its branch if that is
+/// merged. Uncommitted work, and commits that are neither pushed nor merged, are not removed without --force: the
+/// refusal says what would be lost.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Tasks to remove
+    #[arg(required = true, value_name = "TASK", add = completion::tasks())]
+    tasks: Vec<String>,
+    /// Throw away uncommitted, unpushed and unmerged work
+    #[arg(short, long)]
+    force: bool,
+    /// Keep the branch, even a merged one
+    #[arg(long)]
+    keep_branch: bool,
+}
+
+impl Args {
+    /// Returns the command that continues after an interruption.
+    pub(crate) fn again(&self) -> String {
+        let force = if self.force { " --force" } else { "" };
+        let tasks: Vec<_> = self.tasks.iter().map(|task| text::shell_quoted(task)).collect();
+        format!("envtree rm{force} {}", tasks.join(" "))
+    }
+}
+
+/// Removes environments.
+pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
+    let options =
+        RemoveOptions { tasks: args.tasks.clone(), force: args.force, keep_branch: args.keep_branch };
+    let reports = context.session()?.remove(&options).await?;
+    let verbose = context.ui.is_verbose();
+    context.ui.answer(&RemoveOutput::from(reports.as_slice()), || {
+        reports.iter().map(|report| removed(report, verbose)).collect()
+    })
+}
+
+fn removed(report: &RemoveReport, verbose: bool) -> String {
+    let objects = text::counted(report.done.len(), "Engine call");
+    let mut shown = format!("removed {} ({objects})\n", report.task);
+    if verbose {
+        shown.push_str(&text::lines("  ", &report.done));
+    }
+    if let Some(worktree) = &report.worktree {
+        let _ = writeln!(shown, "  worktree {}", text::path(worktree));
+    }
+    if let Some(branch) = &report.branch_deleted {
+        let _ = writeln!(shown, "  branch {branch}");
+    }
+    if let Some((branch, reason)) = &report.branch_kept {
+        let _ = writeln!(shown, "  kept branch {branch}: {reason}");
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_says_what_went_and_what_stayed() {
+        let report = RemoveReport {
+            task: "fix-login".to_owned(),
+            project: "shop-fix-login".to_owned(),
+            done: vec!["remove container shop-fix-login-db-1".to_owned()],
+            worktree: Some("/work/shop.worktrees/fix-login".into()),
+            branch_deleted: None,
+            branch_kept: Some(("fix-login".to_owned(), "not merged".to_owned())),
+        };
+        insta::assert_snapshot!(removed(&report, false), @"
+        removed fix-login (1 Engine call)
+          worktree /work/shop.worktrees/fix-login
+          kept branch fix-login: not merged
+        ");
+    }
+}

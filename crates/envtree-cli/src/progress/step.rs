@@ -1,0 +1,157 @@
+//! Events in the words of a person: one step begins, goes on, and ends.
+
+use std::time::Duration;
+
+use envtree::event::{Act, Event};
+use envtree_core::engine::PullProgress;
+
+use crate::text;
+
+/// Something to show about one piece of work, which `key` tells from the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Step {
+    /// Tells the pieces of work apart.
+    pub(super) key: String,
+    /// What to say.
+    pub(super) text: String,
+    /// What happened to it.
+    pub(super) phase: Phase,
+    /// Whether the person sees it without having asked for details.
+    pub(super) essential: bool,
+}
+
+/// What happened to a piece of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It begins.
+    Began,
+    /// An image came further.
+    Pulling(PullProgress),
+    /// It wrote a line, which is the step's text.
+    Wrote,
+    /// It is done; how long it took, if that is known.
+    Ended(Option<Duration>),
+    /// It failed.
+    Failed,
+}
+
+impl Step {
+    /// Returns what to show of `event`; nothing for warnings, which are no work.
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        Some(match event {
+            Event::WaitingForLock { holder } => {
+                Self::new("lock", format!("waiting for {holder}"), Phase::Began).essential()
+            }
+            Event::CreatingWorktree { .. }
+            | Event::CreatedWorktree { .. }
+            | Event::RemovingWorktree { .. }
+            | Event::RemovedWorktree { .. } => Self::of_worktree(event)?,
+            Event::Performing { act, object, .. } => {
+                let step = Self::of_call(*act, object, words(*act).0, Phase::Began);
+                Self { essential: *act == Act::PullImage, ..step }
+            }
+            Event::Pulling { image, progress } => {
+                Self::of_call(Act::PullImage, image, "pulling", Phase::Pulling(*progress)).essential()
+            }
+            Event::Performed { act, object, elapsed } => {
+                let step = Self::of_call(*act, object, words(*act).1, Phase::Ended(Some(*elapsed)));
+                Self { essential: *act == Act::PullImage, ..step }
+            }
+            Event::Failed { act, object } => {
+                let text = format!("failed {}", words(*act).0);
+                Self::of_call(*act, object, &text, Phase::Failed).essential()
+            }
+            Event::AwaitingService { .. } | Event::ServiceReady { .. } => Self::of_service(event)?,
+            Event::RunningHook { .. } | Event::HookOutput { .. } | Event::RanHook { .. } => {
+                Self::of_hook(event)?.essential()
+            }
+            Event::Warning(_) => return None,
+        })
+    }
+
+    fn new(key: impl Into<String>, text: impl Into<String>, phase: Phase) -> Self {
+        Self { key: key.into(), text: text.into(), phase, essential: false }
+    }
+
+    fn essential(self) -> Self {
+        Self { essential: true, ..self }
+    }
+
+    fn of_call(act: Act, object: &str, doing: &str, phase: Phase) -> Self {
+        Self::new(format!("{act:?} {object}"), format!("{doing} {}", text::plain(object)), phase)
+    }
+
+    fn of_worktree(event: &Event) -> Option<Self> {
+        let (path, doing, phase) = match event {
+            Event::CreatingWorktree { path, .. } => (path, "creating worktree", Phase::Began),
+            Event::CreatedWorktree { path, elapsed } => {
+                (path, "created worktree", Phase::Ended(Some(*elapsed)))
+            }
+            Event::RemovingWorktree { path } => (path, "removing worktree", Phase::Began),
+            Event::RemovedWorktree { path } => (path, "removed worktree", Phase::Ended(None)),
+            _ => return None,
+        };
+        let step = Self::new(
+            format!("worktree {}", path.display()),
+            format!("{doing} {}", text::plain(&text::path(path))),
+            phase,
+        );
+        Some(Self { essential: phase != Phase::Began, ..step })
+    }
+
+    fn of_service(event: &Event) -> Option<Self> {
+        match event {
+            Event::AwaitingService { service } => {
+                let text = format!("waiting for {service}");
+                Some(Self::new(format!("service {service}"), text, Phase::Began))
+            }
+            Event::ServiceReady { service, elapsed } => {
+                let text = format!("{service} is ready");
+                Some(Self::new(format!("service {service}"), text, Phase::Ended(Some(*elapsed))).essential())
+            }
+            _ => None,
+        }
+    }
+
+    fn of_hook(event: &Event) -> Option<Self> {
+        let (hook, text, phase) = match event {
+            Event::RunningHook { hook, command } => {
+                (hook, format!("running {hook}: {}", text::plain(command)), Phase::Began)
+            }
+            Event::HookOutput { hook, line } => {
+                (hook, format!("{hook} | {}", text::plain(line)), Phase::Wrote)
+            }
+            Event::RanHook { hook, elapsed } => (hook, format!("ran {hook}"), Phase::Ended(Some(*elapsed))),
+            _ => return None,
+        };
+        Some(Self::new(format!("hook {hook}"), text, phase))
+    }
+}
+
+/// Returns the words for a call that goes on and for one that is done.
+fn words(act: Act) -> (&'static str, &'static str) {
+    match act {
+        Act::PullImage => ("pulling", "pulled"),
+        Act::CreateNetwork => ("creating network", "created network"),
+        Act::RemoveNetwork => ("removing network", "removed network"),
+        Act::CreateVolume => ("creating volume", "created volume"),
+        Act::RemoveVolume => ("removing volume", "removed volume"),
+        Act::CreateContainer => ("creating container", "created container"),
+        Act::ConnectNetwork => ("connecting container", "connected container"),
+        Act::StartContainer => ("starting container", "started container"),
+        Act::UnpauseContainer => ("unpausing container", "unpaused container"),
+        Act::StopContainer => ("stopping container", "stopped container"),
+        Act::RemoveContainer => ("removing container", "removed container"),
+    }
+}
+
+/// Writes how far a pull has come.
+pub(super) fn pulled(progress: PullProgress) -> String {
+    let PullProgress { layers, layers_done, bytes, bytes_done } = progress;
+    format!(
+        "{layers_done} of {} done, {} of {}",
+        text::counted(usize::try_from(layers).unwrap_or(usize::MAX), "layer"),
+        text::bytes(bytes_done),
+        text::bytes(bytes),
+    )
+}

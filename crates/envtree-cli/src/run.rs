@@ -1,0 +1,131 @@
+//! Runs one command to its end: its failure, its interruption and its exit status.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use envtree::session::{Session, SessionOptions};
+
+use crate::cli::{Cli, GlobalArgs};
+use crate::command_error::{CommandError, Kind};
+use crate::interrupt;
+use crate::output::ErrorOutput;
+use crate::ui::Ui;
+
+/// What every command works with.
+pub(crate) struct Context {
+    /// The terminal.
+    pub(crate) ui: Ui,
+    /// The directory that the person stands in.
+    pub(crate) directory: PathBuf,
+    files: Vec<PathBuf>,
+    profiles: Vec<String>,
+}
+
+impl Context {
+    /// Enters the directory that was asked for.
+    fn new(args: &GlobalArgs, ui: Ui) -> Result<Self, CommandError> {
+        if let Some(directory) = &args.directory {
+            env::set_current_dir(directory).map_err(|error| {
+                CommandError::input(format!("cannot enter `{}`", directory.display())).caused_by(&error)
+            })?;
+        }
+        let directory = env::current_dir()
+            .map_err(|error| CommandError::input("cannot tell the current directory").caused_by(&error))?;
+        let absolute = |file: &PathBuf| directory.join(file);
+        Ok(Self {
+            files: args.files.iter().map(absolute).collect(),
+            profiles: args.profiles.clone(),
+            ui,
+            directory,
+        })
+    }
+
+    /// Opens the library for the repository around the directory.
+    pub(crate) fn session(&self) -> Result<Session, CommandError> {
+        Ok(Session::open(SessionOptions {
+            directory: self.directory.clone(),
+            files: self.files.clone(),
+            profiles: self.profiles.clone(),
+            environment: crate::completion::variables(),
+            command: command_line(),
+            events: self.ui.events(),
+            confirm: self.ui.confirm(),
+        })?)
+    }
+}
+
+/// Runs the command, reports its failure, and returns the exit status.
+pub(crate) fn run(cli: &Cli) -> u8 {
+    let ui = Ui::new(&cli.global, cli.command.answers());
+    match Context::new(&cli.global, ui.clone()).and_then(|context| block_on(cli, &context)) {
+        Ok(status) => status,
+        Err(error) => {
+            if error.kind != Kind::Closed {
+                ui.fail(&error);
+            }
+            error.kind.exit_code()
+        }
+    }
+}
+
+fn block_on(cli: &Cli, context: &Context) -> Result<u8, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::input("cannot start worker threads").caused_by(&error))?;
+    let result = runtime.block_on(async {
+        let command = cli.command.run(context);
+        if cli.command.passes_signals_on() {
+            return command.await;
+        }
+        tokio::select! {
+            result = command => result,
+            signal = interrupt::requested() => Err(interrupted(cli, signal)),
+        }
+    });
+    context.ui.finish();
+    // What a blocking thread still does must not hold up the exit.
+    runtime.shutdown_background();
+    result
+}
+
+fn interrupted(cli: &Cli, signal: u8) -> CommandError {
+    let error = CommandError::new(Kind::Interrupted { signal }, "interrupted");
+    match cli.command.continued_by() {
+        Some(command) => {
+            error.hint(format!("`{command}` continues from here")).note("what was done before that is kept")
+        }
+        None => error,
+    }
+}
+
+/// Reports a command line that cannot be understood, or shows the help it asks for; returns the exit status.
+pub(crate) fn refuse(error: &clap::Error) -> u8 {
+    let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if !is_help && wants_json() {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        let failure = CommandError::new(Kind::Usage, message);
+        // The exit status tells it where the output cannot.
+        let _ = serde_json::to_writer(io::stdout(), &ErrorOutput::from(&failure));
+    } else {
+        // Nobody can be told that the output is closed.
+        let _ = error.print();
+    }
+    if is_help { 0 } else { Kind::Usage.exit_code() }
+}
+
+// The options were not understood, so the words are looked at; those after `--` belong to another program.
+fn wants_json() -> bool {
+    env::args_os().take_while(|word| word != OsStr::new("--")).any(|word| word == OsStr::new("--json"))
+}
+
+/// Returns the words of this command, for those who have to wait for it.
+fn command_line() -> String {
+    let words = env::args_os().skip(1).map(|word| crate::text::shell_quoted(&word.to_string_lossy()));
+    std::iter::once("envtree".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
