@@ -1,1 +1,11 @@
-//! placeholder
+//! The real binary in a temporary repository: standard output, standard error and exit status.
+
+// `cfg(test)` tells clippy that all of it is test code.
+#[cfg(test)]
+#[path = "../common.rs"]
+mod common;
+
+mod completions;
+mod help;
+mod output;
+mod usage;

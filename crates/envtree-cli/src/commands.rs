@@ -42,7 +42,7 @@ impl Command {
     /// Does what is wanted, and returns the exit status.
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CommandError> {
         match self {
-            Self::Up(args) => up::run(args, context).await?,
+            Self::Up(args) => Box::pin(up::run(args, context)).await?,
             Self::Down(args) => change::down(args, context).await?,
             Self::Stop(args) => change::stop(args, context).await?,
             Self::Start(args) => change::start(args, context).await?,
@@ -76,10 +76,10 @@ impl Command {
         match self {
             Self::Up(args) => args.again(),
             Self::Rm(args) => Some(args.again()),
-            Self::Down(_) => Some("envtree down".to_owned()),
-            Self::Stop(_) => Some("envtree stop".to_owned()),
-            Self::Start(_) => Some("envtree start".to_owned()),
-            Self::Restart(_) => Some("envtree restart".to_owned()),
+            Self::Down(args) => Some(args.again()),
+            Self::Stop(args) => Some(args.again()),
+            Self::Start(args) => Some(args.again()),
+            Self::Restart(args) => Some(args.again()),
             _ => None,
         }
     }

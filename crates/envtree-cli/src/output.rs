@@ -242,7 +242,7 @@ impl From<&[RemoveReport]> for RemoveOutput {
 pub(crate) struct ConfigOutput {
     version: Version,
     /// The Compose project; null if the files name none.
-    project: Option<String>,
+    project: String,
     /// The project as a Compose file.
     yaml: String,
     /// What was noticed on the way.
@@ -253,17 +253,11 @@ impl From<&ConfigReport> for ConfigOutput {
     fn from(report: &ConfigReport) -> Self {
         Self {
             version: VERSION,
-            project: top_level_name(&report.yaml),
+            project: report.project.clone(),
             yaml: report.yaml.clone(),
             warnings: report.warnings.clone(),
         }
     }
-}
-
-/// Returns the value of the key `name` of a Compose file as envtree writes it: on a line of its own.
-fn top_level_name(yaml: &str) -> Option<String> {
-    let value = yaml.lines().find_map(|line| line.strip_prefix("name: "))?;
-    Some(value.trim().trim_matches(['"', '\'']).to_owned())
 }
 
 /// The answer of `init`.
@@ -353,6 +347,8 @@ struct ErrorBody {
     hints: Vec<String>,
     /// What state is left.
     notes: Vec<String>,
+    /// The last lines of output of what failed.
+    output: Vec<String>,
 }
 
 impl From<&CommandError> for ErrorOutput {
@@ -365,6 +361,7 @@ impl From<&CommandError> for ErrorOutput {
                 causes: error.causes.clone(),
                 hints: error.hints.clone(),
                 notes: error.notes.clone(),
+                output: error.log.clone(),
             },
         }
     }
@@ -410,14 +407,6 @@ mod tests {
             "{path} differs from the types of output.rs. Is the change meant, and does it only add? Then run \
              `UPDATE_SCHEMA=1 cargo test -p envtree-cli schema`, else raise VERSION as well."
         );
-    }
-
-    #[test]
-    fn the_project_of_a_config_is_its_name() {
-        let name = |yaml| top_level_name(yaml);
-        assert_eq!(name("name: shop-x\nservices:\n  db:\n    name: y\n").as_deref(), Some("shop-x"));
-        assert_eq!(name("name: \"2048\"\n").as_deref(), Some("2048"));
-        assert_eq!(name("services:\n  db:\n    name: y\n"), None);
     }
 
     #[test]

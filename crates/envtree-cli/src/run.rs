@@ -81,9 +81,11 @@ fn block_on(cli: &Cli, context: &Context) -> Result<u8, CommandError> {
         if cli.command.passes_signals_on() {
             return command.await;
         }
+        // A task of its own hears signals even while the command keeps this thread busy.
+        let signal = tokio::spawn(interrupt::requested());
         tokio::select! {
             result = command => result,
-            signal = interrupt::requested() => Err(interrupted(cli, signal)),
+            Ok(signal) = signal => Err(interrupted(cli, signal)),
         }
     });
     context.ui.finish();

@@ -53,7 +53,8 @@ mod platform {
     /// Returns the rows and columns of the terminal of standard output.
     pub(crate) fn size() -> Option<(u16, u16)> {
         let size = termios::tcgetwinsize(stdout()).ok()?;
-        Some((size.ws_row, size.ws_col))
+        // A terminal that does not know its size says zero.
+        (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
     }
 
     /// Returns whether the terminal sends its signals to this process, and so to its children as well.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::cli::GlobalArgs;
 use crate::command_error::CommandError;
+use crate::interrupt;
 use crate::output::ErrorOutput;
 use crate::progress::Progress;
 use crate::text;
@@ -146,7 +147,7 @@ impl Ui {
             let asked = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush());
             let mut answer = String::new();
             asked.is_ok()
-                && io::stdin().lock().read_line(&mut answer).is_ok()
+                && interrupt::while_asking(|| io::stdin().lock().read_line(&mut answer)).is_ok()
                 && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
         })
     }

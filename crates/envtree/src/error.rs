@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use envtree_core::port::PortsExhausted;
 use envtree_core::reconcile::ReconcileError;
 use envtree_core::subnet::Subnet;
-use envtree_docker::DockerError;
+pub use envtree_docker::connect::Attempt;
+pub use envtree_docker::{ConnectError, DockerError, EngineFailure};
 
 use crate::env_file::EnvFileError;
 use crate::hook::HookError;

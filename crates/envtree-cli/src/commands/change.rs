@@ -79,6 +79,44 @@ impl GraceArgs {
     }
 }
 
+impl SelectionArgs {
+    /// Returns the command line of `verb` for the same containers.
+    fn again(&self, verb: &str) -> String {
+        let words = self.task.iter().chain(&self.services);
+        words.fold(format!("envtree {verb}"), |line, word| line + " " + &text::shell_quoted(word))
+    }
+}
+
+impl DownArgs {
+    /// Returns the command that continues after an interruption.
+    pub(crate) fn again(&self) -> String {
+        let volumes = if self.volumes { " --volumes" } else { "" };
+        let task = self.task.iter().map(|task| text::shell_quoted(task));
+        task.fold(format!("envtree down{volumes}"), |line, task| line + " " + &task)
+    }
+}
+
+impl StopArgs {
+    /// Returns the command that continues after an interruption.
+    pub(crate) fn again(&self) -> String {
+        self.selection.again("stop")
+    }
+}
+
+impl StartArgs {
+    /// Returns the command that continues after an interruption.
+    pub(crate) fn again(&self) -> String {
+        self.selection.again("start")
+    }
+}
+
+impl RestartArgs {
+    /// Returns the command that continues after an interruption.
+    pub(crate) fn again(&self) -> String {
+        self.selection.again("restart")
+    }
+}
+
 /// Takes an environment down.
 pub(crate) async fn down(args: &DownArgs, context: &Context) -> Result<(), CommandError> {
     let options =
@@ -116,6 +154,12 @@ fn answer(context: &Context, report: &ChangeReport) -> Result<(), CommandError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interrupted_command_is_continued_for_the_same_containers() {
+        let selection = SelectionArgs { task: Some("it's".to_owned()), services: vec!["db".to_owned()] };
+        assert_eq!(selection.again("stop"), r"envtree stop 'it'\''s' db");
+    }
 
     #[test]
     fn a_part_of_a_second_is_given_whole() {

@@ -102,5 +102,5 @@ fn spinner_style() -> ProgressStyle {
 }
 
 fn pull_style() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {bar:20} {wide_msg} {elapsed:>4}").expect("the template is valid")
+    ProgressStyle::with_template("{spinner} {bar:12} {wide_msg} {elapsed:>4}").expect("the template is valid")
 }

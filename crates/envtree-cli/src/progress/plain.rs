@@ -136,8 +136,8 @@ mod tests {
         events.push(performing(Act::PullImage, &image)[1].clone());
         insta::assert_snapshot!(lines(false, &events), @"
         pulling postgres:17
-        pulling postgres:17: 2 of 14 layers done, 60.0 MB of 140.0 MB
-        pulling postgres:17: 5 of 14 layers done, 120.0 MB of 140.0 MB
+        pulling postgres:17: 2 of 14 layers, 60.0 MB of 140.0 MB
+        pulling postgres:17: 5 of 14 layers, 120.0 MB of 140.0 MB
         pulled postgres:17 (12 ms)
         ");
     }

@@ -149,7 +149,7 @@ fn words(act: Act) -> (&'static str, &'static str) {
 pub(super) fn pulled(progress: PullProgress) -> String {
     let PullProgress { layers, layers_done, bytes, bytes_done } = progress;
     format!(
-        "{layers_done} of {} done, {} of {}",
+        "{layers_done} of {}, {} of {}",
         text::counted(usize::try_from(layers).unwrap_or(usize::MAX), "layer"),
         text::bytes(bytes_done),
         text::bytes(bytes),

@@ -1,0 +1,318 @@
+//! The library's errors as people and scripts see them.
+
+use std::error::Error as StdError;
+
+use envtree::error::{ConnectError, DockerError, EngineFailure, Error, Failure, causes};
+use envtree::repository::RepositoryError;
+use envtree::worktree::WorktreeError;
+use envtree_core::nearest::nearest;
+use envtree_core::reconcile::ReconcileError;
+
+use super::{CommandError, Kind};
+
+impl From<Error> for CommandError {
+    fn from(error: Error) -> Self {
+        let mut all = causes(&error);
+        let message = all.remove(0);
+        let shown = Self { causes: all, ..Self::new(kind(&error), message) };
+        match error {
+            Error::Docker(DockerError::Connect(error)) => no_engine(shown, &error),
+            Error::Docker(error) => engine_refused(shown, &error),
+            Error::Repository(error) => of_repository(shown, &error),
+            Error::Worktree(error) => of_worktree(shown, error),
+            Error::PartWay { project, command, failures, done } => part_way(
+                Self::new(Kind::PartWay, format!("cannot {command} environment `{project}`")),
+                &failures,
+                &done,
+            ),
+            Error::Reconcile(error) => unreachable_plan(shown, &error),
+            other => choice(shown, other),
+        }
+    }
+}
+
+/// Returns what sort of failure it is, as the exit status tells it.
+fn kind(error: &Error) -> Kind {
+    match error {
+        Error::Docker(DockerError::Connect(_)) => Kind::Engine,
+        Error::Docker(_)
+        | Error::PartWay { .. }
+        | Error::Hook(_)
+        | Error::Worktree(
+            WorktreeError::Checkout { .. }
+            | WorktreeError::Submodules { .. }
+            | WorktreeError::Undeletable { .. }
+            | WorktreeError::DeleteBranch { .. }
+            | WorktreeError::File { .. },
+        ) => Kind::PartWay,
+        _ => Kind::Input,
+    }
+}
+
+fn no_engine(shown: CommandError, error: &ConnectError) -> CommandError {
+    match error {
+        ConnectError::NoEngine { tried } => {
+            let attempts = tried.iter().map(|attempt| format!("{}: {}", attempt.endpoint, attempt.cause));
+            CommandError { causes: attempts.collect(), ..shown }
+                .hint("start Docker, or name another Engine with `DOCKER_HOST` or `docker context use`")
+                .note("nothing was changed")
+        }
+        ConnectError::PermissionDenied { .. } => shown.hint(
+            "join the group that owns the socket: `sudo usermod -aG docker \"$USER\"`, then log in again",
+        ),
+        ConnectError::ContextMissing { .. } => shown.hint("`docker context ls` lists the contexts there are"),
+        _ => shown,
+    }
+}
+
+fn engine_refused(shown: CommandError, error: &DockerError) -> CommandError {
+    let is_lost = std::iter::successors(Some(error as &dyn StdError), |error| (*error).source())
+        .filter_map(|error| error.downcast_ref::<EngineFailure>())
+        .any(|failure| failure.status.is_none());
+    if is_lost { shown.hint("run the command again; it continues where this one ended") } else { shown }
+}
+
+fn of_repository(shown: CommandError, error: &RepositoryError) -> CommandError {
+    match error {
+        RepositoryError::NotARepository { .. } => {
+            shown.hint("go to a git repository, name one with `-C DIR`, or make one with `git init`")
+        }
+        RepositoryError::NoCommit { .. } => {
+            shown.hint("make a first commit: a worktree needs one to start from")
+        }
+        RepositoryError::BranchName { .. } => {
+            shown.hint("a task is named like a branch, such as `fix-login` or `feature/login`")
+        }
+        _ => shown,
+    }
+}
+
+fn of_worktree(shown: CommandError, error: WorktreeError) -> CommandError {
+    match error {
+        WorktreeError::BranchInUse { prunable: true, .. } => {
+            shown.hint("`git worktree prune` forgets the worktree")
+        }
+        WorktreeError::PathOccupied { .. } | WorktreeError::PathTaken { .. } => {
+            shown.hint("name another folder with `--path DIR`")
+        }
+        WorktreeError::BranchInTheWay { .. } => shown.hint("name another branch with `--branch NAME`"),
+        WorktreeError::Locked { path, .. } => shown.hint(format!(
+            "`git worktree unlock {}`, or `--force`",
+            crate::text::shell_quoted(&crate::text::path(&path))
+        )),
+        WorktreeError::Submodules { .. } => {
+            shown.hint("run the command again; it tries the submodules again")
+        }
+        WorktreeError::Uncommitted { .. } => {
+            shown.hint("commit it, or throw it away with `envtree rm --force`")
+        }
+        _ => shown,
+    }
+}
+
+fn unreachable_plan(shown: CommandError, error: &ReconcileError) -> CommandError {
+    match error {
+        ReconcileError::ImageMissing { .. } => shown.hint("`--pull missing` pulls it"),
+        ReconcileError::ExternalNetworkMissing { name, .. } => {
+            shown.hint(format!("`docker network create {name}` makes it"))
+        }
+        ReconcileError::ExternalVolumeMissing { name, .. } => {
+            shown.hint(format!("`docker volume create {name}` makes it"))
+        }
+        ReconcileError::NotOwned { kind, name } => shown
+            .hint(format!("`docker {kind} rm {name}` removes it, if nobody needs it"))
+            .note("nothing was changed"),
+    }
+}
+
+/// Describes an error that leaves the person a choice; any other stays as it is shown.
+fn choice(shown: CommandError, error: Error) -> CommandError {
+    match error {
+        Error::UnknownTask { task, known } => unknown_task(shown, &task, &known),
+        Error::UnknownService { service, known, .. } => unknown_service(shown, &service, &known),
+        Error::PortsTaken(_) => shown.hint("`envtree up --reassign-ports` picks others").note("nothing was started"),
+        Error::Ports(_) => shown.hint("`envtree ls --all` shows who holds them; `envtree rm` frees them; `ports.range` in the machine's configuration widens the range"),
+        Error::SubnetsExhausted { .. } => shown.hint("`envtree ls --all` shows who holds them; `network.pool` in the machine's configuration names a larger pool"),
+        Error::NotInWorktree { .. } => shown.hint("go to a worktree, or name a task: `envtree up TASK`"),
+        Error::NoEnvironment { .. } => shown.hint("`envtree up` makes one, `envtree ls` lists those there are"),
+        Error::WorktreeGone { task, .. } => {
+            let task = crate::text::shell_quoted(&task);
+            shown.hint(format!("`envtree up {task}` makes it again, `envtree rm {task}` removes what is left"))
+        }
+        Error::BranchExists { .. } => shown.hint("leave out `--from`, or name a new branch with `--branch NAME`"),
+        Error::AmbiguousBranch { branch, remotes } => {
+            let first = remotes.first().map(String::as_str).unwrap_or_default();
+            shown.hint(format!("choose one with `--from {first}/{branch}`"))
+        }
+        Error::TaskMismatch { .. } => shown.hint("choose another task name, or remove the task first with `envtree rm`"),
+        Error::Declined { losses } => CommandError {
+            message: "nothing was changed: it needs consent".to_owned(),
+            causes: losses,
+            ..shown
+        }
+        .hint("`--yes` consents to exactly this"),
+        Error::UnsavedWork { losses, .. } => CommandError { causes: losses, ..shown }
+            .hint("commit and push it, or throw it away with `envtree rm --force`")
+            .note("nothing was removed"),
+        Error::Hook(envtree::hook::HookError::Failed { lines, .. }) => {
+            shown.log(&lines).hint("mend it and run the command again; it continues from here")
+        }
+        Error::TrackedEnvFile { .. } => shown.hint("name a file that git ignores, or write none with `env: { file: false }`"),
+        Error::TrustInside => shown.hint("run `envtree trust` in a shell of your own, outside any environment"),
+        _ => shown,
+    }
+}
+
+fn unknown_task(shown: CommandError, task: &str, known: &[String]) -> CommandError {
+    let make = format!("`envtree up {}` makes it", crate::text::shell_quoted(task));
+    let shown = match nearest(task, known.iter().map(String::as_str)) {
+        Some(name) => shown.hint(format!("did you mean `{name}`?")),
+        None if known.is_empty() => shown.hint(make),
+        None => shown.hint(format!("`envtree ls` lists them; {make}")),
+    };
+    if known.is_empty() {
+        shown.note("this repository has no environments")
+    } else {
+        shown.note(format!("there are: {}", quoted(known)))
+    }
+}
+
+fn unknown_service(shown: CommandError, service: &str, known: &[String]) -> CommandError {
+    let shown = match nearest(service, known.iter().map(String::as_str)) {
+        Some(name) => shown.hint(format!("did you mean `{name}`?")),
+        None => shown,
+    };
+    if known.is_empty() {
+        shown.hint("`envtree up` makes its containers").note("the environment has no containers")
+    } else {
+        shown.note(format!("there are: {}", quoted(known)))
+    }
+}
+
+fn part_way(shown: CommandError, failures: &[Failure], done: &[String]) -> CommandError {
+    // One failure shows its chain of causes line by line; several show one line each.
+    let causes = match failures {
+        [failure] => failure.causes.clone(),
+        several => several.iter().map(|failure| failure.causes.join(": ")).collect(),
+    };
+    let mut shown = CommandError { causes, ..shown };
+    for failure in failures {
+        shown = shown.log(&failure.log);
+    }
+    if failures.iter().any(|failure| failure.port.is_some()) {
+        shown = shown.hint("`envtree up --reassign-ports` picks other ports");
+    }
+    let shown = shown.hint("`envtree up` continues from here, `envtree status` shows what there is");
+    if done.is_empty() {
+        shown.note("nothing was changed on the Engine before that")
+    } else {
+        shown.note(format!("done before that and kept: {}", done.join(", ")))
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(error: Error) -> String {
+        anstream::adapter::strip_str(&CommandError::from(error).render()).to_string()
+    }
+
+    fn failure(causes: &[&str]) -> Failure {
+        Failure {
+            causes: causes.iter().map(|&cause| cause.to_owned()).collect(),
+            log: Vec::new(),
+            port: None,
+        }
+    }
+
+    fn part_way(failures: Vec<Failure>, done: &[&str]) -> Error {
+        Error::PartWay {
+            command: "bring up",
+            project: "shop-x".to_owned(),
+            failures,
+            done: done.iter().map(|&step| step.to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_failure_part_way_says_why_what_is_left_and_what_to_run() {
+        let taken = Failure {
+            port: Some(20_014),
+            ..failure(&["cannot start container `shop-x-db-1`", "address already in use"])
+        };
+        let error = part_way(vec![taken], &["create network shop-x_default"]);
+        insta::assert_snapshot!(shown(error), @"
+        error: cannot bring up environment `shop-x`
+          caused by: cannot start container `shop-x-db-1`
+          caused by: address already in use
+        hint: `envtree up --reassign-ports` picks other ports
+        hint: `envtree up` continues from here, `envtree status` shows what there is
+        note: done before that and kept: create network shop-x_default
+        ");
+        assert_eq!(CommandError::from(part_way(vec![failure(&["a"])], &[])).kind.exit_code(), 5);
+    }
+
+    #[test]
+    fn several_failures_take_a_line_each_and_show_their_output() {
+        let loud = Failure { log: vec!["FATAL: no".to_owned(), "bye".to_owned()], ..failure(&["c"]) };
+        insta::assert_snapshot!(shown(part_way(vec![failure(&["a", "b"]), loud], &[])), @"
+        error: cannot bring up environment `shop-x`
+          caused by: a: b
+          caused by: c
+          output: FATAL: no
+          output: bye
+        hint: `envtree up` continues from here, `envtree status` shows what there is
+        note: nothing was changed on the Engine before that
+        ");
+    }
+
+    #[test]
+    fn an_engine_that_does_not_answer_has_a_status_of_its_own() {
+        let attempt = envtree::error::Attempt {
+            endpoint: "unix:///var/run/docker.sock".to_owned(),
+            cause: "no such socket".to_owned(),
+        };
+        let error = || Error::Docker(ConnectError::NoEngine { tried: vec![attempt.clone()] }.into());
+        assert_eq!(CommandError::from(error()).kind.exit_code(), 4);
+        insta::assert_snapshot!(shown(error()), @"
+        error: no Engine answers at `unix:///var/run/docker.sock` (no such socket)
+          caused by: unix:///var/run/docker.sock: no such socket
+        hint: start Docker, or name another Engine with `DOCKER_HOST` or `docker context use`
+        note: nothing was changed
+        ");
+    }
+
+    #[test]
+    fn a_mistyped_task_gets_a_suggestion() {
+        let known = vec!["fix-login".to_owned(), "search".to_owned()];
+        let error = Error::UnknownTask { task: "fix-logn".to_owned(), known };
+        insta::assert_snapshot!(shown(error), @"
+        error: no environment of this repository has the task `fix-logn`
+        hint: did you mean `fix-login`?
+        note: there are: `fix-login`, `search`
+        ");
+    }
+
+    #[test]
+    fn unsaved_work_is_listed() {
+        let error = Error::UnsavedWork {
+            worktree: "/work/shop.worktrees/x".into(),
+            losses: vec![
+                "uncommitted: README.md".to_owned(),
+                "1 commit on `x`, neither pushed nor merged:".to_owned(),
+            ],
+        };
+        insta::assert_snapshot!(shown(error), @"
+        error: worktree `/work/shop.worktrees/x` holds work that exists nowhere else
+          caused by: uncommitted: README.md
+          caused by: 1 commit on `x`, neither pushed nor merged:
+        hint: commit and push it, or throw it away with `envtree rm --force`
+        note: nothing was removed
+        ");
+    }
+}
