@@ -1,6 +1,6 @@
 //! Makes and removes linked worktrees and branches, with the `git` program.
 //!
-//! [`add`] and [`remove`] may be killed at any instant: a lock with a reason of its own marks the worktree as
+//! [`add()`] and [`remove()`] may be killed at any instant: a lock with a reason of its own marks the worktree as
 //! unfinished meanwhile, and the same call made again finishes the work. The lock also keeps `git worktree
 //! prune` and `git gc` of other processes away from it.
 
