@@ -9,6 +9,7 @@ use bollard::query_parameters::{
 use envtree_core::engine::Scope;
 use envtree_core::label;
 use envtree_core::observed::{ContainerState, Health, ObservedContainer, ObservedState, ObservedVolume};
+use envtree_core::service::Protocol;
 use futures::{future, try_join};
 use indexmap::IndexMap;
 
@@ -48,6 +49,17 @@ impl Docker {
             self.list_volumes(ListVolumesOptionsBuilder::new().filters(&ours).build()),
         )?;
         Ok(ObservedState { containers, networks, volumes: union(volumes, []), images: IndexMap::new() })
+    }
+
+    /// Returns the name of the running container that publishes a host port, if one does.
+    pub async fn container_publishing(
+        &self,
+        port: u16,
+        protocol: Protocol,
+    ) -> Result<Option<String>, DockerError> {
+        let filter = HashMap::from([("publish", vec![format!("{port}/{}", protocol.as_str())])]);
+        let containers = self.list_containers(&filter).await?;
+        Ok(containers.into_iter().find(ObservedContainer::is_active).map(|container| container.name))
     }
 
     async fn list_containers(&self, filter: &Filter) -> Result<Vec<ObservedContainer>, DockerError> {

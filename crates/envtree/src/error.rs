@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use envtree_core::port::PortsExhausted;
 use envtree_core::reconcile::ReconcileError;
+use envtree_core::service::Protocol;
 use envtree_core::subnet::Subnet;
 pub use envtree_docker::connect::Attempt;
 pub use envtree_docker::{ConnectError, DockerError, EngineFailure};
@@ -247,6 +248,8 @@ pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
 pub struct TakenPort {
     /// The port.
     pub port: u16,
+    /// TCP or UDP.
+    pub protocol: Protocol,
     /// The service that it is reserved for.
     pub service: String,
     /// The process that holds it, where that can be told.

@@ -129,6 +129,7 @@ fn describe(reservation: &PortReservation) -> TakenPort {
     let (Owner::Service(service) | Owner::App(service)) = &reservation.owner;
     TakenPort {
         port: reservation.published,
+        protocol: reservation.protocol,
         service: service.clone(),
         holder: port_probe::holder(reservation.published, reservation.protocol),
         container: None,

@@ -15,7 +15,7 @@ use crate::apply::describe;
 use crate::checkout::{files_of, refuse_tracked_env_file};
 use crate::converge::{Converged, Convergence};
 use crate::environment::{Definition, Environment, placeholder};
-use crate::error::{Error, causes};
+use crate::error::{Error, TakenPort, causes};
 use crate::event::Act;
 use crate::load::{Files, load_settings};
 use crate::reserve::{Circumstances, TakenPolicy, reserve};
@@ -23,7 +23,7 @@ use crate::route::host_subnets;
 use crate::session::Session;
 use crate::state::Lock;
 use crate::state::record::{EnvironmentRecord, Failure};
-use crate::status::EnvironmentStatus;
+use crate::status::{EnvironmentState, EnvironmentStatus};
 use crate::target::{Origin, Target, resolve};
 
 /// Choices of `up`.
@@ -154,10 +154,16 @@ impl Session {
         let home = load_settings(&self.home_files())?;
         let target = resolve(self, &self.read_state()?, options, home.base.as_deref())?;
         let (record, _lock) = self.claim(&target, home.worktrees.as_deref()).await?;
-        let converged = self.prepare_and_converge(record.clone(), &target, options).await;
+        let converged = match self.prepare_and_converge(record.clone(), &target, options).await {
+            Err(Error::PortsTaken(taken)) => Err(Error::PortsTaken(self.with_containers(taken).await)),
+            converged => converged,
+        };
         self.remember(&record, converged.as_ref().err()).await?;
         let converged = converged?;
-        let status = self.status(Some(&record.task)).await?;
+        let mut status = self.status(Some(&record.task)).await?;
+        if !options.no_wait {
+            mark_ready(&mut status);
+        }
         Ok(UpOutcome::Done(Box::new(UpReport {
             status,
             created_worktree: converged.created_worktree,
@@ -237,6 +243,14 @@ impl Session {
             .await
     }
 
+    /// Adds the containers that publish the ports: the process that holds such a port is the Engine's own.
+    async fn with_containers(&self, mut taken: Vec<TakenPort>) -> Vec<TakenPort> {
+        for port in &mut taken {
+            port.container = self.docker.container_publishing(port.port, port.protocol).await.ok().flatten();
+        }
+        taken
+    }
+
     /// Returns what `up` would do.
     async fn plan_only(&self, options: &UpOptions) -> Result<PlannedUp, Error> {
         let Preview { record, target, environment, observed } =
@@ -310,6 +324,17 @@ pub(crate) fn plan_changes(
         force_recreate: options.force_recreate,
     };
     Ok(reconcile(&environment.isolated.project, observed, &choices)?)
+}
+
+/// Notes what waiting has proved: the Engine reports a health check as `starting` until it has run it itself.
+fn mark_ready(status: &mut EnvironmentStatus) {
+    for service in status.services.iter_mut().filter(|service| service.health.as_deref() == Some("starting"))
+    {
+        service.ready = true;
+    }
+    if status.state == EnvironmentState::Starting {
+        status.state = EnvironmentState::Ready;
+    }
 }
 
 /// Returns an error and its causes in one line.
