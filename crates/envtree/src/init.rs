@@ -12,7 +12,7 @@ use crate::session::Session;
 use crate::template;
 use crate::trust::{CommandText, Visible};
 
-/// The text that `init` writes; `{template}` stands for a line.
+/// The text that `init` writes; `{compose}` stands for the section about Compose.
 const SETTINGS: &str = include_str!("init/envtree.yaml");
 
 /// A command that a repository wants to run.
@@ -36,13 +36,7 @@ impl Session {
         let name = template.unwrap_or(template::DEFAULT);
         template::find(name)?;
         let path = self.here()?.join(SETTINGS_FILE);
-        let line = match template {
-            Some(name) => format!("  template: {name}"),
-            None => format!("  # template: {name}"),
-        };
-        // A key without a value would be `null`, so it is commented out with its only child.
-        let head = if template.is_some() { "compose:" } else { "# compose:" };
-        let text = SETTINGS.replace("{compose}", head).replace("{template}", &line);
+        let text = SETTINGS.replace("{compose}", &compose_section(template));
         let write = |source| Error::Write { path: path.clone(), source };
         let created = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
         let mut file = match created {
@@ -104,7 +98,52 @@ impl Session {
     }
 }
 
+/// Returns the section `compose`, commented out unless a template was chosen.
+fn compose_section(template: Option<&str>) -> String {
+    let (mark, name) = match template {
+        Some(name) => ("", name),
+        None => ("# ", template::DEFAULT),
+    };
+    format!("{mark}compose:\n{mark}  template: {name}\n#   files: [compose.yaml]\n#   profiles: [dev]")
+}
+
 /// Returns the names of the embedded templates.
 pub fn template_names() -> impl Iterator<Item = &'static str> {
     template::TEMPLATES.iter().map(|template| template.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use envtree_core::settings::{Settings, parse_settings};
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_a_valid_file_that_changes_nothing() {
+        let text = SETTINGS.replace("{compose}", &compose_section(None));
+        assert_eq!(parse_settings(SETTINGS_FILE, &text).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn everything_that_is_commented_out_is_valid_too() {
+        let text = SETTINGS.replace("{compose}", &compose_section(None));
+        let is_example = |line: &&str| line.starts_with("# ") && (line.contains(": ") || line.ends_with(':'));
+        let enabled: Vec<&str> = text
+            .lines()
+            .filter(is_example)
+            .map(|line| &line[2..])
+            .filter(|line| line.starts_with(|c: char| c.is_lowercase() || c == ' '))
+            .filter(|line| !line.contains("postgres-redis, postgres"))
+            .collect();
+        let settings = parse_settings(SETTINGS_FILE, &enabled.join("\n")).unwrap();
+        assert_eq!(settings.compose.template.as_deref(), Some(template::DEFAULT));
+        assert!(settings.hooks.pre_remove.is_some());
+    }
+
+    #[test]
+    fn a_chosen_template_is_not_commented_out() {
+        let text = SETTINGS.replace("{compose}", &compose_section(Some("full")));
+        let settings = parse_settings(SETTINGS_FILE, &text).unwrap();
+        assert_eq!(settings.compose.template.as_deref(), Some("full"));
+    }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, causes};
 use crate::event::Event;
 use crate::hooks::HookKey;
 use crate::load::load_settings;
-use crate::repository::{BranchPlace, CommitId, RepositoryError, UnsavedWork, Worktree};
+use crate::repository::{BranchPlace, CommitId, Repository, RepositoryError, UnsavedWork, Worktree};
 use crate::session::Session;
 use crate::state::record::EnvironmentRecord;
 use crate::worktree;
@@ -57,6 +57,8 @@ impl Session {
 
     async fn remove_one(&self, task: &str, options: &RemoveOptions) -> Result<RemoveReport, Error> {
         let (record, lock) = self.hold(Some(task)).await?;
+        // The person may stand in the worktree that goes: the repository is looked at from where it stays.
+        let repository = Repository::discover(self.repository.common_dir())?;
         let worktree = self.worktree_of(&record)?;
         let base = self.base_of(&record)?;
         if !options.force {
@@ -68,8 +70,7 @@ impl Session {
         let plan = plan_removal(&observed, &record.project, &removal);
         let report = self.carry_out(&record, &plan, "remove").await?;
         let removed = self.remove_worktree(&record, worktree.as_ref(), options).await?;
-        let (branch_deleted, branch_kept) =
-            self.remove_branch(&record, base, options, removed.is_some()).await?;
+        let (branch_deleted, branch_kept) = remove_branch(&repository, &record, base, options).await?;
         self.update_state(|state| {
             state.remove(&record.project);
             Ok(())
@@ -176,43 +177,42 @@ impl Session {
         self.emit(Event::RemovedWorktree { path: path.clone() });
         Ok(Some(path))
     }
+}
 
-    /// Deletes the branch that envtree made, if it is merged, or if its loss is wanted.
-    ///
-    /// Returns the branch that was deleted, or the one that stays and why.
-    async fn remove_branch(
-        &self,
-        record: &EnvironmentRecord,
-        base: Option<CommitId>,
-        options: &RemoveOptions,
-        worktree_removed: bool,
-    ) -> Result<(Option<String>, Option<(String, String)>), Error> {
-        let Some(branch) = record.branch.clone() else {
-            return Ok((None, None));
-        };
-        let kept = |reason: &str| Ok((None, Some((branch.clone(), reason.to_owned()))));
-        let BranchPlace::Local { commit } = self.repository.branch(&branch)? else {
-            return Ok((None, None));
-        };
-        if !worktree_removed && self.worktree_of(record)?.is_some() {
-            return kept("its worktree stays");
-        }
-        if options.keep_branch {
-            return kept("`--keep-branch`");
-        }
-        if !record.branch_made_by_envtree {
-            return kept("envtree did not make it");
-        }
-        let is_merged = match base {
-            Some(base) => self.repository.merge_state(commit, base)?.is_merged(),
-            None => false,
-        };
-        if !is_merged && !options.force {
-            return kept("not merged");
-        }
-        worktree::delete_branch(&self.repository, &branch, commit).await?;
-        Ok((Some(branch), None))
+/// Deletes the branch that envtree made, if it is merged, or if its loss is wanted.
+///
+/// Returns the branch that was deleted, or the one that stays and why.
+async fn remove_branch(
+    repository: &Repository,
+    record: &EnvironmentRecord,
+    base: Option<CommitId>,
+    options: &RemoveOptions,
+) -> Result<(Option<String>, Option<(String, String)>), Error> {
+    let Some(branch) = record.branch.clone() else {
+        return Ok((None, None));
+    };
+    let kept = |reason: &str| Ok((None, Some((branch.clone(), reason.to_owned()))));
+    let BranchPlace::Local { commit } = repository.branch(&branch)? else {
+        return Ok((None, None));
+    };
+    if repository.worktrees()?.iter().any(|worktree| worktree.branch.as_deref() == Some(&branch)) {
+        return kept("a worktree has it checked out");
     }
+    if options.keep_branch {
+        return kept("`--keep-branch`");
+    }
+    if !record.branch_made_by_envtree {
+        return kept("envtree did not make it");
+    }
+    let is_merged = match base {
+        Some(base) => repository.merge_state(commit, base)?.is_merged(),
+        None => false,
+    };
+    if !is_merged && !options.force {
+        return kept("not merged");
+    }
+    worktree::delete_branch(repository, &branch, commit).await?;
+    Ok((Some(branch), None))
 }
 
 /// Returns what would be lost, a line each.
