@@ -205,17 +205,19 @@ struct RemovedOutput {
     done: Vec<String>,
     /// The folder of the removed worktree; null if it stays.
     worktree: Option<String>,
+    /// The worktree that stays; null if there is none.
+    worktree_kept: Option<KeptOutput>,
     /// The deleted branch; null if none was.
     branch_deleted: Option<String>,
     /// The branch that stays although its worktree went; null if there is none.
-    branch_kept: Option<KeptBranchOutput>,
+    branch_kept: Option<KeptOutput>,
 }
 
-/// A branch that stays.
+/// A worktree or branch that stays.
 #[derive(Debug, Serialize, JsonSchema)]
-struct KeptBranchOutput {
-    /// Its name.
-    branch: String,
+struct KeptOutput {
+    /// The folder of the worktree, or the name of the branch.
+    name: String,
     /// Why it stays.
     reason: String,
 }
@@ -228,10 +230,11 @@ impl From<&[RemoveReport]> for RemoveOutput {
             done: report.done.clone(),
             worktree: report.worktree.as_deref().map(text::path),
             branch_deleted: report.branch_deleted.clone(),
-            branch_kept: report
-                .branch_kept
+            worktree_kept: report
+                .worktree_kept
                 .clone()
-                .map(|(branch, reason)| KeptBranchOutput { branch, reason }),
+                .map(|(path, reason)| KeptOutput { name: text::path(&path), reason }),
+            branch_kept: report.branch_kept.clone().map(|(name, reason)| KeptOutput { name, reason }),
         });
         Self { version: VERSION, removed: removed.collect() }
     }
@@ -241,7 +244,7 @@ impl From<&[RemoveReport]> for RemoveOutput {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ConfigOutput {
     version: Version,
-    /// The Compose project; null if the files name none.
+    /// The name of the Compose project.
     project: String,
     /// The project as a Compose file.
     yaml: String,

@@ -45,7 +45,12 @@ impl Context {
 
     /// Opens the library for the repository around the directory.
     pub(crate) fn session(&self) -> Result<Session, CommandError> {
-        Ok(Session::open(SessionOptions {
+        Ok(Session::open(self.session_options())?)
+    }
+
+    /// Returns what the library needs to know.
+    pub(crate) fn session_options(&self) -> SessionOptions {
+        SessionOptions {
             directory: self.directory.clone(),
             files: self.files.clone(),
             profiles: self.profiles.clone(),
@@ -53,7 +58,7 @@ impl Context {
             command: command_line(),
             events: self.ui.events(),
             confirm: self.ui.confirm(),
-        })?)
+        }
     }
 }
 

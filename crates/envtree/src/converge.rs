@@ -69,6 +69,8 @@ impl Convergence<'_> {
         self.refuse_failures(&mut applied)?;
         if !options.no_wait {
             session.run_hook_of(record, environment, HookKey::PostUp).await?;
+        } else if HookKey::PostUp.of(&environment.definition.settings).is_some() {
+            session.warn("hook `post_up` was not run, because nobody waits for the services");
         }
         let mut warnings = environment.warnings.clone();
         warnings.extend(applied.warnings);

@@ -69,10 +69,10 @@ pub enum Error {
     #[error(transparent)]
     Template(#[from] UnknownTemplate),
     /// No subnet is left.
-    #[error("no free subnet of size /{size} is left in {pool}")]
+    #[error("no free subnet of size /{size} is left in {}", pools.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     SubnetsExhausted {
-        /// The pool.
-        pool: Subnet,
+        /// The pools.
+        pools: Vec<Subnet>,
         /// The prefix length of one network's subnet.
         size: u8,
     },

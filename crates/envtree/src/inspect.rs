@@ -9,11 +9,11 @@ use indexmap::IndexMap;
 use crate::checkout::blocking;
 use crate::environment::{Environment, placeholder};
 use crate::error::Error;
+use crate::event::Event;
 use crate::observe_status::{Look, environment_status, git_status};
 use crate::rebuild::lost_records;
-use crate::repository::Repository;
 use crate::reserve::TakenPolicy;
-use crate::session::Session;
+use crate::session::{Machine, Session, SessionOptions};
 use crate::state::record::EnvironmentRecord;
 use crate::status::EnvironmentStatus;
 use crate::up::UpOptions;
@@ -38,22 +38,43 @@ pub struct ConfigReport {
     pub warnings: Vec<String>,
 }
 
+/// Returns the environments of every repository on this machine; the directory need not lie in one.
+pub async fn list_all(options: &SessionOptions) -> Result<Listing, Error> {
+    let machine = Machine::open(options)?;
+    let loaded = machine.state.read()?;
+    for notice in loaded.notices {
+        options.events.emit(Event::Warning(notice.to_string()));
+    }
+    let observed = machine.docker.observe_all(None).await;
+    let mut records = loaded.value.environments.clone();
+    if let Ok(observed) = &observed {
+        records.extend(lost_records(&loaded.value, observed));
+    }
+    sort(&mut records);
+    let mut environments = Vec::new();
+    for records in records.chunk_by(|one, other| one.repository == other.repository) {
+        let directory = records[0].repository.common_dir.clone();
+        // Of a repository that is gone, the Engine and the state still tell something.
+        let session = Session::open(SessionOptions { directory, ..options.clone() }).ok();
+        for record in records {
+            environments.push(look_at(session.as_ref(), record, observed.as_ref().ok()).await);
+        }
+    }
+    Ok(Listing { environments, engine_error: observed.err().map(Error::from) })
+}
+
 impl Session {
-    /// Returns the environments of this repository, or of every one on this machine.
-    pub async fn list(&self, all: bool) -> Result<Listing, Error> {
+    /// Returns the environments of this repository.
+    pub async fn list(&self) -> Result<Listing, Error> {
         let state = self.read_state()?;
-        let own: Vec<EnvironmentRecord> = self.own_records(&state).cloned().collect();
-        let mut records = if all { state.environments.clone() } else { own };
+        let mut records: Vec<EnvironmentRecord> = self.own_records(&state).cloned().collect();
         let repository = crate::state::identity::repository_id(self.repository.common_dir());
-        let observed = self.docker.observe_all((!all).then_some(repository.as_str())).await;
+        let observed = self.docker.observe_all(Some(&repository)).await;
         if let Ok(observed) = &observed {
             records.extend(lost_records(&state, observed));
         }
-        records.sort_by(|one, other| {
-            let key = |record: &EnvironmentRecord| (record.repository.name.clone(), record.task.clone());
-            key(one).cmp(&key(other))
-        });
-        let statuses = records.iter().map(|record| self.look_at(record, observed.as_ref().ok()));
+        sort(&mut records);
+        let statuses = records.iter().map(|record| look_at(Some(self), record, observed.as_ref().ok()));
         Ok(Listing { environments: join_all(statuses).await, engine_error: observed.err().map(Error::from) })
     }
 
@@ -61,7 +82,7 @@ impl Session {
     pub async fn status(&self, task: Option<&str>) -> Result<EnvironmentStatus, Error> {
         let record = self.record(task).await?;
         let observed = self.docker.observe_all(Some(&record.repository.id)).await?;
-        let mut status = self.look_at(&record, Some(&observed)).await;
+        let mut status = look_at(Some(self), &record, Some(&observed)).await;
         if !status.volumes.is_empty() {
             // Sizes are an extra that some Engines do not tell.
             let sizes = self.docker.volume_sizes().await.unwrap_or_default();
@@ -70,27 +91,6 @@ impl Session {
             }
         }
         Ok(status)
-    }
-
-    /// Puts together what one look at the Engine, the worktree's files and git tell.
-    async fn look_at(
-        &self,
-        record: &EnvironmentRecord,
-        observed: Option<&ObservedState>,
-    ) -> EnvironmentStatus {
-        let is_own = record.repository.common_dir == self.repository.common_dir();
-        // The files add services and addresses; a worktree whose files are broken is listed without.
-        let environment = if is_own { self.environment(record, &placeholder()).ok() } else { None };
-        let worktree = record.worktree.clone();
-        let own = is_own.then(|| self.repository.clone());
-        let git = blocking(move || {
-            let repository = own.or_else(|| Repository::discover(&worktree).ok())?;
-            git_status(&repository, &worktree)
-        })
-        .await;
-        let trusted = if is_own { self.trusted().ok() } else { None };
-        let look = Look { environment: environment.as_ref(), observed, git, trusted: trusted.as_ref() };
-        environment_status(record, &look)
     }
 
     /// Returns the variables of an environment.
@@ -127,4 +127,29 @@ impl Session {
         let definition = self.define(record, &files, secret)?;
         self.assemble(definition, record)
     }
+}
+
+/// Puts together what one look at the Engine, the worktree's files and git tell.
+async fn look_at(
+    session: Option<&Session>,
+    record: &EnvironmentRecord,
+    observed: Option<&ObservedState>,
+) -> EnvironmentStatus {
+    // The files add services and addresses; a worktree whose files are broken is listed without.
+    let environment = session.and_then(|session| session.environment(record, &placeholder()).ok());
+    let trusted = session.and_then(|session| session.trusted().ok());
+    let (repository, worktree) = (session.map(|session| session.repository.clone()), record.worktree.clone());
+    let git = blocking(move || git_status(&repository?, &worktree)).await;
+    let look = Look { environment: environment.as_ref(), observed, git, trusted: trusted.as_ref() };
+    environment_status(record, &look)
+}
+
+/// Sorts records by repository, then by task.
+fn sort(records: &mut [EnvironmentRecord]) {
+    records.sort_by(|one, other| {
+        let key = |record: &EnvironmentRecord| {
+            (record.repository.name.clone(), record.repository.id.clone(), record.task.clone())
+        };
+        key(one).cmp(&key(other))
+    });
 }

@@ -39,6 +39,8 @@ pub struct RemoveReport {
     pub done: Vec<String>,
     /// The worktree, if it was removed; a main or adopted one stays.
     pub worktree: Option<PathBuf>,
+    /// The worktree that stays and why: it is the main one, or envtree did not make it.
+    pub worktree_kept: Option<(PathBuf, String)>,
     /// The branch, if it was deleted.
     pub branch_deleted: Option<String>,
     /// The branch that stays and why, such as `not merged`.
@@ -78,7 +80,12 @@ impl Session {
         .await?;
         // The lock's file goes last: a command that waits for it starts over with a new one.
         lock.retire().map_err(crate::state::StateError::from)?;
+        let kept = worktree.filter(|_| removed.is_none()).map(|worktree| {
+            let reason = if worktree.is_main { "it is the main worktree" } else { "envtree did not make it" };
+            (worktree.path, reason.to_owned())
+        });
         Ok(RemoveReport {
+            worktree_kept: kept,
             task: record.task,
             project: report.project,
             done: report.done,

@@ -164,8 +164,9 @@ fn reserve_subnets(
             continue;
         }
         taken.extend(record.subnets.iter().map(|held| held.subnet));
-        let (pool, size) = (on.machine.network_pool, on.machine.network_size);
-        let subnet = choose(pool, size, &taken).ok_or(Error::SubnetsExhausted { pool, size })?;
+        let (pools, size) = (&on.machine.network_pools, on.machine.network_size);
+        let subnet = pools.iter().find_map(|pool| choose(*pool, size, &taken));
+        let subnet = subnet.ok_or_else(|| Error::SubnetsExhausted { pools: pools.clone(), size })?;
         record.subnets.push(SubnetReservation { network: key.to_string(), subnet });
     }
     Ok(())

@@ -52,6 +52,24 @@ pub struct Session {
     on_wait: Box<dyn Fn(&Holder) + Send + Sync>,
 }
 
+/// What all repositories of a machine share.
+pub(crate) struct Machine {
+    pub(crate) state: StateDirectory,
+    pub(crate) settings: MachineSettings,
+    pub(crate) docker: Docker,
+}
+
+impl Machine {
+    pub(crate) fn open(options: &SessionOptions) -> Result<Self, Error> {
+        let variable = |name: &str| options.environment.get(name).map(Into::into);
+        let state = StateDirectory::open(StateDirectory::locate(variable)?)?;
+        let (path, is_named) = machine_settings_path(&options.environment);
+        let settings = load_machine_settings(path, is_named)?;
+        let docker = Docker::new(Endpoint::from_environment()).with_mirrors(settings.mirrors.clone());
+        Ok(Self { state, settings, docker })
+    }
+}
+
 impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Session").field("repository", &self.repository).finish_non_exhaustive()
@@ -64,11 +82,7 @@ impl Session {
     /// The Engine is not asked for anything before a command needs it.
     pub fn open(options: SessionOptions) -> Result<Self, Error> {
         let repository = Repository::discover(&options.directory)?;
-        let variable = |name: &str| options.environment.get(name).map(Into::into);
-        let state = StateDirectory::open(StateDirectory::locate(variable)?)?;
-        let (path, is_named) = machine_settings_path(&options.environment);
-        let machine = load_machine_settings(path, is_named)?;
-        let docker = Docker::new(Endpoint::from_environment()).with_mirrors(machine.mirrors.clone());
+        let Machine { state, settings: machine, docker } = Machine::open(&options)?;
         let events = options.events.clone();
         let on_wait = Box::new(move |holder: &Holder| {
             events.emit(Event::WaitingForLock { holder: holder.to_string() });

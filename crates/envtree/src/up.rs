@@ -21,8 +21,9 @@ use crate::load::{Files, load_settings};
 use crate::reserve::{Circumstances, TakenPolicy, reserve};
 use crate::route::host_subnets;
 use crate::session::Session;
-use crate::state::Lock;
+use crate::state::identity::repository;
 use crate::state::record::{EnvironmentRecord, Failure};
+use crate::state::{Lock, State, StateError};
 use crate::status::{EnvironmentState, EnvironmentStatus};
 use crate::target::{Origin, Target, resolve};
 
@@ -74,6 +75,13 @@ impl UpOptions {
     fn taken_policy(&self) -> TakenPolicy {
         if self.reassign_ports { TakenPolicy::Reassign } else { TakenPolicy::Refuse }
     }
+}
+
+/// All that an `up` needs to know before it changes anything.
+struct Prepared {
+    record: EnvironmentRecord,
+    environment: Environment,
+    observed: ObservedState,
 }
 
 /// The environment as `up` would make it.
@@ -152,12 +160,16 @@ impl Session {
             return Ok(UpOutcome::Planned(self.plan_only(options).await?));
         }
         let home = load_settings(&self.home_files())?;
-        let target = resolve(self, &self.read_state()?, options, home.base.as_deref())?;
-        let (record, _lock) = self.claim(&target, home.worktrees.as_deref()).await?;
-        let converged = match self.prepare_and_converge(record.clone(), &target, options).await {
-            Err(Error::PortsTaken(taken)) => Err(Error::PortsTaken(self.with_containers(taken).await)),
-            converged => converged,
+        let state = self.known_state(options.task.as_deref()).await?;
+        let target = resolve(self, &state, options, home.base.as_deref())?;
+        let is_new =
+            state.environment(&repository(&state, self.repository.common_dir()).id, &target.task).is_none();
+        let (record, lock) = self.claim(&target, home.worktrees.as_deref()).await?;
+        let prepared = match self.prepare(&record, &target, options).await {
+            Ok(prepared) => prepared,
+            Err(error) => return Err(self.give_up(&record, lock, is_new, error).await?),
         };
+        let converged = self.converge(&prepared, &target, options).await;
         self.remember(&record, converged.as_ref().err()).await?;
         let converged = converged?;
         let mut status = self.status(Some(&record.task)).await?;
@@ -210,21 +222,34 @@ impl Session {
         }
     }
 
-    async fn prepare_and_converge(
+    /// Returns the state; an environment of this repository that it lacks is looked for in the Engine's labels.
+    async fn known_state(&self, task: Option<&str>) -> Result<State, Error> {
+        let state = self.read_state()?;
+        let is_known = |record: &EnvironmentRecord| match task {
+            Some(task) => record.task == task,
+            None => self.directory().starts_with(&record.worktree),
+        };
+        if self.own_records(&state).any(is_known) || !self.rebuild_state().await? {
+            return Ok(state);
+        }
+        self.read_state()
+    }
+
+    /// Reads and reserves all that the environment needs. Nothing outside the state is changed.
+    async fn prepare(
         &self,
-        record: EnvironmentRecord,
+        record: &EnvironmentRecord,
         target: &Target,
         options: &UpOptions,
-    ) -> Result<Converged, Error> {
-        let files = files_of(self, target, &record);
-        let secret = self.secret(&record)?;
-        let definition = self.define(&record, &files, &secret)?;
+    ) -> Result<Prepared, Error> {
+        let files = files_of(self, target, record);
+        let definition = self.define(record, &files, &self.secret(record)?)?;
         refuse_tracked_env_file(self, &files, &definition)?;
         let observed = self.docker.observe(&scope(&definition)).await?;
         let routes = host_subnets();
         let record = self
             .update_state(|state| {
-                let mut record = state.by_project(&record.project).cloned().unwrap_or(record);
+                let mut record = state.by_project(&record.project).cloned().unwrap_or_else(|| record.clone());
                 let circumstances = Circumstances {
                     definition: &definition,
                     observed: &observed,
@@ -238,9 +263,43 @@ impl Session {
             })
             .await?;
         let environment = self.assemble(definition, &record)?;
-        Convergence { session: self, record: &record, target, environment: &environment, options }
-            .run(observed)
-            .await
+        Ok(Prepared { record, environment, observed })
+    }
+
+    async fn converge(
+        &self,
+        prepared: &Prepared,
+        target: &Target,
+        options: &UpOptions,
+    ) -> Result<Converged, Error> {
+        let Prepared { record, environment, observed } = prepared;
+        let convergence = Convergence { session: self, record, target, environment, options };
+        convergence.run(observed.clone()).await
+    }
+
+    /// Forgets an environment of which nothing was made; of any other, keeps the failure. Returns the error to report.
+    async fn give_up(
+        &self,
+        record: &EnvironmentRecord,
+        lock: Lock,
+        is_new: bool,
+        error: Error,
+    ) -> Result<Error, Error> {
+        let error = match error {
+            Error::PortsTaken(taken) => Error::PortsTaken(self.with_containers(taken).await),
+            error => error,
+        };
+        if is_new {
+            self.update_state(|state| {
+                state.remove(&record.project);
+                Ok(())
+            })
+            .await?;
+            lock.retire().map_err(StateError::from)?;
+        } else {
+            self.remember(record, Some(&error)).await?;
+        }
+        Ok(error)
     }
 
     /// Adds the containers that publish the ports: the process that holds such a port is the Engine's own.

@@ -1,6 +1,7 @@
 //! `envtree ls`: one line an environment.
 
 use comfy_table::{ContentArrangement, Table, presets};
+use envtree::inspect::list_all;
 use envtree::status::{EnvironmentStatus, GitStatus};
 use jiff::Timestamp;
 
@@ -20,7 +21,11 @@ pub(crate) struct Args {
 /// Lists environments.
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let ui = &context.ui;
-    let listing = context.session()?.list(args.all).await?;
+    let listing = if args.all {
+        list_all(&context.session_options()).await?
+    } else {
+        context.session()?.list().await?
+    };
     let engine_error = listing.engine_error.map(CommandError::from);
     if let Some(error) = &engine_error {
         ui.warn(&format!("states are unknown: {}", error.message));

@@ -64,6 +64,9 @@ fn removed(report: &RemoveReport, verbose: bool) -> String {
     if let Some(worktree) = &report.worktree {
         let _ = writeln!(shown, "  worktree {}", text::path(worktree));
     }
+    if let Some((worktree, reason)) = &report.worktree_kept {
+        let _ = writeln!(shown, "  kept worktree {}: {reason}", text::path(worktree));
+    }
     if let Some(branch) = &report.branch_deleted {
         let _ = writeln!(shown, "  branch {branch}");
     }
@@ -84,6 +87,7 @@ mod tests {
             project: "shop-fix-login".to_owned(),
             done: vec!["remove container shop-fix-login-db-1".to_owned()],
             worktree: Some("/work/shop.worktrees/fix-login".into()),
+            worktree_kept: None,
             branch_deleted: None,
             branch_kept: Some(("fix-login".to_owned(), "not merged".to_owned())),
         };

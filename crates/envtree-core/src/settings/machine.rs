@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use indexmap::IndexMap;
 
 use super::read::{Fields, entries, integer, reject_tags, text};
-use crate::compose_file::node::{Diagnostic, Entry, Node};
+use crate::compose_file::node::{Diagnostic, Entry, Node, Value};
 use crate::compose_file::parse::parse;
 use crate::subnet::Subnet;
 
@@ -20,9 +20,9 @@ pub struct MachineSettings {
     pub mirrors: IndexMap<String, String>,
     /// The host ports that are given out.
     pub port_range: RangeInclusive<u16>,
-    /// The addresses that the environments' networks are cut out of.
-    pub network_pool: Subnet,
-    /// The prefix length of each of these networks: longer than the pool's, at most 29.
+    /// The addresses that the environments' networks are cut out of, the preferred ones first; at least one.
+    pub network_pools: Vec<Subnet>,
+    /// The prefix length of each of these networks: longer than every pool's, at most 29.
     pub network_size: u8,
 }
 
@@ -31,7 +31,11 @@ impl Default for MachineSettings {
         Self {
             mirrors: IndexMap::new(),
             port_range: 20000..=29999,
-            network_pool: Subnet::new(Ipv4Addr::new(10, 214, 0, 0), 16).expect("16 is a prefix length"),
+            // The second is for machines with a route to all of 10.0.0.0/8, as many a VPN sets; the Engine's own
+            // pools begin just behind it.
+            network_pools: [[10, 214, 0, 0], [172, 16, 0, 0]]
+                .map(|address| Subnet::new(Ipv4Addr::from(address), 16).expect("16 is a prefix length"))
+                .to_vec(),
             network_size: 26,
         }
     }
@@ -88,15 +92,20 @@ fn port_range(node: &Node) -> Result<RangeInclusive<u16>, Diagnostic> {
         .ok_or_else(|| node.diagnostic("expected a range of ports such as `20000-29999`"))
 }
 
+fn subnet(node: &Node) -> Result<Subnet, Diagnostic> {
+    text(node)?.parse().map_err(|_| node.diagnostic("expected an IPv4 network such as `10.214.0.0/16`"))
+}
+
 fn network(node: &Node, settings: &mut MachineSettings) -> Result<(), Diagnostic> {
     let fields = Fields::new(node, &["pool", "size"])?;
     let pool = fields.node("pool");
     if let Some(node) = pool {
-        settings.network_pool = text(node)?
-            .parse()
-            .map_err(|_| node.diagnostic("expected an IPv4 network such as `10.214.0.0/16`"))?;
+        settings.network_pools = match &node.value {
+            Value::List(items) if !items.is_empty() => items.iter().map(subnet).collect::<Result<_, _>>()?,
+            _ => vec![subnet(node)?],
+        };
     }
-    let prefix = settings.network_pool.prefix();
+    let prefix = settings.network_pools.iter().map(|pool| pool.prefix()).max().unwrap_or_default();
     if prefix >= LONGEST_PREFIX {
         let message = format!("expected a prefix shorter than /{LONGEST_PREFIX}");
         return Err(pool.unwrap_or(node).diagnostic(message));
@@ -124,7 +133,7 @@ mod tests {
     fn nothing_configured_gives_the_defaults() {
         let settings = parse_machine_settings("config.yaml", "ports:\nnetwork: {}\n").unwrap();
         assert_eq!(settings, MachineSettings::default());
-        assert_eq!(settings.network_pool.to_string(), "10.214.0.0/16");
+        assert_eq!(settings.network_pools[0].to_string(), "10.214.0.0/16");
     }
 
     #[test]
@@ -134,7 +143,7 @@ mod tests {
         let settings = parse_machine_settings("config.yaml", text).unwrap();
         assert_eq!(settings.mirrors["docker.io"], "127.0.0.1:5000");
         assert_eq!(settings.port_range, 30000..=30999);
-        assert_eq!(settings.network_pool.to_string(), "172.30.0.0/20");
+        assert_eq!(settings.network_pools[0].to_string(), "172.30.0.0/20");
         assert_eq!(settings.network_size, 24);
     }
 
