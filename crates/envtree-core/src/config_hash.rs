@@ -66,13 +66,25 @@ fn normalise(value: &mut Value) {
             let mut entries: Vec<(String, Value)> = std::mem::take(map).into_iter().collect();
             entries.sort_by(|a, b| a.0.cmp(&b.0));
             for (key, mut value) in entries {
-                normalise(&mut value);
+                if key == "networks" {
+                    normalise_networks(&mut value);
+                } else {
+                    normalise(&mut value);
+                }
                 if !is_blank(&key, &value) {
                     map.insert(key, value);
                 }
             }
         }
         _ => {}
+    }
+}
+
+/// Normalises the networks of a service, each of which counts even where nothing is said of how it is joined.
+fn normalise_networks(networks: &mut Value) {
+    if let Value::Object(networks) = networks {
+        networks.values_mut().for_each(normalise);
+        networks.sort_keys();
     }
 }
 
@@ -118,6 +130,18 @@ mod tests {
         let mut cleared = service();
         cleared.command = Some(Vec::new());
         assert_ne!(service_hash(&service(), &[]), service_hash(&cleared, &[]));
+    }
+
+    #[test]
+    fn a_network_that_is_joined_plainly_counts() {
+        use crate::{name::NetworkName, service::Attachment};
+        let on = |keys: &[&str]| {
+            let plain = |key: &&str| (NetworkName::new(*key).unwrap(), Attachment::default());
+            Service { networks: keys.iter().map(plain).collect(), ..service() }
+        };
+        assert_ne!(service_hash(&on(&[]), &[]), service_hash(&on(&["back"]), &[]));
+        assert_ne!(service_hash(&on(&["back"]), &[]), service_hash(&on(&["back", "front"]), &[]));
+        assert_eq!(service_hash(&on(&["front", "back"]), &[]), service_hash(&on(&["back", "front"]), &[]));
     }
 
     #[test]
