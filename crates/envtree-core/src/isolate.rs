@@ -17,6 +17,9 @@ use crate::project::{IpamPool, Network, Project, Volume};
 use crate::service::{MountSource, Service};
 use crate::subnet::Subnet;
 
+/// The option by which a file fixes the name of a bridge on the host.
+const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
+
 /// Who an environment is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -80,9 +83,11 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
         warn_of_shared_mounts(name, service, identity, &mut warnings);
     }
     for (key, network) in &mut isolated.networks {
+        warnings.extend(drop_bridge_name(key, network));
         isolate_network(key, network, identity, assignments.subnets.get(key));
     }
     for (key, volume) in &mut isolated.volumes {
+        warnings.extend(warning_of_shared_device(key, volume, identity));
         isolate_volume(key, volume, identity);
     }
     for (name, service) in &mut isolated.services {
@@ -177,6 +182,26 @@ fn warn_of_shared_mounts(
 /// Returns whether the absolute `path` is `folder` or lies below it.
 pub fn is_within(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Leaves out the name of a bridge, which only one network of the host can have.
+fn drop_bridge_name(key: &NetworkName, network: &mut Network) -> Option<String> {
+    if network.external {
+        return None;
+    }
+    let name = network.driver_opts.shift_remove(BRIDGE_NAME)?;
+    Some(format!(
+        "network `{key}`: the name `{name}` of its bridge is left out, for no two environments can have it"
+    ))
+}
+
+/// A volume of the environment's own may still be a window on a folder or a server that others see too.
+fn warning_of_shared_device(key: &VolumeName, volume: &Volume, identity: &Identity) -> Option<String> {
+    let option = |name: &str| volume.driver_opts.get(name).map(String::as_str);
+    let device = option("device").filter(|_| !volume.external && option("type") != Some("tmpfs"))?;
+    (!is_within(device, &identity.worktree)).then(|| {
+        format!("volume `{key}` keeps its data at `{device}`: every environment that names it shares it")
+    })
 }
 
 fn isolate_network(key: &NetworkName, network: &mut Network, identity: &Identity, subnet: Option<&Subnet>) {
@@ -412,6 +437,39 @@ pub(crate) mod tests {
         let warnings = isolate(&raw, &identity(), &assignments(&raw)).warnings;
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].contains("/w/fix-login2"), "{warnings:?}");
+    }
+
+    #[test]
+    fn the_name_of_a_bridge_is_left_out() {
+        let mut raw = raw_postgres_redis();
+        raw.networks["default"].driver_opts =
+            IndexMap::from([(BRIDGE_NAME.into(), "br-shop".into()), ("a".into(), "b".into())]);
+        let isolated = isolate(&raw, &identity(), &assignments(&raw));
+        assert_eq!(isolated.project.networks["default"].driver_opts.keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(
+            isolated.warnings,
+            [
+                "network `default`: the name `br-shop` of its bridge is left out, for no two environments can have it"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_volume_on_a_folder_outside_the_worktree_is_pointed_out() {
+        let warnings = |device: &str, kind: &str| {
+            let mut raw = raw_postgres_redis();
+            let options = [("type", kind), ("o", "bind"), ("device", device)];
+            raw.volumes["data"].driver_opts =
+                options.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            isolate(&raw, &identity(), &assignments(&raw)).warnings
+        };
+        assert_eq!(
+            warnings("/srv/data", "none"),
+            ["volume `data` keeps its data at `/srv/data`: every environment that names it shares it"]
+        );
+        assert_eq!(warnings(":/export", "nfs").len(), 1);
+        assert!(warnings("/w/fix-login/data", "none").is_empty());
+        assert!(warnings("tmpfs", "tmpfs").is_empty());
     }
 
     #[test]
