@@ -34,6 +34,9 @@ pub struct ObservedContainer {
     pub labels: IndexMap<String, String>,
     /// The networks that it is attached to, by the Engine's name, with its address if it runs.
     pub networks: IndexMap<String, Option<String>>,
+    /// The ids of these networks, as far as the Engine tells: a container starts on the very networks that it joined,
+    /// and a network made again under its name is another one.
+    pub network_ids: Vec<String>,
     /// The named volumes that it mounts, by target; anonymous ones have a name of 64 hex digits.
     pub volumes: IndexMap<String, String>,
     /// Seconds since 1970 when it was made.

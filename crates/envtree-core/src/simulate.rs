@@ -115,6 +115,7 @@ impl SimulatedEngine {
             self.network_exists(network)?;
             networks.insert(network.clone(), None);
         }
+        let network_ids = networks.keys().filter_map(|name| self.network_id(name)).collect();
         let mut volumes = new.inherited_volumes.clone();
         for mount in &new.definition.mounts {
             if let MountSource::Volume { volume: Some(key), .. } = &mount.source {
@@ -142,6 +143,7 @@ impl SimulatedEngine {
             image_id: image.id,
             labels: new.definition.labels.clone(),
             networks,
+            network_ids,
             volumes,
             created: 0,
             status: "Created".into(),
@@ -153,10 +155,14 @@ impl SimulatedEngine {
         match operation {
             Operation::ConnectNetwork { container, network, .. } => {
                 self.network_exists(network)?;
-                self.container(container)?.networks.insert(network.clone(), None);
+                let id = self.network_id(network);
+                let found = self.container(container)?;
+                found.networks.insert(network.clone(), None);
+                found.network_ids.extend(id);
             }
             Operation::StartContainer { container, .. } => {
                 self.ports_are_free(container)?;
+                self.networks_are_there(container)?;
                 let found = self.container(container)?;
                 (found.state, found.status) = (ContainerState::Running, "Up 1 second".into());
             }
@@ -190,6 +196,18 @@ impl SimulatedEngine {
     fn network_exists(&self, name: &str) -> Result<(), String> {
         let found = self.state.networks.iter().any(|network| network.name == name);
         found.then_some(()).ok_or_else(|| format!("no such network: {name}"))
+    }
+
+    fn network_id(&self, name: &str) -> Option<String> {
+        self.state.networks.iter().find(|network| network.name == name).map(|network| network.id.clone())
+    }
+
+    fn networks_are_there(&mut self, name: &str) -> Result<(), String> {
+        let there: Vec<String> = self.state.networks.iter().map(|network| network.id.clone()).collect();
+        match self.container(name)?.network_ids.iter().find(|id| !there.contains(id)) {
+            Some(id) => Err(format!("network {id} not found")),
+            None => Ok(()),
+        }
     }
 
     fn ports_are_free(&self, name: &str) -> Result<(), String> {

@@ -24,7 +24,12 @@ pub struct RemovalOptions {
 /// A container stops once those that depend on it have stopped.
 pub fn plan_removal(observed: &ObservedState, project: &str, options: &RemovalOptions) -> Plan {
     let mut plan = Plan::default();
-    let containers = own_containers(observed, &options.repository);
+    let owned = |labels: &indexmap::IndexMap<String, String>| {
+        labels.get(label::REPOSITORY) == Some(&options.repository)
+            && labels.get(label::COMPOSE_PROJECT).is_some_and(|name| name == project)
+    };
+    let containers: Vec<&ObservedContainer> =
+        observed.containers.iter().filter(|container| owned(&container.labels)).collect();
     let mut removals: Vec<StepId> = Vec::new();
     let stops = plan_stops(&mut plan, &containers, options.grace);
     for (container, stop) in containers.iter().zip(stops) {
@@ -32,10 +37,6 @@ pub fn plan_removal(observed: &ObservedState, project: &str, options: &RemovalOp
             Operation::RemoveContainer { container: container.name.clone(), volumes: options.volumes };
         removals.push(plan.push(step(remove, stop.into_iter().collect())));
     }
-    let owned = |labels: &indexmap::IndexMap<String, String>| {
-        labels.get(label::REPOSITORY) == Some(&options.repository)
-            && labels.get(label::COMPOSE_PROJECT).is_some_and(|name| name == project)
-    };
     for network in observed.networks.iter().filter(|network| owned(&network.labels)) {
         let remove = Operation::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
         plan.push(step(remove, removals.clone()));

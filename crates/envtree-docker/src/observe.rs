@@ -108,6 +108,10 @@ fn union(
 fn observed_container(container: ContainerSummary) -> ObservedContainer {
     let status = container.status.unwrap_or_default();
     let endpoints = container.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    // A container that never started may not know the ids yet.
+    let ids = endpoints.values().filter_map(|endpoint| endpoint.network_id.clone());
+    let mut network_ids: Vec<String> = ids.filter(|id| !id.is_empty()).collect();
+    network_ids.sort();
     let mut networks: IndexMap<_, _> = endpoints
         .into_iter()
         .map(|(name, endpoint)| (name, endpoint.ip_address.filter(|address| !address.is_empty())))
@@ -130,6 +134,7 @@ fn observed_container(container: ContainerSummary) -> ObservedContainer {
         image_id: container.image_id.unwrap_or_default(),
         labels: sorted(container.labels.unwrap_or_default()),
         networks,
+        network_ids,
         volumes,
         created: container.created.unwrap_or_default(),
         status,
@@ -194,8 +199,8 @@ mod tests {
             "Status": "Up 5 seconds (health: starting)",
             "Labels": {"com.docker.compose.service": "db", "com.docker.compose.project": "shop"},
             "NetworkSettings": {"Networks": {
-                "shop-front": {"IPAddress": "172.18.0.2"},
-                "shop-back": {"IPAddress": ""},
+                "shop-front": {"IPAddress": "172.18.0.2", "NetworkID": "9a3e"},
+                "shop-back": {"IPAddress": "", "NetworkID": ""},
             }},
             "Mounts": [
                 {"Type": "volume", "Name": "shop-db", "Destination": "/var/lib/postgresql/data"},
@@ -223,6 +228,9 @@ mod tests {
                     "172.18.0.2",
                 ),
             },
+            network_ids: [
+                "9a3e",
+            ],
             volumes: {
                 "/var/lib/postgresql/data": "shop-db",
             },

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use indexmap::IndexMap;
+
 use super::{Draft, ReconcileError};
 use crate::label;
 use crate::name::NetworkName;
@@ -32,6 +34,7 @@ pub(super) fn diverged(draft: &Draft<'_>) -> Result<BTreeSet<NetworkName>, Recon
 
 /// Plans the networks; a diverged one is removed once no container of the project is on it.
 pub(super) fn plan_networks(draft: &mut Draft<'_>, diverged: &BTreeSet<NetworkName>) {
+    let mut stopped: IndexMap<String, StepId> = IndexMap::new();
     for (key, network) in &draft.desired.networks {
         let name = network.name.as_deref().unwrap_or(key);
         let found = live(draft, name);
@@ -39,6 +42,7 @@ pub(super) fn plan_networks(draft: &mut Draft<'_>, diverged: &BTreeSet<NetworkNa
         let cause = match found {
             Some(found) if diverged.contains(key) => {
                 after = draft.removed.values().copied().collect();
+                after.extend(stop_orphans_on(draft, name, &mut stopped));
                 let remove = Operation::RemoveNetwork { id: found.id.clone(), name: found.name.clone() };
                 after = vec![draft.push(remove, "its definition changed", after, Vec::new())];
                 "its definition changed"
@@ -50,6 +54,27 @@ pub(super) fn plan_networks(draft: &mut Draft<'_>, diverged: &BTreeSet<NetworkNa
         let step = draft.push(create, cause, after, Vec::new());
         draft.networks.insert(key.clone(), step);
     }
+}
+
+/// Plans to stop the orphans that run on a network, for the Engine removes none that is in use, and they stay.
+fn stop_orphans_on(
+    draft: &mut Draft<'_>,
+    network: &str,
+    stopped: &mut IndexMap<String, StepId>,
+) -> Vec<StepId> {
+    let observed = draft.observed;
+    let on_it = observed.containers.iter().filter(|container| {
+        container.is_active() && container.networks.contains_key(network) && draft.owns(&container.labels)
+    });
+    let staying: Vec<&String> =
+        on_it.map(|container| &container.name).filter(|name| !draft.removed.contains_key(*name)).collect();
+    let mut stop = |name: &String| {
+        let operation = Operation::StopContainer { container: name.clone(), grace: None };
+        *stopped
+            .entry(name.clone())
+            .or_insert_with(|| draft.push(operation, "its network is made again", Vec::new(), Vec::new()))
+    };
+    staying.into_iter().map(&mut stop).collect()
 }
 
 /// Returns the network of that name, the project's own first: the Engine allows two networks of one name.

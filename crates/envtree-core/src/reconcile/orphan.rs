@@ -1,5 +1,7 @@
 //! Orphans: what bears the environment's labels and is wanted by nothing.
 
+use indexmap::IndexMap;
+
 use super::Draft;
 use crate::label;
 use crate::observed::ObservedContainer;
@@ -12,10 +14,11 @@ pub(super) fn plan_orphans(draft: &mut Draft<'_>) {
     let containers: Vec<&ObservedContainer> =
         draft.observed.containers.iter().filter(|container| is_orphan(draft, container)).collect();
     if draft.options.remove_orphans {
-        let removals: Vec<_> = containers
-            .iter()
-            .map(|container| draft.remove_container(container, "no service wants it", true, Vec::new()))
-            .collect();
+        for container in containers {
+            draft.remove_container(container, "no service wants it", true, Vec::new());
+        }
+        // A container that is made again may have been on a network that nothing wants any more.
+        let removals: Vec<_> = draft.removed.values().copied().collect();
         for network in orphaned_networks(draft) {
             let (id, name) = network;
             draft.push(
@@ -37,7 +40,10 @@ pub(super) fn plan_orphans(draft: &mut Draft<'_>) {
     for volume in &draft.observed.volumes {
         let wanted = |key: &str| draft.desired.volumes.contains_key(key);
         let key = volume.labels.get(label::COMPOSE_VOLUME);
-        if draft.owns(&volume.labels) && key.is_some_and(|key| !wanted(key)) {
+        if draft.owns(&volume.labels)
+            && is_of_project(draft, &volume.labels)
+            && key.is_some_and(|key| !wanted(key))
+        {
             draft.plan.warnings.push(format!(
                 "volume `{}` is wanted by no service any more; it is kept with its data",
                 volume.name
@@ -49,6 +55,7 @@ pub(super) fn plan_orphans(draft: &mut Draft<'_>) {
 fn is_orphan(draft: &Draft<'_>, container: &ObservedContainer) -> bool {
     let oneoff = container.labels.get(label::COMPOSE_ONEOFF).is_some_and(|value| value == "True");
     draft.owns(&container.labels)
+        && is_of_project(draft, &container.labels)
         && !oneoff
         && !draft
             .desired
@@ -57,14 +64,17 @@ fn is_orphan(draft: &Draft<'_>, container: &ObservedContainer) -> bool {
             .any(|service| service.container_name.as_deref() == Some(container.name.as_str()))
 }
 
+fn is_of_project(draft: &Draft<'_>, labels: &IndexMap<String, String>) -> bool {
+    labels.get(label::COMPOSE_PROJECT).is_some_and(|name| draft.desired.name == *name.as_str())
+}
+
 fn orphaned_networks(draft: &Draft<'_>) -> Vec<(String, String)> {
-    let project = draft.desired.name.as_str();
     draft
         .observed
         .networks
         .iter()
         .filter(|network| draft.owns(&network.labels))
-        .filter(|network| network.labels.get(label::COMPOSE_PROJECT).is_some_and(|name| name == project))
+        .filter(|network| is_of_project(draft, &network.labels))
         .filter(|network| {
             network
                 .labels

@@ -108,6 +108,8 @@ fn divergence(
         Some("its network is made again")
     } else if mounts_diverged {
         Some("its volume is made again")
+    } else if container.network_ids.iter().any(|id| !is_live(draft, id)) {
+        Some("its network was made again")
     } else if engine_names.into_iter().any(|name| !container.networks.contains_key(&name)) {
         Some("it is not on its network")
     } else if matches!(container.state, ContainerState::Dead | ContainerState::Removing) {
@@ -115,6 +117,11 @@ fn divergence(
     } else {
         None
     }
+}
+
+/// Returns whether a network of that id exists. Podman gives the name of a network for its id.
+fn is_live(draft: &Draft<'_>, id: &str) -> bool {
+    draft.observed.networks.iter().any(|network| network.id == id || network.name == id)
 }
 
 fn fate_of_unchanged(

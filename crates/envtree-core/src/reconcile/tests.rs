@@ -93,6 +93,89 @@ fn a_diverged_network_takes_its_containers_with_it() {
 }
 
 #[test]
+fn a_service_that_leaves_a_network_is_recreated() {
+    let mut raw = raw_postgres_redis();
+    let mut engine = engine_with(&isolated(&raw));
+    raw.services["redis"].networks.clear();
+    engine.apply(&reconcile(&isolated(&raw), &engine.state, &options()).unwrap()).unwrap();
+    assert!(engine.state.containers.iter().any(|container| container.networks.is_empty()));
+}
+
+#[test]
+fn a_stopped_container_whose_network_was_removed_by_hand_is_recreated() {
+    let project = isolated(&raw_postgres_redis());
+    let mut engine = engine_with(&project);
+    for container in &mut engine.state.containers {
+        container.state = crate::observed::ContainerState::Exited;
+    }
+    engine.state.networks.clear();
+    let plan = reconcile(&project, &engine.state, &options()).unwrap();
+    insta::assert_snapshot!(plan, @"
+    remove container shop-fix-login-postgres-1 [its network was made again]
+    remove container shop-fix-login-redis-1 [its network was made again]
+    create network shop-fix-login_default (10.214.0.0/26) [it does not exist]
+    create container shop-fix-login-postgres-1 [its network was made again]
+    start container shop-fix-login-postgres-1 [it was created]
+    create container shop-fix-login-redis-1 [its network was made again]
+    start container shop-fix-login-redis-1 [it was created]
+    ");
+    engine.apply(&plan).unwrap();
+}
+
+#[test]
+fn an_orphan_that_stays_is_stopped_when_its_network_is_made_again() {
+    let mut raw = raw_postgres_redis();
+    let mut engine = engine_with(&isolated(&raw));
+    raw.networks["default"].internal = true;
+    raw.services.shift_remove("redis");
+    let plan = reconcile(&isolated(&raw), &engine.state, &options()).unwrap();
+    assert!(plan.to_string().contains("stop container shop-fix-login-redis-1 [its network is made again]"));
+    engine.apply(&plan).unwrap();
+    assert_eq!(engine.state.containers.len(), 2);
+}
+
+#[test]
+fn a_network_that_nothing_wants_goes_after_the_containers_that_leave_it() {
+    let mut raw = raw_postgres_redis();
+    let engine = engine_with(&isolated(&raw));
+    raw.networks.clear();
+    raw.services.values_mut().for_each(|service| service.networks.clear());
+    let consent = ReconcileOptions { remove_orphans: true, ..options() };
+    let plan = reconcile(&isolated(&raw), &engine.state, &consent).unwrap();
+    let is_removal = |text: &str| text.starts_with("remove container");
+    let containers: Vec<StepId> = (0..plan.steps.len())
+        .filter(|step| is_removal(&plan.steps[*step].operation.to_string()))
+        .map(StepId)
+        .collect();
+    let network = plan.steps.iter().find(|step| matches!(step.operation, Operation::RemoveNetwork { .. }));
+    assert_eq!(network.unwrap().after, containers);
+}
+
+#[test]
+fn what_another_environment_of_the_repository_has_is_no_orphan() {
+    let project = isolated(&raw_postgres_redis());
+    let mut engine = engine_with(&project);
+    let mut other = engine.state.clone();
+    for container in &mut other.containers {
+        container.name = container.name.replace("login", "logout");
+        container.networks.clear();
+        container.labels.insert(label::COMPOSE_PROJECT.into(), "shop-fix-logout".into());
+    }
+    other.volumes[0].labels.insert(label::COMPOSE_PROJECT.into(), "shop-fix-logout".into());
+    other.volumes[0].labels.insert(label::COMPOSE_VOLUME.into(), "other".into());
+    engine.state.containers.extend(other.containers);
+    engine.state.volumes.extend(other.volumes);
+    let plan = reconcile(&project, &engine.state, &options()).unwrap();
+    assert_eq!(plan, Plan::default());
+    let removal = crate::teardown::RemovalOptions {
+        repository: identity().repository,
+        ..crate::teardown::RemovalOptions::default()
+    };
+    engine.apply(&crate::teardown::plan_removal(&engine.state, &project.name, &removal)).unwrap();
+    assert_eq!(engine.state.containers.len(), 2);
+}
+
+#[test]
 fn a_diverged_volume_is_kept_until_consent_is_given() {
     let mut raw = raw_postgres_redis();
     let mut engine = engine_with(&isolated(&raw));

@@ -1,0 +1,440 @@
+//! A plan that is carried out leaves nothing to do, whatever happened before; and what holds data stays.
+
+#[path = "support/projects.rs"]
+mod projects;
+
+use std::collections::BTreeSet;
+
+use envtree_core::isolate::{Assignments, isolate};
+use envtree_core::label;
+use envtree_core::name::{NetworkName, ServiceName, VolumeName};
+use envtree_core::observed::{ContainerState, ObservedImage, ObservedNetwork, ObservedState, ObservedVolume};
+use envtree_core::plan::{Operation, Plan, StepId};
+use envtree_core::project::{Network, Project, Volume};
+use envtree_core::reconcile::{ReconcileOptions, reconcile};
+use envtree_core::service::{Mount, MountSource, Service};
+use envtree_core::simulate::SimulatedEngine;
+use envtree_core::teardown::{RemovalOptions, plan_removal};
+use indexmap::IndexMap;
+use projects::{Reserved, identity, projects, reserve};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+/// A change of what the files say.
+#[derive(Debug, Clone)]
+enum Edit {
+    Variable(Index, String),
+    Image(Index, &'static str),
+    RemoveService(Index),
+    AddService(Index),
+    JoinNetwork(Index, Index),
+    LeaveNetwork(Index),
+    Internal(Index),
+    AddNetwork,
+    RemoveNetwork(Index),
+    AddVolume(Index),
+    DivergeVolume(Index),
+}
+
+/// Something done on the Engine by hand.
+#[derive(Debug, Clone)]
+enum Deed {
+    RemoveContainer(Index),
+    Stop(Index),
+    Pause(Index),
+    RemoveNetwork(Index),
+    RemoveVolume(Index),
+    RetagImage(Index),
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let index = any::<Index>;
+    let edit = prop_oneof![
+        (index(), "[a-z]{0,2}").prop_map(|(at, value)| Edit::Variable(at, value)),
+        (index(), prop::sample::select(&["redis:9", "shop-web:2"][..]))
+            .prop_map(|(at, to)| Edit::Image(at, to)),
+        index().prop_map(Edit::RemoveService),
+        index().prop_map(Edit::AddService),
+        (index(), index()).prop_map(|(at, network)| Edit::JoinNetwork(at, network)),
+        index().prop_map(Edit::LeaveNetwork),
+        index().prop_map(Edit::Internal),
+        Just(Edit::AddNetwork),
+        index().prop_map(Edit::RemoveNetwork),
+        index().prop_map(Edit::AddVolume),
+        index().prop_map(Edit::DivergeVolume),
+    ];
+    vec(edit, 1..=3)
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let deed = prop_oneof![
+        any::<Index>().prop_map(Deed::RemoveContainer),
+        any::<Index>().prop_map(Deed::Stop),
+        any::<Index>().prop_map(Deed::Pause),
+        any::<Index>().prop_map(Deed::RemoveNetwork),
+        any::<Index>().prop_map(Deed::RemoveVolume),
+        any::<Index>().prop_map(Deed::RetagImage),
+    ];
+    vec(deed, 1..=5)
+}
+
+fn chosen<K: Clone, V>(of: &IndexMap<K, V>, at: Index) -> Option<K> {
+    (!of.is_empty()).then(|| of.keys()[at.index(of.len())].clone())
+}
+
+fn edit(project: &mut Project, edit: &Edit) {
+    match edit {
+        Edit::Internal(at) => {
+            if let Some(key) = chosen(&project.networks, *at) {
+                project.networks[&key].internal ^= true;
+            }
+        }
+        Edit::AddNetwork => {
+            project.networks.insert(NetworkName::new("added").expect("the key is valid"), Network::default());
+        }
+        Edit::RemoveNetwork(at) => {
+            if let Some(key) = chosen(&project.networks, *at) {
+                project.networks.shift_remove(&key);
+                for service in project.services.values_mut() {
+                    service.networks.shift_remove(&key);
+                }
+            }
+        }
+        Edit::DivergeVolume(at) => {
+            if let Some(key) = chosen(&project.volumes, *at) {
+                project.volumes[&key].driver_opts.insert("o".into(), "size=1g".into());
+            }
+        }
+        Edit::Variable(at, _)
+        | Edit::Image(at, _)
+        | Edit::RemoveService(at)
+        | Edit::AddService(at)
+        | Edit::JoinNetwork(at, _)
+        | Edit::LeaveNetwork(at)
+        | Edit::AddVolume(at) => {
+            if let Some(name) = chosen(&project.services, *at) {
+                edit_service(project, &name, edit);
+            }
+        }
+    }
+}
+
+fn edit_service(project: &mut Project, name: &ServiceName, edit: &Edit) {
+    let service = &mut project.services[name];
+    match edit {
+        Edit::Variable(_, value) => {
+            service.environment.insert("CHANGED".into(), value.clone());
+        }
+        Edit::Image(_, image) => service.image = (*image).into(),
+        Edit::RemoveService(_) => {
+            project.services.shift_remove(name);
+            for other in project.services.values_mut() {
+                other.depends_on.shift_remove(name);
+            }
+        }
+        Edit::AddService(_) => {
+            let added = Service { ports: Vec::new(), ..service.clone() };
+            project.services.insert(ServiceName::new("added").expect("the name is valid"), added);
+        }
+        Edit::JoinNetwork(_, to) => {
+            if let Some(key) = chosen(&project.networks, *to) {
+                service.networks.entry(key).or_default();
+            }
+        }
+        Edit::LeaveNetwork(_) => {
+            service.networks.pop();
+        }
+        Edit::AddVolume(_) => {
+            let key = VolumeName::new("added").expect("the key is valid");
+            project.volumes.insert(key.clone(), Volume::default());
+            let source = MountSource::Volume { volume: Some(key), nocopy: false };
+            service.mounts.push(Mount { target: "/added".into(), read_only: false, source });
+        }
+        _ => unreachable!("the other edits are not of a service"),
+    }
+}
+
+/// Does by hand what the Engine allows; the rest is not done.
+fn act(engine: &mut SimulatedEngine, deed: &Deed) {
+    let SimulatedEngine { state, .. } = engine;
+    match deed {
+        Deed::RemoveContainer(at) if !state.containers.is_empty() => {
+            let removed = state.containers.remove(at.index(state.containers.len()));
+            engine.published.shift_remove(&removed.name);
+        }
+        Deed::Stop(at) if !state.containers.is_empty() => {
+            let count = state.containers.len();
+            let container = &mut state.containers[at.index(count)];
+            (container.state, container.status) = (ContainerState::Exited, "Exited (137) now".into());
+        }
+        Deed::Pause(at) if !state.containers.is_empty() => {
+            let count = state.containers.len();
+            let container = &mut state.containers[at.index(count)];
+            if container.state == ContainerState::Running {
+                container.state = ContainerState::Paused;
+            }
+        }
+        Deed::RemoveNetwork(at) => {
+            let own: Vec<ObservedNetwork> =
+                state.networks.iter().filter(|n| !n.labels.is_empty()).cloned().collect();
+            if own.is_empty() {
+                return;
+            }
+            let ObservedNetwork { id, name, .. } = own[at.index(own.len())].clone();
+            for container in state.containers.iter_mut().filter(|c| c.networks.contains_key(&name)) {
+                container.state = ContainerState::Exited;
+            }
+            state.networks.retain(|network| network.id != id);
+        }
+        Deed::RemoveVolume(at) => {
+            let own: Vec<String> = state
+                .volumes
+                .iter()
+                .filter(|volume| !volume.labels.is_empty())
+                .map(|volume| volume.name.clone())
+                .collect();
+            if own.is_empty() {
+                return;
+            }
+            let name = &own[at.index(own.len())];
+            state.containers.retain(|container| !container.volumes.values().any(|used| used == name));
+            state.volumes.retain(|volume| volume.name != *name);
+        }
+        Deed::RetagImage(at) if !state.images.is_empty() => {
+            let count = state.images.len();
+            state.images[at.index(count)] =
+                ObservedImage { id: "sha256:new".into(), ..ObservedImage::default() };
+        }
+        _ => {}
+    }
+}
+
+fn options() -> ReconcileOptions {
+    ReconcileOptions {
+        repository: "id-of-shop".into(),
+        worktree: "/shop.worktrees/x".into(),
+        ..ReconcileOptions::default()
+    }
+}
+
+/// What consent to every loss means.
+fn consent() -> ReconcileOptions {
+    ReconcileOptions { remove_orphans: true, recreate_volumes: true, ..options() }
+}
+
+/// Returns the projects of one environment, isolated: the second keeps what is reserved for the first.
+fn isolated_in_turn(first: &Project, second: &Project) -> (Project, Project) {
+    let identity = identity("shop", "x");
+    let before = reserve(first, &Assignments::default(), &mut Reserved::default());
+    let mut reserved =
+        Reserved { subnets: before.subnets.values().copied().collect(), ..Reserved::default() };
+    let after = reserve(second, &before, &mut reserved);
+    (isolate(first, &identity, &before).project, isolate(second, &identity, &after).project)
+}
+
+fn isolated(raw: &Project) -> Project {
+    isolated_in_turn(raw, raw).0
+}
+
+fn edited(raw: &Project, edits: &[Edit]) -> (Project, Project) {
+    let mut edited = raw.clone();
+    for change in edits {
+        edit(&mut edited, change);
+    }
+    isolated_in_turn(raw, &edited)
+}
+
+/// An Engine with objects of others, among them all that `project` declares external.
+fn engine_for(project: &Project) -> SimulatedEngine {
+    let mut engine = SimulatedEngine::default();
+    let networks: BTreeSet<String> = project
+        .networks
+        .values()
+        .filter(|network| network.external)
+        .filter_map(|network| network.name.clone())
+        .chain(["bridge".into()])
+        .collect();
+    for name in networks {
+        let id = format!("foreign-{name}");
+        let (subnets, labels) = (Vec::new(), IndexMap::new());
+        engine.state.networks.push(ObservedNetwork { id, name, subnets, labels });
+    }
+    let volumes: BTreeSet<String> = project
+        .volumes
+        .values()
+        .filter(|volume| volume.external)
+        .filter_map(|volume| volume.name.clone())
+        .chain(["precious".into()])
+        .collect();
+    for name in volumes {
+        engine.state.volumes.push(ObservedVolume { name, driver: "local".into(), labels: IndexMap::new() });
+    }
+    engine
+}
+
+fn foreign(state: &ObservedState) -> Vec<String> {
+    let networks = state.networks.iter().filter(|network| network.labels.is_empty());
+    let volumes = state.volumes.iter().filter(|volume| volume.labels.is_empty());
+    networks.map(|network| network.name.clone()).chain(volumes.map(|volume| volume.name.clone())).collect()
+}
+
+fn volumes(state: &ObservedState) -> BTreeSet<String> {
+    state.volumes.iter().map(|volume| volume.name.clone()).collect()
+}
+
+fn up(
+    engine: &mut SimulatedEngine,
+    project: &Project,
+    options: &ReconcileOptions,
+) -> Result<Plan, TestCaseError> {
+    let plan = reconcile(project, &engine.state, options);
+    let plan = plan.map_err(|error| TestCaseError::fail(error.to_string()))?;
+    engine.apply(&plan).map_err(|refusal| TestCaseError::fail(format!("{refusal}\n{plan}")))?;
+    Ok(plan)
+}
+
+/// Brings the project up and checks that nothing is left to do and that it runs as it is defined.
+fn converge(
+    engine: &mut SimulatedEngine,
+    project: &Project,
+    options: &ReconcileOptions,
+) -> Result<Plan, TestCaseError> {
+    let before = foreign(&engine.state);
+    let plan = up(engine, project, options)?;
+    let again = reconcile(project, &engine.state, options).expect("the first one was possible");
+    prop_assert!(again.is_empty(), "first:\n{}then:\n{}", plan, again);
+    prop_assert_eq!(before, foreign(&engine.state));
+    for service in project.services.values() {
+        let found =
+            engine.state.containers.iter().find(|found| Some(&found.name) == service.container_name.as_ref());
+        let found = found.ok_or_else(|| TestCaseError::fail("a service has no container"))?;
+        prop_assert_eq!(found.state, ContainerState::Running);
+        prop_assert_eq!(found.labels.get(label::CONFIG_HASH), service.labels.get(label::CONFIG_HASH));
+        let wanted = service.networks.keys().filter_map(|key| project.networks[key].name.clone());
+        let joined: BTreeSet<String> = found.networks.keys().cloned().collect();
+        prop_assert_eq!(wanted.collect::<BTreeSet<_>>(), joined);
+    }
+    Ok(plan)
+}
+
+/// Returns the steps that `choices` let happen: one happens only after all that it comes after.
+fn interrupted(plan: &Plan, choices: &[bool]) -> Plan {
+    let mut done: Vec<Option<StepId>> = Vec::new();
+    let mut part = Plan::default();
+    for (step, happens) in plan.steps.iter().zip(choices.iter().cycle()) {
+        let after: Option<Vec<StepId>> = step.after.iter().map(|id| done[id.0]).collect();
+        done.push(after.filter(|_| *happens).map(|after| {
+            let mut step = step.clone();
+            step.after = after;
+            part.push(step)
+        }));
+    }
+    part
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn a_second_up_changes_nothing(raw in projects()) {
+        let project = isolated(&raw);
+        converge(&mut engine_for(&project), &project, &options())?;
+    }
+
+    #[test]
+    fn edited_files_converge_and_no_volume_is_lost_without_consent(
+        raw in projects(), edits in edits(), remove_orphans in any::<bool>()
+    ) {
+        let (project, edited) = edited(&raw, &edits);
+        let mut engine = engine_for(&project);
+        converge(&mut engine, &project, &options())?;
+        let before = volumes(&engine.state);
+        let plan = converge(&mut engine, &edited, &ReconcileOptions { remove_orphans, ..options() })?;
+        let removes = |step: &envtree_core::plan::Step| matches!(step.operation, Operation::RemoveVolume { .. });
+        prop_assert!(!plan.steps.iter().any(removes), "{}", plan);
+        prop_assert!(before.is_subset(&volumes(&engine.state)));
+        let kept_anonymous = plan.steps.iter().all(|step| match &step.operation {
+            Operation::RemoveContainer { container, volumes } => {
+                !volumes || !engine.state.containers.iter().any(|other| other.name == *container)
+            }
+            _ => true,
+        });
+        prop_assert!(kept_anonymous, "{}", plan);
+    }
+
+    #[test]
+    fn edited_files_converge_with_consent_and_leave_no_orphan(raw in projects(), edits in edits()) {
+        let (project, edited) = edited(&raw, &edits);
+        let mut engine = engine_for(&project);
+        converge(&mut engine, &project, &options())?;
+        converge(&mut engine, &edited, &consent())?;
+        prop_assert_eq!(engine.state.containers.len(), edited.services.len());
+        let own = engine.state.networks.iter().filter(|network| !network.labels.is_empty()).count();
+        prop_assert_eq!(own, edited.networks.values().filter(|network| !network.external).count());
+        let again = reconcile(&edited, &engine.state, &options()).expect("the first one was possible");
+        prop_assert!(again.confirmations.is_empty(), "{}", again);
+    }
+
+    #[test]
+    fn what_was_done_by_hand_is_mended(raw in projects(), deeds in deeds()) {
+        let project = isolated(&raw);
+        let mut engine = engine_for(&project);
+        converge(&mut engine, &project, &options())?;
+        for deed in &deeds {
+            act(&mut engine, deed);
+        }
+        let before = volumes(&engine.state);
+        converge(&mut engine, &project, &options())?;
+        prop_assert!(before.is_subset(&volumes(&engine.state)));
+    }
+
+    #[test]
+    fn an_interrupted_up_is_completed_by_the_next(
+        raw in projects(), edits in edits(),
+        first in vec(any::<bool>(), 1..40), second in vec(any::<bool>(), 1..40), with_consent in any::<bool>(),
+    ) {
+        let options = if with_consent { consent() } else { options() };
+        let (project, edited) = edited(&raw, &edits);
+        let mut engine = engine_for(&project);
+        for (project, choices) in [(&project, first), (&edited, second)] {
+            let plan = reconcile(project, &engine.state, &options);
+            let plan = plan.map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let part = interrupted(&plan, &choices);
+            engine.apply(&part).map_err(|refusal| TestCaseError::fail(format!("{refusal}\n{part}")))?;
+        }
+        converge(&mut engine, &edited, &options)?;
+    }
+
+    #[test]
+    fn a_removal_leaves_what_belongs_to_others_and_volumes_unless_they_are_meant(
+        raw in projects(), deeds in deeds(), choices in vec(any::<bool>(), 1..20), with_volumes in any::<bool>()
+    ) {
+        let project = isolated(&raw);
+        let mut engine = engine_for(&project);
+        let others = foreign(&engine.state);
+        converge(&mut engine, &project, &options())?;
+        for deed in &deeds {
+            act(&mut engine, deed);
+        }
+        let before = volumes(&engine.state);
+        let removal = RemovalOptions { repository: "id-of-shop".into(), volumes: with_volumes, grace: None };
+        let plan = plan_removal(&engine.state, "shop-x", &removal);
+        engine.apply(&interrupted(&plan, &choices)).map_err(|refusal| TestCaseError::fail(refusal.to_string()))?;
+        let plan = plan_removal(&engine.state, "shop-x", &removal);
+        engine.apply(&plan).map_err(|refusal| TestCaseError::fail(format!("{refusal}\n{plan}")))?;
+        prop_assert!(engine.state.containers.is_empty());
+        prop_assert!(engine.state.networks.iter().all(|network| network.labels.is_empty()));
+        prop_assert!(plan_removal(&engine.state, "shop-x", &removal).is_empty());
+        prop_assert_eq!(foreign(&engine.state), others);
+        if with_volumes {
+            prop_assert!(engine.state.volumes.iter().all(|volume| volume.labels.is_empty()));
+        } else {
+            prop_assert_eq!(volumes(&engine.state), before);
+        }
+    }
+}
