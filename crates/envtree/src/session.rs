@@ -17,6 +17,9 @@ use crate::repository::Repository;
 use crate::state::record::EnvironmentRecord;
 use crate::state::{Holder, LockOptions, Notice, State, StateDirectory};
 
+#[cfg(test)]
+pub(crate) mod test_session;
+
 /// How long a command waits for another one that works on the same environment or changes the state.
 const LOCK_TIMEOUT: Duration = Duration::from_mins(2);
 

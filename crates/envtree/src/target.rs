@@ -4,13 +4,12 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::load::normal;
-use crate::repository::{BranchPlace, CommitId, Interruption, Repository, Worktree};
+use crate::repository::{BranchPlace, CommitId, Repository, Worktree};
 use crate::session::Session;
 use crate::state::State;
 use crate::state::record::EnvironmentRecord;
 use crate::up::UpOptions;
-use crate::worktree::Branch;
+use crate::worktree::{Branch, real_path};
 
 /// What `up` is about.
 #[derive(Debug, Clone)]
@@ -79,37 +78,56 @@ impl Resolver<'_> {
         let found = self.session.repository.worktree_containing(directory)?;
         let worktree = found.ok_or_else(|| Error::NotInWorktree { directory: directory.to_owned() })?;
         let record = self.records().find(|record| record.worktree == worktree.path);
+        let record = record.or_else(|| self.moved_to(&worktree));
         let task = record.map_or_else(|| self.task_of(&worktree), |record| record.task.clone());
-        Ok(Target { task, origin: Origin::Present(worktree) })
+        match (worktree.interruption(), &worktree.branch) {
+            (Some(_), Some(branch)) => self.checkout(&task, branch, Some(worktree.path.clone())),
+            _ => Ok(Target { task, origin: Origin::Present(worktree) }),
+        }
     }
 
-    /// Returns the task of a worktree without an environment: its branch, else the name of its folder.
+    /// Returns the task of a worktree without an environment: its branch, else the name of its folder, with a number
+    /// where another environment has it.
     fn task_of(&self, worktree: &Worktree) -> String {
         let is_free = |task: &String| !self.records().any(|record| record.task == *task);
         let folder = worktree.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        worktree.branch.clone().filter(is_free).unwrap_or(folder)
+        let numbered = (2..).map(|number: u64| format!("{folder}-{number}"));
+        let mut names = worktree.branch.iter().cloned().chain([folder.clone()]).chain(numbered);
+        names.find(is_free).expect("there are more numbers than environments")
+    }
+
+    /// Returns the environment whose worktree was moved here (`git worktree move`): it has the branch, and its own place
+    /// is empty.
+    fn moved_to(&self, worktree: &Worktree) -> Option<&EnvironmentRecord> {
+        let branch = worktree.branch.as_ref()?;
+        self.records().find(|record| {
+            record.branch.as_ref() == Some(branch) && self.worktree_at(&record.worktree).is_none()
+        })
     }
 
     fn of_task(&self, task: &str) -> Result<Target, Error> {
-        Repository::check_branch_name(task)?;
-        if let Some(record) = find(self.records(), task) {
+        // Not by its id: `feature-auth` is another task than `feature/auth`, whose id it would be.
+        if let Some(record) = self.records().find(|record| record.task == task) {
             return self.of_record(record);
         }
+        Repository::check_branch_name(task)?;
         let branch = self.options.branch.as_deref().unwrap_or(task);
         if self.options.branch.is_some() {
             Repository::check_branch_name(branch)?;
         }
-        let path = self.wanted_path();
+        let path = self.wanted_path()?;
         let at_path = path.as_ref().and_then(|path| self.worktree_at(path));
         let having = self
             .worktrees
             .iter()
             .find(|worktree| worktree.branch.as_deref() == Some(branch) && !worktree.prunable);
         let adopted = at_path
+            .filter(|worktree| !worktree.prunable)
             .filter(|worktree| self.options.branch.is_none() || worktree.branch.as_deref() == Some(branch))
             .or(having);
         match adopted {
-            Some(worktree) if worktree.interruption() == Some(Interruption::Checkout) => {
+            // One whose removal was interrupted is refused when it comes to the checkout.
+            Some(worktree) if worktree.interruption().is_some() => {
                 self.checkout(task, branch, Some(worktree.path.clone()))
             }
             Some(worktree) => self.adopt(task, worktree, path.as_deref()),
@@ -132,10 +150,11 @@ impl Resolver<'_> {
     /// An environment that exists: its worktree is there, or is made again.
     fn of_record(&self, record: &EnvironmentRecord) -> Result<Target, Error> {
         let task = record.task.as_str();
-        if let Some(path) = self.wanted_path().filter(|path| *path != record.worktree) {
-            return Err(mismatch(task, "worktree", record.worktree.display(), path.display()));
+        let present = self.worktree_of(record).filter(|worktree| !worktree.prunable);
+        let place = present.map_or(&record.worktree, |worktree| &worktree.path);
+        if let Some(path) = self.wanted_path()?.filter(|path| path != place) {
+            return Err(mismatch(task, "worktree", place.display(), path.display()));
         }
-        let present = self.worktree_at(&record.worktree).filter(|worktree| !worktree.prunable);
         let branch = present.and_then(|worktree| worktree.branch.clone()).or_else(|| record.branch.clone());
         if let (Some(wanted), Some(branch)) = (&self.options.branch, &branch)
             && wanted != branch
@@ -147,8 +166,17 @@ impl Resolver<'_> {
                 self.refuse_from(branch.as_deref().unwrap_or("HEAD"))?;
                 Ok(Target { task: task.to_owned(), origin: Origin::Present(worktree.clone()) })
             }
-            _ => self.checkout(task, branch.as_deref().unwrap_or(task), Some(record.worktree.clone())),
+            _ => self.checkout(task, branch.as_deref().unwrap_or(task), Some(place.clone())),
         }
+    }
+
+    /// Returns the worktree of an environment, at its place or where it was moved to.
+    fn worktree_of(&self, record: &EnvironmentRecord) -> Option<&Worktree> {
+        let is_moved = |worktree: &&Worktree| {
+            !self.records().any(|other| other.worktree == worktree.path)
+                && self.moved_to(worktree).is_some_and(|moved| moved.task == record.task)
+        };
+        self.worktree_at(&record.worktree).or_else(|| self.worktrees.iter().find(is_moved))
     }
 
     fn checkout(&self, task: &str, branch: &str, path: Option<PathBuf>) -> Result<Target, Error> {
@@ -212,9 +240,9 @@ impl Resolver<'_> {
     }
 
     /// Returns `--path` as git would register it.
-    fn wanted_path(&self) -> Option<PathBuf> {
-        let path = self.session.directory().join(self.options.path.as_ref()?);
-        Some(path.canonicalize().unwrap_or_else(|_| normal(&path)))
+    fn wanted_path(&self) -> Result<Option<PathBuf>, Error> {
+        let path = self.options.path.as_ref().map(|path| self.session.directory().join(path));
+        Ok(path.map(|path| real_path(&path)).transpose()?)
     }
 }
 
@@ -280,3 +308,6 @@ impl Session {
         Ok(find(records.iter().copied(), name).or_else(by_branch).cloned())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -232,7 +232,7 @@ pub(crate) fn delete_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Returns `path` without `..` and, as far as it exists, without symlinks: the way git registers it.
-fn real_path(path: &Path) -> Result<PathBuf, WorktreeError> {
+pub(crate) fn real_path(path: &Path) -> Result<PathBuf, WorktreeError> {
     let absolute =
         std::path::absolute(path).map_err(|source| WorktreeError::file("resolve", path, source))?;
     let mut real = PathBuf::new();
