@@ -45,6 +45,8 @@ pub struct ComposeSettings {
     pub profiles: Vec<String>,
     /// The built-in template for a repository without Compose files.
     pub template: Option<String>,
+    /// Where the template is named.
+    pub template_place: Option<Place>,
 }
 
 /// A program that runs on the host and gets a reserved port.
@@ -150,6 +152,7 @@ fn compose(node: &Node) -> Result<ComposeSettings, Diagnostic> {
         files: fields.parse("files", texts)?,
         profiles: fields.parse("profiles", texts)?,
         template: fields.text("template")?,
+        template_place: fields.node("template").map(|node| node.place.clone()),
     })
 }
 

@@ -62,16 +62,15 @@ pub(crate) struct Wanted {
 
 /// Reads the Compose files of a worktree, or the template of a worktree without any.
 pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadError> {
-    let named = named_files(request, None);
-    let mut project_dir = project_directory(request, named.as_ref());
-    let dotenv = load_dotenv(request, &project_dir)?;
-    // As with Compose, `.env` may name the files, but it is looked for before they are known.
-    let named = match named {
-        Some(named) => Some(named),
-        None => named_files(request, dotenv.get("COMPOSE_FILE").map(String::as_str)),
-    };
-    if named.is_some() {
-        project_dir = project_directory(request, named.as_ref());
+    // As with Compose, the `.env` where one stands may name the files, and that beside the first file adds to it.
+    let top = request.files.top();
+    let mut dotenv = if request.named.is_empty() { load_dotenv(request, top)? } else { IndexMap::new() };
+    let named = named_files(request, &dotenv);
+    let project_dir = project_directory(request, named.as_ref());
+    if !request.named.is_empty() || project_dir != top {
+        for (name, value) in load_dotenv(request, &project_dir)? {
+            dotenv.entry(name).or_insert(value);
+        }
     }
     let lookup = |name: &str| lookup(request, &dotenv, name);
     let sources = match named {
@@ -167,15 +166,18 @@ struct Named {
     by: String,
 }
 
-/// Returns the files of `--file`, `COMPOSE_FILE` (the process's, else `listed`), or `compose.files`, in this order.
-fn named_files(request: &ComposeRequest<'_>, listed: Option<&str>) -> Option<Named> {
+/// Returns the files of `--file`, `COMPOSE_FILE` (the process's, else that of `.env`), or `compose.files`, in this order.
+fn named_files(request: &ComposeRequest<'_>, dotenv: &IndexMap<String, String>) -> Option<Named> {
     if !request.named.is_empty() {
         return Some(Named { paths: request.named.to_vec(), by: "--file".into() });
     }
     let top = request.files.top();
-    let from_process = request.environment.get("COMPOSE_FILE").map(String::as_str);
-    if let Some(list) = from_process.or(listed).filter(|list| !list.is_empty()) {
-        let separator = request.environment.get("COMPOSE_PATH_SEPARATOR").map_or(":", String::as_str);
+    let variable = |name: &str| {
+        let value = request.environment.get(name).or_else(|| dotenv.get(name));
+        value.map(String::as_str).filter(|value| !value.is_empty())
+    };
+    if let Some(list) = variable("COMPOSE_FILE") {
+        let separator = variable("COMPOSE_PATH_SEPARATOR").unwrap_or(":");
         let paths = list.split(separator).filter(|path| !path.is_empty()).map(|path| normal(&top.join(path)));
         return Some(Named { paths: paths.collect(), by: "COMPOSE_FILE".into() });
     }
@@ -226,8 +228,10 @@ fn read_source(request: &ComposeRequest<'_>, path: &Path) -> Result<Option<Sourc
 
 fn template(settings: &Settings) -> Result<Source, LoadError> {
     let name = settings.compose.template.as_deref().unwrap_or(template::DEFAULT);
-    let template = template::find(name)
-        .map_err(|source| LoadError::Template { place: super::SETTINGS_FILE.into(), source })?;
+    let template = template::find(name).map_err(|source| {
+        let place = settings.compose.template_place.as_ref().map(ToString::to_string);
+        LoadError::Template { place: place.unwrap_or_else(|| super::SETTINGS_FILE.into()), source }
+    })?;
     Ok(Source {
         display: format!("template `{}`", template.name),
         path: None,
@@ -286,3 +290,6 @@ fn distinct(diagnostics: &[Diagnostic]) -> Vec<String> {
     }
     distinct
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,15 @@ impl Files {
 pub(super) fn read_file(path: &Path) -> Result<Option<String>, LoadError> {
     match std::fs::read(path) {
         Ok(bytes) => text(path, bytes).map(Some),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        // A folder `.env` is a virtual environment of Python, and of no interest.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory
+            ) =>
+        {
+            Ok(None)
+        }
         Err(source) => Err(LoadError::Read { path: path.to_owned(), source }),
     }
 }
@@ -85,4 +93,73 @@ pub(super) fn read_file(path: &Path) -> Result<Option<String>, LoadError> {
 fn text(path: &Path, bytes: Vec<u8>) -> Result<String, LoadError> {
     let text = String::from_utf8(bytes).map_err(|_| LoadError::NotText { path: path.to_owned() })?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::test_repository::TestRepository;
+
+    fn present(shop: &TestRepository) -> Files {
+        Files::Present { top: shop.path.clone(), directory: shop.path.join("src") }
+    }
+
+    fn commit(shop: &TestRepository) -> Files {
+        let repository = shop.open();
+        let commit = repository.resolve_commit("main").unwrap();
+        Files::Commit {
+            repository: Box::new(repository),
+            commit,
+            name: "origin/main".into(),
+            top: shop.beside("new"),
+        }
+    }
+
+    #[test]
+    fn a_commit_and_a_worktree_have_the_same_files() {
+        let shop = TestRepository::new();
+        shop.write("a/compose.yaml", "\u{feff}services: {}\n");
+        std::os::unix::fs::symlink("a/compose.yaml", shop.path.join("compose.yaml")).unwrap();
+        shop.commit("Compose");
+        for files in [present(&shop), commit(&shop)] {
+            let read = |path: &str| files.read(&files.top().join(path)).unwrap();
+            assert_eq!(read("compose.yaml").as_deref(), Some("services: {}\n"));
+            assert_eq!((read("a"), read("b"), read("readme.md/x")), (None, None, None));
+        }
+    }
+
+    #[test]
+    fn a_worktree_to_be_has_what_is_committed_and_what_will_be_brought() {
+        let shop = TestRepository::new();
+        shop.write(".gitignore", ".env*\n");
+        shop.write(".worktreeinclude", ".env\n");
+        shop.commit("Ignore");
+        shop.write("readme.md", "changed\n");
+        shop.write(".env", "A=1\n");
+        shop.write(".env.local", "B=1\n");
+        let files = commit(&shop);
+        let read = |path: &Path| files.read(path).unwrap();
+        assert_eq!(read(&shop.beside("new/readme.md")).as_deref(), Some("shop\n"));
+        assert_eq!(read(&shop.beside("new/.env")).as_deref(), Some("A=1\n"));
+        assert_eq!(read(&shop.beside("new/.env.local")), None);
+        assert_eq!(read(&shop.path.join("readme.md")).as_deref(), Some("changed\n"));
+    }
+
+    #[test]
+    fn a_path_is_shown_as_the_person_would_write_it() {
+        let shop = TestRepository::new();
+        let files = present(&shop);
+        assert_eq!(files.display(&shop.path.join("src/x.yaml")), "x.yaml");
+        let outside = shop.path.join("x.yaml");
+        assert_eq!(files.display(&outside), outside.display().to_string());
+        assert_eq!(commit(&shop).display(&shop.beside("new/a/x.yaml")), "origin/main:a/x.yaml");
+    }
+
+    #[test]
+    fn what_is_no_text_is_an_error() {
+        let shop = TestRepository::new();
+        std::fs::write(shop.path.join("x"), [0xff, 0xfe]).unwrap();
+        let error = present(&shop).read(&shop.path.join("x")).unwrap_err();
+        assert!(error.to_string().ends_with("is not UTF-8 text"), "{error}");
+    }
 }

@@ -1,0 +1,198 @@
+use super::*;
+use crate::load::load_settings;
+use crate::repository::test_repository::TestRepository;
+
+/// What is asked for besides what the files say.
+#[derive(Default)]
+struct Asked<'a> {
+    named: &'a [&'a str],
+    profiles: &'a [&'a str],
+    environment: &'a [(&'a str, &'a str)],
+}
+
+fn load_from(files: &Files, asked: &Asked<'_>) -> Result<Wanted, LoadError> {
+    let named: Vec<PathBuf> = asked.named.iter().map(|path| normal(&files.top().join(path))).collect();
+    let profiles: Vec<String> = asked.profiles.iter().map(ToString::to_string).collect();
+    let set = asked.environment.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    load_compose(&ComposeRequest {
+        files,
+        settings: &load_settings(files)?,
+        named: &named,
+        profiles: &profiles,
+        environment: &set.collect(),
+        own: &IndexMap::from([
+            ("ENVTREE_PASSWORD".to_owned(), "secret".to_owned()),
+            ("OWN".to_owned(), "own".to_owned()),
+        ]),
+        name: ProjectName::new("shop-x").unwrap(),
+    })
+}
+
+fn present(shop: &TestRepository) -> Files {
+    Files::Present { top: shop.path.clone(), directory: shop.path.clone() }
+}
+
+/// Returns `service=image` of every service, or the error.
+fn load(shop: &TestRepository, asked: &Asked<'_>) -> String {
+    match load_from(&present(shop), asked) {
+        Ok(wanted) => images(&wanted),
+        Err(error) => format!("error: {error}").replace(&format!("{}/", shop.path.display()), ""),
+    }
+}
+
+fn images(wanted: &Wanted) -> String {
+    let services = wanted.project.services.iter();
+    services.map(|(name, service)| format!("{name}={}", service.image)).collect::<Vec<_>>().join(" ")
+}
+
+fn service(name: &str, image: &str) -> String {
+    format!("services: {{ {name}: {{ image: \"{image}\" }} }}\n")
+}
+
+#[test]
+fn compose_yaml_comes_before_its_older_names_and_an_override_adds_to_it() {
+    let shop = TestRepository::new();
+    let nothing = Asked::default();
+    assert!(load(&shop, &nothing).starts_with("postgres="), "{}", load(&shop, &nothing));
+    for (path, image) in [
+        ("docker-compose.yaml", "4"),
+        ("docker-compose.yml", "3"),
+        ("compose.yml", "2"),
+        ("compose.yaml", "1"),
+    ] {
+        shop.write(path, &service("db", image));
+        assert_eq!(load(&shop, &nothing), format!("db={image}"));
+    }
+    shop.write("docker-compose.override.yaml", &service("web", "last"));
+    assert_eq!(load(&shop, &nothing), "db=1 web=last");
+    shop.write("compose.override.yml", &service("db", "override"));
+    assert_eq!(load(&shop, &nothing), "db=override");
+}
+
+#[test]
+fn files_are_named_by_the_option_then_the_process_then_dotenv_then_the_settings() {
+    let shop = TestRepository::new();
+    for name in ["compose", "option", "process", "dotenv", "settings"] {
+        shop.write(&format!("{name}.yaml"), &service(name, "x"));
+    }
+    shop.write("envtree.yaml", "compose: { files: [settings.yaml] }\n");
+    assert_eq!(load(&shop, &Asked::default()), "settings=x");
+    shop.write(".env", "COMPOSE_FILE=dotenv.yaml;compose.yaml\nCOMPOSE_PATH_SEPARATOR=;\n");
+    assert_eq!(load(&shop, &Asked::default()), "dotenv=x compose=x");
+    let process = [("COMPOSE_FILE", "process.yaml:option.yaml"), ("COMPOSE_PATH_SEPARATOR", ":")];
+    let process = Asked { environment: &process, ..Asked::default() };
+    assert_eq!(load(&shop, &process), "process=x option=x");
+    assert_eq!(load(&shop, &Asked { named: &["option.yaml"], ..process }), "option=x");
+}
+
+#[test]
+fn a_named_file_that_is_not_there_is_an_error_that_says_who_names_it() {
+    let shop = TestRepository::new();
+    let missing = |asked| load(&shop, &asked);
+    let named = Asked { named: &["x.yaml"], ..Asked::default() };
+    assert!(missing(named).starts_with("error: --file names"));
+    let process = Asked { environment: &[("COMPOSE_FILE", "x.yaml")], ..Asked::default() };
+    assert!(missing(process).starts_with("error: COMPOSE_FILE names"));
+    shop.write("envtree.yaml", "compose: { files: [x.yaml] }\n");
+    assert!(missing(Asked::default()).starts_with("error: `compose.files` in envtree.yaml names"));
+}
+
+#[test]
+fn an_unknown_template_is_named_with_its_place() {
+    let shop = TestRepository::new();
+    shop.write("envtree.yaml", "compose:\n  template: mongo\n");
+    assert_eq!(load(&shop, &Asked::default()), "error: envtree.yaml:2:13: there is no template `mongo`");
+    shop.write("envtree.yaml", "compose:\n  template: postgres\n");
+    assert!(!load(&shop, &Asked::default()).contains("redis"));
+}
+
+#[test]
+fn the_own_variables_win_over_the_process_and_that_over_dotenv() {
+    let shop = TestRepository::new();
+    shop.write(".env", "OWN=dot\nPROCESS=dot\nDOT=${PROCESS}-dot\n");
+    shop.write("compose.yaml", &service("db", "${OWN}/${PROCESS}/${DOT}:${NONE:-1}"));
+    let process = [("OWN", "process"), ("PROCESS", "process")];
+    let asked = Asked { environment: &process, ..Asked::default() };
+    assert_eq!(load(&shop, &asked), "db=own/process/process-dot:1");
+}
+
+#[test]
+fn dotenv_beside_the_first_file_adds_to_that_of_the_top() {
+    let shop = TestRepository::new();
+    shop.write(".env", "COMPOSE_FILE=docker/compose.yaml\nA=top\n");
+    shop.write("docker/.env", "A=docker\nB=docker\n");
+    shop.write("docker/compose.yaml", &service("db", "${A}/${B}"));
+    assert_eq!(load(&shop, &Asked::default()), "db=top/docker");
+    let named = Asked { named: &["docker/compose.yaml"], ..Asked::default() };
+    assert_eq!(load(&shop, &named), "db=docker/docker");
+}
+
+#[test]
+fn a_folder_called_dotenv_is_of_no_interest() {
+    let shop = TestRepository::new();
+    shop.write(".env/bin/python", "");
+    shop.write("compose.yaml", &service("db", "x"));
+    assert_eq!(load(&shop, &Asked::default()), "db=x");
+}
+
+#[test]
+fn relative_paths_count_from_the_folder_of_the_first_file() {
+    let shop = TestRepository::new();
+    shop.write(
+        "docker/compose.yaml",
+        "services: { db: { image: x, volumes: [\"./data:/d\"], env_file: a.env } }\n",
+    );
+    shop.write("docker/a.env", "A=1\n");
+    shop.write("other.yaml", &service("web", "x"));
+    let asked = Asked { named: &["docker/compose.yaml", "other.yaml"], ..Asked::default() };
+    let wanted = load_from(&present(&shop), &asked).unwrap();
+    let db = &wanted.project.services["db"];
+    assert_eq!(db.environment["A"], "1");
+    let path = format!("{:?}", db.mounts[0].source);
+    assert!(path.contains(&shop.path.join("docker/data").display().to_string()), "{path}");
+    assert_eq!(wanted.compose_files, [shop.path.join("docker/compose.yaml"), shop.path.join("other.yaml")]);
+}
+
+#[test]
+fn a_missing_env_file_is_an_error_with_its_place_unless_it_is_optional() {
+    let shop = TestRepository::new();
+    shop.write("compose.yaml", "services:\n  db:\n    image: x\n    env_file: a.env\n");
+    let error = load(&shop, &Asked::default());
+    assert!(error.starts_with("error: compose.yaml:4:15: ") && error.contains("a.env"), "{error}");
+    let optional = "services:\n  db:\n    image: x\n    env_file: [{ path: a.env, required: false }]\n";
+    shop.write("compose.yaml", optional);
+    assert_eq!(load(&shop, &Asked::default()), "db=x");
+}
+
+#[test]
+fn profiles_add_up() {
+    let shop = TestRepository::new();
+    let of = |name: &str| format!("  {name}: {{ image: x, profiles: [{name}] }}\n");
+    let services = ["option", "settings", "process", "off"].map(of).concat();
+    shop.write("compose.yaml", &format!("services:\n  always: {{ image: x }}\n{services}"));
+    shop.write("envtree.yaml", "compose: { profiles: [settings] }\n");
+    let process = [("COMPOSE_PROFILES", "process, ,")];
+    let asked = Asked { profiles: &["option"], environment: &process, ..Asked::default() };
+    assert_eq!(load(&shop, &asked), "always=x option=x settings=x process=x");
+    shop.write(".env", "COMPOSE_PROFILES=off\n");
+    assert_eq!(load(&shop, &Asked::default()), "always=x settings=x off=x");
+}
+
+#[test]
+fn a_worktree_to_be_is_read_out_of_its_commit() {
+    let shop = TestRepository::new();
+    shop.write(".gitignore", ".env\n");
+    shop.write(".worktreeinclude", ".env\n");
+    shop.write("compose.yaml", &service("db", "${TAG}"));
+    shop.commit("Compose");
+    shop.write("compose.yaml", "not: [committed");
+    shop.write(".env", "TAG=brought\n");
+    let repository = shop.open();
+    let commit = repository.resolve_commit("main").unwrap();
+    let top = shop.beside("new");
+    let files =
+        Files::Commit { repository: Box::new(repository), commit, name: "main".into(), top: top.clone() };
+    let wanted = load_from(&files, &Asked::default()).unwrap();
+    assert_eq!(images(&wanted), "db=brought");
+    assert_eq!(wanted.compose_files, [top.join("compose.yaml")]);
+}
