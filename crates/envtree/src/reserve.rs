@@ -74,8 +74,10 @@ fn reserve_ports(record: &mut EnvironmentRecord, state: &State, on: &Circumstanc
     let held = record.held_ports();
     let assigned = assign(&wanted, &held, on.machine.port_range.clone(), &reserved, is_free)?;
     for (key, published) in assigned {
-        if !held.contains_key(&key) {
-            let address = address_of(&key, on.definition);
+        let address = address_of(&key, on.definition);
+        if let Some(kept) = record.ports.iter_mut().find(|reservation| reservation.key() == key) {
+            kept.address = address;
+        } else {
             let PortKey { owner, target, protocol, index } = key;
             record.ports.push(PortReservation { owner, target, protocol, index, address, published });
         }
@@ -90,7 +92,8 @@ fn address_of(key: &PortKey, definition: &Definition) -> IpAddr {
     };
     let ports = definition.wanted.project.services.get(name.as_str()).map(|service| &service.ports);
     let port = ports.and_then(|ports| {
-        ports.iter().find(|port| port.target == key.target && port.protocol == key.protocol)
+        let mut same = ports.iter().filter(|port| port.target == key.target && port.protocol == key.protocol);
+        same.nth(key.index.into())
     });
     let address = port.and_then(|port| port.host_ip.as_deref()?.parse().ok());
     address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
@@ -171,3 +174,6 @@ fn reserve_subnets(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

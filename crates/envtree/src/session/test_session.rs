@@ -7,6 +7,7 @@ use super::{Session, SessionOptions};
 use crate::event::Events;
 use crate::repository::test_repository::TestRepository;
 use crate::state::State;
+use crate::state::record::EnvironmentRecord;
 use crate::target::{Target, resolve};
 use crate::up::UpOptions;
 
@@ -27,6 +28,12 @@ pub(crate) fn options(shop: &TestRepository, directory: &Path) -> SessionOptions
 
 pub(crate) fn session(shop: &TestRepository, directory: &Path) -> Session {
     Session::open(options(shop, directory)).unwrap()
+}
+
+/// Returns the record of a new environment on the main worktree.
+pub(crate) fn main_record(session: &Session) -> EnvironmentRecord {
+    let target = resolve(session, &State::default(), &UpOptions::of(Some("main")), None).unwrap();
+    session.identify(&State::default(), &target, None)
 }
 
 /// Resolves `up` and puts the environment into `state`, as `up` does before anything is made.

@@ -1,0 +1,160 @@
+use std::net::TcpListener;
+
+use super::*;
+use crate::repository::test_repository::TestRepository;
+use crate::session::Session;
+use crate::session::test_session::{main_record, session};
+
+const COMPOSE: &str = "services:
+  db: { image: x, ports: [\"5432\", \"0.0.0.0:9000:5432\"], networks: [default, back] }
+networks: { back: {} }
+";
+
+struct Stage {
+    session: Session,
+    record: EnvironmentRecord,
+    definition: Definition,
+    machine: MachineSettings,
+    observed: ObservedState,
+    routes: Vec<Subnet>,
+    state: State,
+}
+
+impl Stage {
+    fn new(compose: &str, settings: &str) -> Self {
+        let shop = TestRepository::new();
+        shop.write("compose.yaml", compose);
+        shop.write("envtree.yaml", settings);
+        let session = session(&shop, &shop.path);
+        let record = main_record(&session);
+        let definition = session.define(&record, &session.present(&shop.path), "secret").unwrap();
+        let machine = MachineSettings { port_range: 26500..=26999, ..session.machine.clone() };
+        let (observed, routes, state) = (ObservedState::default(), Vec::new(), State::default());
+        Self { session, record, definition, machine, observed, routes, state }
+    }
+
+    fn reserve(&mut self, taken: TakenPolicy) -> Result<(), Error> {
+        let on = Circumstances {
+            definition: &self.definition,
+            observed: &self.observed,
+            routes: &self.routes,
+            machine: &self.machine,
+            taken,
+        };
+        reserve(&mut self.record, &self.state, &on)
+    }
+
+    fn subnets(&self) -> Vec<String> {
+        self.record.subnets.iter().map(|held| format!("{} {}", held.network, held.subnet)).collect()
+    }
+}
+
+fn taken() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+#[test]
+fn every_port_and_network_is_reserved_and_kept() {
+    let mut stage = Stage::new(COMPOSE, "apps: { web: { port: 3000 } }\n");
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    let addresses: Vec<String> = stage.record.ports.iter().map(|port| port.address.to_string()).collect();
+    assert_eq!(addresses, ["127.0.0.1", "0.0.0.0", "127.0.0.1"]);
+    assert_eq!(stage.record.subnets.len(), 2);
+    let before = stage.record.clone();
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    assert_eq!(stage.record, before);
+}
+
+#[test]
+fn a_changed_address_is_noted_and_its_port_kept() {
+    let mut stage = Stage::new(COMPOSE, "");
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    let published = stage.record.ports[0].published;
+    let ports = &mut stage.definition.wanted.project.services["db"].ports;
+    ports[0].host_ip = Some("0.0.0.0".into());
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    let port = &stage.record.ports[0];
+    assert_eq!((port.address.to_string().as_str(), port.published), ("0.0.0.0", published));
+}
+
+#[test]
+fn a_held_port_that_a_stranger_took_is_refused_kept_or_replaced() {
+    let mut stage = Stage::new(COMPOSE, "");
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    let (_listener, port) = taken();
+    stage.record.ports[0].published = port;
+    let error = stage.reserve(TakenPolicy::Refuse).unwrap_err().to_string();
+    let expected =
+        format!("port {port}, reserved for service `db`, is taken by process {}", std::process::id());
+    assert!(error.starts_with(&expected), "{error}");
+    stage.reserve(TakenPolicy::Keep).unwrap();
+    assert_eq!(stage.record.ports[0].published, port);
+    stage.reserve(TakenPolicy::Reassign).unwrap();
+    assert_eq!(stage.record.ports.len(), 2);
+    assert!(stage.record.ports.iter().all(|reservation| reservation.published != port));
+}
+
+#[test]
+fn the_held_port_of_an_app_may_be_in_use() {
+    let mut stage = Stage::new(COMPOSE, "apps: { web: { port: 3000 } }\n");
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    let (_listener, port) = taken();
+    stage.record.ports[2].published = port;
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    assert_eq!(stage.record.ports[2].published, port);
+}
+
+#[test]
+fn ports_of_others_and_ports_in_use_are_passed_over() {
+    let mut stage = Stage::new(COMPOSE, "");
+    let mut other = Stage::new(COMPOSE, "");
+    let (_listener, port) = taken();
+    stage.machine.port_range = port..=port.saturating_add(200);
+    other.machine.port_range = stage.machine.port_range.clone();
+    other.reserve(TakenPolicy::Refuse).unwrap();
+    other.record.project = envtree_core::name::ProjectName::new("other").unwrap();
+    let held: Vec<u16> = other.record.ports.iter().map(|reservation| reservation.published).collect();
+    stage.state.put(other.record);
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    assert!(stage.record.ports.iter().all(|own| own.published != port && !held.contains(&own.published)));
+}
+
+#[test]
+fn subnets_avoid_routes_other_networks_and_other_environments() {
+    let mut stage = Stage::new(COMPOSE, "");
+    stage.machine.network_pool = "10.214.0.0/24".parse().unwrap();
+    stage.machine.network_size = 26;
+    stage.routes = vec!["10.214.0.0/26".parse().unwrap()];
+    stage.observed.networks.push(envtree_core::observed::ObservedNetwork {
+        id: "1".into(),
+        name: "other".into(),
+        subnets: vec!["10.214.0.64/27".into()],
+        labels: indexmap::IndexMap::new(),
+    });
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    assert_eq!(stage.subnets(), ["back 10.214.0.128/26", "default 10.214.0.192/26"]);
+    stage.routes.push("10.214.0.128/25".parse().unwrap());
+    let error = stage.reserve(TakenPolicy::Refuse).unwrap_err();
+    assert_eq!(error.to_string(), "no free subnet of size /26 is left in 10.214.0.0/24");
+}
+
+#[test]
+fn the_route_to_an_own_network_moves_no_subnet() {
+    let mut stage = Stage::new(COMPOSE, "");
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    let before = stage.subnets();
+    stage.routes = stage.record.subnets.iter().map(|held| held.subnet).collect();
+    let project = stage.session.task_names().map(|_| stage.record.project.to_string()).unwrap();
+    for (number, subnet) in stage.routes.iter().enumerate() {
+        stage.observed.networks.push(envtree_core::observed::ObservedNetwork {
+            id: number.to_string(),
+            name: format!("network-{number}"),
+            subnets: vec![subnet.to_string()],
+            labels: [(label::COMPOSE_PROJECT.to_owned(), project.clone())].into(),
+        });
+    }
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    assert_eq!(stage.subnets(), before);
+}
