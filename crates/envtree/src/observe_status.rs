@@ -6,7 +6,7 @@ use envtree_core::known_image::{Credentials, KnownImage};
 use envtree_core::label;
 use envtree_core::observed::{ContainerState, Health, ObservedContainer, ObservedState};
 use envtree_core::port::Owner;
-use envtree_core::service::{RestartPolicy, Service};
+use envtree_core::service::{Protocol, RestartPolicy, Service};
 
 use crate::environment::Environment;
 use crate::hooks::HookKey;
@@ -151,9 +151,15 @@ fn port_status(reservation: &PortReservation, image: &str, defined: Option<&Serv
         std::net::IpAddr::V6(address) => format!("[{address}]"),
         std::net::IpAddr::V4(address) => address.to_string(),
     };
-    let known = KnownImage::recognise(image).filter(|known| known.port() == reservation.target);
+    let is_tcp = reservation.protocol == Protocol::Tcp;
+    let known = KnownImage::recognise(image).filter(|known| is_tcp && known.port() == reservation.target);
     let app_protocol = defined
-        .and_then(|service| service.ports.iter().find(|port| port.target == reservation.target))
+        .and_then(|service| {
+            service
+                .ports
+                .iter()
+                .find(|port| port.target == reservation.target && port.protocol == reservation.protocol)
+        })
         .and_then(|port| port.app_protocol.as_deref());
     let url = match known {
         Some(known) => {
@@ -166,7 +172,7 @@ fn port_status(reservation: &PortReservation, image: &str, defined: Option<&Serv
             (Some(protocol @ ("http" | "https")), _) => {
                 format!("{protocol}://{host}:{}", reservation.published)
             }
-            (None, 80 | 3000 | 8000 | 8080) => format!("http://{host}:{}", reservation.published),
+            (None, 80 | 3000 | 8000 | 8080) if is_tcp => format!("http://{host}:{}", reservation.published),
             _ => format!("{host}:{}", reservation.published),
         },
     };
@@ -249,3 +255,6 @@ pub(crate) fn git_status(repository: &Repository, worktree: &Path) -> Option<Git
         behind,
     })
 }
+
+#[cfg(test)]
+mod tests;
