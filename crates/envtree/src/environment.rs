@@ -201,3 +201,71 @@ fn app_ports(settings: &Settings, record: &EnvironmentRecord) -> Vec<AppPort> {
     };
     settings.apps.iter().filter_map(port).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::test_repository::TestRepository;
+    use crate::session::test_session::{main_record, options};
+    use crate::state::record::PortReservation;
+
+    /// The environment of the main worktree with these settings, `PROCESS` and `POSTGRES_PORT` set, and ports held.
+    fn assembled(settings: &str) -> Result<Environment, Error> {
+        let shop = TestRepository::new();
+        shop.write("envtree.yaml", settings);
+        shop.write(".env", "FROM_DOTENV=dot\nPROCESS=dot\n");
+        let mut options = options(&shop, &shop.path);
+        let set = [("PROCESS", "process"), ("POSTGRES_PORT", "1")];
+        options.environment.extend(set.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let session = Session::open(options).unwrap();
+        let mut record = main_record(&session);
+        let definition = session.define(&record, &session.present(&shop.path), "secret")?;
+        for (key, published) in wanted_ports(&definition).into_iter().zip(20000..) {
+            let PortKey { owner, target, protocol, index } = key;
+            let address = std::net::Ipv4Addr::LOCALHOST.into();
+            record.ports.push(PortReservation { owner, target, protocol, index, address, published });
+        }
+        session.assemble(definition, &record)
+    }
+
+    #[test]
+    fn variables_of_the_settings_name_those_of_the_environment_the_process_and_dotenv() {
+        let environment = assembled(
+            "env:\n  set:\n    DSN: pg://${POSTGRES_HOST}:${POSTGRES_PORT}\n    AGAIN: ${DSN}/x\n    MIX: ${PROCESS}-${FROM_DOTENV}-${NONE:-none}\n",
+        )
+        .unwrap();
+        assert_eq!(environment.host["DSN"], "pg://127.0.0.1:20000");
+        assert_eq!(environment.host["AGAIN"], "pg://127.0.0.1:20000/x");
+        assert_eq!(environment.inside["DSN"], "pg://postgres:5432");
+        assert_eq!(environment.host["MIX"], "process-dot-none");
+        assert_eq!(environment.host["COMPOSE_PROJECT_NAME"], "shop-main");
+    }
+
+    #[test]
+    fn an_unset_variable_is_pointed_out_once_and_a_required_one_is_an_error() {
+        let environment = assembled("env: { set: { A: \"${NONE}\" } }\n").unwrap();
+        assert_eq!(
+            environment.warnings,
+            ["envtree.yaml: `env.set.A` names `NONE`, which is not set; an empty text stands in for it"]
+        );
+        let error = assembled("env: { set: { A: \"${NONE:?needed}\" } }\n").unwrap_err();
+        assert!(error.to_string().contains("variable `A`"), "{error}");
+    }
+
+    #[test]
+    fn an_app_gets_its_own_port_on_the_host() {
+        let environment = assembled("apps: { web: { port: 3000 }, api: { port: 80, env: PORT } }\n").unwrap();
+        assert_eq!(
+            (environment.host["WEB_PORT"].as_str(), environment.host["PORT"].as_str()),
+            ("20002", "20003")
+        );
+    }
+
+    #[test]
+    fn the_secret_is_the_password_and_a_wrong_setting_is_named_with_its_place() {
+        let environment = assembled("").unwrap();
+        assert_eq!(environment.host["POSTGRES_PASSWORD"], "secret");
+        let error = assembled("env:\n  sett: {}\n").unwrap_err();
+        assert!(error.to_string().starts_with("envtree.yaml:2:3: "), "{error}");
+    }
+}

@@ -246,3 +246,44 @@ fn remove_empty_parent(worktree: &Path) {
         let _ = std::fs::remove_dir(parent);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_are_named_up_to_ten_files_and_then_counted() {
+        let work = UnsavedWork {
+            files: (0..12).map(|number| format!("file-{number}")).collect(),
+            commits: 2,
+            subjects: vec!["Add login".into(), "Fix login".into()],
+            submodules: vec!["lib".into()],
+            ..UnsavedWork::default()
+        };
+        let text = losses(&work, Some("login"));
+        assert_eq!(text.len(), 15);
+        assert_eq!(text[0], "uncommitted: file-0");
+        assert_eq!(
+            text[10..],
+            [
+                "… and 2 more uncommitted files",
+                "submodule with work of its own: lib",
+                "2 commits on `login`, neither pushed nor merged:",
+                "  Add login",
+                "  Fix login",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_commit_on_a_detached_head_is_named_so() {
+        let work = UnsavedWork {
+            commits: 1,
+            subjects: vec!["Try".into()],
+            is_detached: true,
+            ..UnsavedWork::default()
+        };
+        assert_eq!(losses(&work, None), ["1 commit on a detached HEAD, neither pushed nor merged:", "  Try"]);
+        assert!(losses(&UnsavedWork::default(), None).is_empty());
+    }
+}
