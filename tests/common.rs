@@ -2,29 +2,27 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 
-/// The variables that pass from the test's environment into the sandbox: how to reach the Engine, and its mirrors.
-const PASSED: [&str; 7] = [
-    "PATH",
-    "TMPDIR",
-    "DOCKER_HOST",
-    "DOCKER_CONTEXT",
-    "DOCKER_CERT_PATH",
-    "DOCKER_TLS_VERIFY",
-    "ENVTREE_CONFIG",
-];
+/// The variables that pass from the test's environment into the sandbox: how to reach the Engine.
+const PASSED: [&str; 6] =
+    ["PATH", "TMPDIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"];
+
+/// How many host ports a sandbox has for itself.
+const PORTS: usize = 50;
 
 /// A git repository with one commit in a temporary directory; dropping it removes every environment made in it.
 pub(crate) struct Sandbox {
     root: TempDir,
     name: String,
     brought_up: AtomicBool,
+    /// The lock on the sandbox's own part of ports and addresses.
+    _part: File,
 }
 
 impl Sandbox {
@@ -33,8 +31,10 @@ impl Sandbox {
         let root = tempfile::Builder::new().prefix("envtree-").rand_bytes(8).tempdir().unwrap();
         let random = root.path().file_name().unwrap().to_str().unwrap().to_lowercase();
         let name = random.replace("envtree-", "sandbox-");
-        let sandbox = Self { root, name, brought_up: AtomicBool::new(false) };
+        let (part, lock) = take_part();
+        let sandbox = Self { root, name, brought_up: AtomicBool::new(false), _part: lock };
         fs::create_dir_all(sandbox.home()).unwrap();
+        fs::write(sandbox.config(), machine_configuration(part)).unwrap();
         fs::create_dir(sandbox.repository()).unwrap();
         let identity =
             "[user]\n\tname = Test\n\temail = test@example.invalid\n[init]\n\tdefaultBranch = main\n";
@@ -53,6 +53,10 @@ impl Sandbox {
 
     fn home(&self) -> PathBuf {
         self.root.path().join("home")
+    }
+
+    fn config(&self) -> PathBuf {
+        self.root.path().join("config.yaml")
     }
 
     /// Writes a file of the main worktree, and the folders above it.
@@ -81,6 +85,7 @@ impl Sandbox {
             command.env("DOCKER_CONFIG", docker);
         }
         command
+            .env("ENVTREE_CONFIG", self.config())
             .env("HOME", self.home())
             .env("XDG_CONFIG_HOME", self.home().join("config"))
             .env("XDG_STATE_HOME", self.home().join("state"))
@@ -95,14 +100,19 @@ impl Sandbox {
         self.command(env!("CARGO_BIN_EXE_envtree"))
     }
 
-    /// Runs envtree in the main worktree.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        let output = self.envtree().args(arguments).output().unwrap();
-        let ran = self.ran(&output);
-        if arguments.contains(&"up") && !arguments.contains(&"--help") && ran.status != Some(2) {
+    /// Returns envtree with its arguments, to be run in the main worktree; what it brings up is removed in the end.
+    pub(crate) fn envtree_with(&self, arguments: &[&str]) -> Command {
+        if arguments.contains(&"up") && !arguments.contains(&"--help") {
             self.brought_up.store(true, Ordering::Relaxed);
         }
-        ran
+        let mut command = self.envtree();
+        command.args(arguments);
+        command
+    }
+
+    /// Runs envtree in the main worktree.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        self.ran(&self.envtree_with(arguments).output().unwrap())
     }
 
     /// Returns what a program wrote, redacted.
@@ -179,6 +189,32 @@ impl Drop for Sandbox {
             assert!(faults.is_empty(), "{faults}");
         }
     }
+}
+
+/// Takes a part of the ports and addresses that no other sandbox has, in this process or another.
+///
+/// Sandboxes share an Engine but no state, so environments of two could otherwise reserve the same port at once.
+fn take_part() -> (usize, File) {
+    let directory = std::env::temp_dir().join("envtree-sandboxes");
+    fs::create_dir_all(&directory).unwrap();
+    let take = |part: usize| {
+        let file = File::create(directory.join(part.to_string())).unwrap();
+        file.try_lock().is_ok().then_some((part, file))
+    };
+    (0..10_000 / PORTS).find_map(take).expect("fewer sandboxes run at once")
+}
+
+/// Returns the machine's configuration, cut down to a part of the ports and addresses.
+fn machine_configuration(part: usize) -> String {
+    let machine = std::env::var_os("ENVTREE_CONFIG").map(|path| fs::read_to_string(path).unwrap());
+    let first = 20_000 + part * PORTS;
+    format!(
+        "{}ports: {{ range: {first}-{} }}\nnetwork: {{ pool: 10.{}.{}.0/20 }}\n",
+        machine.map(|text| text.trim_start_matches("{}").to_owned()).unwrap_or_default(),
+        first + PORTS - 1,
+        200 + part / 16,
+        part % 16 * 16,
+    )
 }
 
 /// What a program wrote and how it ended.

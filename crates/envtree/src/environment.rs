@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 
 use crate::error::Error;
 use crate::load::{ComposeRequest, Files, Wanted, load_compose, load_settings, normal};
-use crate::secret::load_or_create_secret;
+use crate::secret::{load_or_create_secret, load_secret};
 use crate::session::Session;
 use crate::state::record::EnvironmentRecord;
 
@@ -62,6 +62,11 @@ impl Session {
     /// Returns the repository's secret, which is made when it is first needed.
     pub(crate) fn secret(&self, record: &EnvironmentRecord) -> Result<String, Error> {
         Ok(load_or_create_secret(self.state.path(), &record.repository.id)?)
+    }
+
+    /// Returns the repository's secret, or what stands for it as long as there is none.
+    pub(crate) fn known_secret(&self, record: &EnvironmentRecord) -> Result<String, Error> {
+        Ok(load_secret(self.state.path(), &record.repository.id)?.unwrap_or_else(placeholder))
     }
 
     /// Reads what the worktree of `record` defines; `secret` stands for [`PASSWORD`].

@@ -109,7 +109,10 @@ impl Session {
 
     /// Returns the Compose project that `up` would apply, or as the files have it if `raw`.
     pub async fn config(&self, task: Option<&str>, raw: bool) -> Result<ConfigReport, Error> {
-        let environment = self.preview(&UpOptions::of(task), TakenPolicy::Keep).await?.environment;
+        let environment = self
+            .preview(&UpOptions::of(task), TakenPolicy::Keep, |_, _| Ok(placeholder()))
+            .await?
+            .environment;
         let project =
             if raw { &environment.definition.wanted.project } else { &environment.isolated.project };
         let warnings = if raw { &environment.definition.wanted.warnings } else { &environment.warnings };

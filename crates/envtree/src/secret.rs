@@ -63,12 +63,8 @@ pub enum SecretError {
 /// It is 32 letters and digits, readable by the owner alone: access that others have is taken away. Processes that ask
 /// at the same time get the same secret.
 pub fn load_or_create_secret(directory: &Path, repository_id: &str) -> Result<String, SecretError> {
-    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
-    if repository_id.is_empty() || repository_id.starts_with('.') || !repository_id.chars().all(is_plain) {
-        return Err(SecretError::Name { repository_id: repository_id.to_owned() });
-    }
     let secrets = directory.join("secrets");
-    let path = secrets.join(repository_id);
+    let path = place(&secrets, repository_id)?;
     if let Some(secret) = load(&path)? {
         return Ok(secret);
     }
@@ -80,6 +76,19 @@ pub fn load_or_create_secret(directory: &Path, repository_id: &str) -> Result<St
         }
         Err(source) => Err(SecretError::Write { path, source }),
     }
+}
+
+/// Returns the secret of a repository if there is one; makes none.
+pub fn load_secret(directory: &Path, repository_id: &str) -> Result<Option<String>, SecretError> {
+    load(&place(&directory.join("secrets"), repository_id)?)
+}
+
+fn place(secrets: &Path, repository_id: &str) -> Result<PathBuf, SecretError> {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
+    if repository_id.is_empty() || repository_id.starts_with('.') || !repository_id.chars().all(is_plain) {
+        return Err(SecretError::Name { repository_id: repository_id.to_owned() });
+    }
+    Ok(secrets.join(repository_id))
 }
 
 fn load(path: &Path) -> Result<Option<String>, SecretError> {

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::apply::describe;
 use crate::checkout::{files_of, refuse_tracked_env_file};
 use crate::converge::{Converged, Convergence};
-use crate::environment::{Definition, Environment, placeholder};
+use crate::environment::{Definition, Environment};
 use crate::error::{Error, TakenPort, causes};
 use crate::event::Act;
 use crate::load::{Files, load_settings};
@@ -313,7 +313,8 @@ impl Session {
     /// Returns what `up` would do.
     async fn plan_only(&self, options: &UpOptions) -> Result<PlannedUp, Error> {
         let Preview { record, target, environment, observed } =
-            self.preview(options, options.taken_policy()).await?;
+            // With a placeholder for the secret, every service that is given it would seem to have changed.
+            self.preview(options, options.taken_policy(), Self::known_secret).await?;
         let observed = observed.unwrap_or_default();
         let mut plan = plan_pulls(&environment.isolated.project, options.pull);
         let pulls = plan.steps.len();
@@ -334,14 +335,19 @@ impl Session {
     }
 
     /// Returns the environment as `up` would make it. Reservations are made in memory alone, and an Engine that does not
-    /// answer has nothing.
-    pub(crate) async fn preview(&self, options: &UpOptions, taken: TakenPolicy) -> Result<Preview, Error> {
+    /// answer has nothing. `secret` returns what stands for the repository's secret.
+    pub(crate) async fn preview(
+        &self,
+        options: &UpOptions,
+        taken: TakenPolicy,
+        secret: impl FnOnce(&Self, &EnvironmentRecord) -> Result<String, Error>,
+    ) -> Result<Preview, Error> {
         let home = load_settings(&self.home_files())?;
         let state = self.read_state()?;
         let target = resolve(self, &state, options, home.base.as_deref())?;
         let mut record = self.identify(&state, &target, home.worktrees.as_deref());
         let files = files_of(self, &target, &record);
-        let definition = self.define(&record, &files, &placeholder())?;
+        let definition = self.define(&record, &files, &secret(self, &record)?)?;
         refuse_tracked_env_file(self, &files, &definition)?;
         let observed = self.docker.observe(&scope(&definition)).await.ok();
         let routes = host_subnets();
