@@ -7,5 +7,6 @@ mod common;
 
 mod again;
 mod down_and_rm;
+mod mend;
 mod side_by_side;
 mod support;

@@ -97,14 +97,17 @@ impl Docker {
             .map_err(|source| DockerError::StopContainer { container: container.to_owned(), source })
     }
 
-    /// Removes a stopped container; one that is gone is done. `volumes` takes its anonymous volumes too, except those
-    /// that another container uses.
+    /// Removes a container; one that is gone is done. `volumes` takes its anonymous volumes too, except those that
+    /// another container uses.
     pub async fn remove_container(&self, container: &str, volumes: bool) -> Result<(), DockerError> {
         let anonymous = if volumes { self.anonymous_volumes(container).await? } else { Vec::new() };
-        let client = self.client().await?;
-        let options = RemoveContainerOptionsBuilder::new().v(volumes).build();
-        let removed = client.remove_container(container, Some(options)).await;
-        match done_if_gone(removed) {
+        let mut removed = self.try_remove_container(container, volumes).await?;
+        // A start that an interrupted command asked for may take effect only now.
+        if removed.as_ref().is_err_and(still_runs) {
+            self.stop_container(container, None).await?;
+            removed = self.try_remove_container(container, volumes).await?;
+        }
+        match removed {
             Ok(()) => {}
             Err(source) if source.is(409) && source.says(&["already in progress"]) => {
                 self.wait_removed(container).await?;
@@ -116,6 +119,15 @@ impl Docker {
         // The Engine counts a volume that a container inherited as named, and keeps it.
         future::try_join_all(anonymous.iter().map(|name| self.remove_unused_volume(name))).await?;
         Ok(())
+    }
+
+    async fn try_remove_container(
+        &self,
+        container: &str,
+        volumes: bool,
+    ) -> Result<Result<(), EngineFailure>, DockerError> {
+        let options = RemoveContainerOptionsBuilder::new().v(volumes).build();
+        Ok(done_if_gone(self.client().await?.remove_container(container, Some(options)).await))
     }
 
     /// Returns the names of the anonymous volumes that a container mounts.
@@ -197,6 +209,12 @@ pub(crate) fn done_if_gone(result: Result<(), Bollard>) -> Result<(), EngineFail
         Err(failure) if failure.is(404) => Ok(()),
         result => result,
     }
+}
+
+/// Returns whether the Engine refused a removal because the container runs.
+fn still_runs(failure: &EngineFailure) -> bool {
+    // Until Docker 24, and since.
+    failure.is(409) && failure.says(&["cannot remove a running container", "container is running"])
 }
 
 fn create_error(container: &NewContainer, source: EngineFailure) -> DockerError {

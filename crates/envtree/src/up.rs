@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use envtree_core::service::PullPolicy;
 
 use envtree_core::engine::{Engine, Scope};
-use envtree_core::observed::ObservedState;
+use envtree_core::observed::{ContainerState, ObservedState};
 use envtree_core::plan::Plan;
 use envtree_core::reconcile::{ReconcileOptions, plan_pulls, reconcile};
 use jiff::Timestamp;
@@ -26,6 +26,9 @@ use crate::state::record::{EnvironmentRecord, Failure};
 use crate::state::{Lock, State, StateError};
 use crate::status::{EnvironmentState, EnvironmentStatus};
 use crate::target::{Origin, Target, resolve};
+
+/// How long a container that the Engine is starting may take to run.
+const SETTLING: Duration = Duration::from_secs(3);
 
 /// Choices of `up`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,23 +248,7 @@ impl Session {
         let files = files_of(self, target, record);
         let definition = self.define(record, &files, &self.secret(record)?)?;
         refuse_tracked_env_file(self, &files, &definition)?;
-        let observed = self.docker.observe(&scope(&definition)).await?;
-        let routes = host_subnets();
-        let record = self
-            .update_state(|state| {
-                let mut record = state.by_project(&record.project).cloned().unwrap_or_else(|| record.clone());
-                let circumstances = Circumstances {
-                    definition: &definition,
-                    observed: &observed,
-                    routes: &routes,
-                    machine: &self.machine,
-                    taken: options.taken_policy(),
-                };
-                reserve(&mut record, state, &circumstances)?;
-                state.put(record.clone());
-                Ok(record)
-            })
-            .await?;
+        let (record, observed) = self.reserve_for(record, &definition, options).await?;
         let environment = self.assemble(definition, &record)?;
         Ok(Prepared { record, environment, observed })
     }
@@ -308,6 +295,42 @@ impl Session {
             port.container = self.docker.container_publishing(port.port, port.protocol).await.ok().flatten();
         }
         taken
+    }
+
+    /// Reserves what the definition wants; returns the record with it, and what the Engine has.
+    ///
+    /// The Engine carries out a start although the command that asked for it was interrupted. For a moment the ports of
+    /// such a container are taken, and it does not run yet: so a refusal counts only after a while.
+    async fn reserve_for(
+        &self,
+        record: &EnvironmentRecord,
+        definition: &Definition,
+        options: &UpOptions,
+    ) -> Result<(EnvironmentRecord, ObservedState), Error> {
+        let started = Instant::now();
+        let routes = host_subnets();
+        loop {
+            let observed = self.docker.observe(&scope(definition)).await?;
+            let circumstances = Circumstances {
+                definition,
+                observed: &observed,
+                routes: &routes,
+                machine: &self.machine,
+                taken: options.taken_policy(),
+            };
+            let reserved = self.update_state(|state| {
+                let mut record = state.by_project(&record.project).unwrap_or(record).clone();
+                reserve(&mut record, state, &circumstances)?;
+                state.put(record.clone());
+                Ok(record)
+            });
+            match reserved.await {
+                Err(Error::PortsTaken(_)) if may_be_starting(&observed) && started.elapsed() < SETTLING => {
+                    tokio::time::sleep(SETTLING / 10).await;
+                }
+                reserved => return Ok((reserved?, observed)),
+            }
+        }
     }
 
     /// Returns what `up` would do.
@@ -391,15 +414,8 @@ pub(crate) fn plan_changes(
     Ok(reconcile(&environment.isolated.project, observed, &choices)?)
 }
 
-/// Notes what waiting has proved: the Engine reports a health check as `starting` until it has run it itself.
-fn mark_ready(status: &mut EnvironmentStatus) {
-    for service in status.services.iter_mut().filter(|service| service.health.as_deref() == Some("starting"))
-    {
-        service.ready = true;
-    }
-    if status.state == EnvironmentState::Starting {
-        status.state = EnvironmentState::Ready;
-    }
+fn may_be_starting(observed: &ObservedState) -> bool {
+    observed.containers.iter().any(|container| container.state == ContainerState::Created)
 }
 
 /// Returns an error and its causes in one line.
