@@ -5,6 +5,7 @@
 //! them at once.
 
 pub mod backoff;
+pub mod greeting;
 pub mod http;
 pub mod postgres;
 pub mod redis;

@@ -8,8 +8,9 @@ use tokio::net::TcpStream;
 
 use super::{Probe, limit};
 
-/// How long an accepted connection is watched; the Engine's proxy closes one that leads nowhere much sooner.
-const WATCH: Duration = Duration::from_millis(50);
+/// How long an accepted connection is watched; the Engine's proxy closes one that leads nowhere sooner, even on a
+/// machine that is busy starting other services.
+const WATCH: Duration = Duration::from_millis(250);
 
 /// Returns whether the server at `address` greets, or waits for the client to speak.
 pub async fn probe(address: SocketAddr) -> Probe {
