@@ -6,7 +6,7 @@ use envtree_core::known_image::{Credentials, KnownImage};
 use envtree_core::label;
 use envtree_core::observed::{ContainerState, Health, ObservedContainer, ObservedState};
 use envtree_core::port::Owner;
-use envtree_core::service::{Protocol, RestartPolicy, Service};
+use envtree_core::service::{Condition, Protocol, RestartPolicy, Service};
 
 use crate::environment::Environment;
 use crate::hooks::HookKey;
@@ -122,14 +122,23 @@ fn service_status(
         state: container.map_or("missing", |container| state_word(container.state)).to_owned(),
         health: container.and_then(|container| container.health).map(|health| health_word(health).to_owned()),
         exit_code: container.and_then(ObservedContainer::exit_code),
-        ready: container.is_some_and(|container| is_ready(container, defined)),
+        ready: container.is_some_and(|container| is_ready(container, defined, is_job(name, look))),
         ports: held.map(|reservation| port_status(reservation, &image, defined)).collect(),
         image,
     })
 }
 
+/// Returns whether another service waits until this one is done, as for a migration: whatever its image, it may end.
+fn is_job(name: &str, look: &Look<'_>) -> bool {
+    let services =
+        look.environment.iter().flat_map(|environment| environment.isolated.project.services.values());
+    services
+        .flat_map(|service| &service.depends_on)
+        .any(|(on, how)| *on == *name && how.condition == Condition::ServiceCompletedSuccessfully)
+}
+
 /// Returns whether a service does what it is for, as far as the Engine tells.
-fn is_ready(container: &ObservedContainer, defined: Option<&Service>) -> bool {
+fn is_ready(container: &ObservedContainer, defined: Option<&Service>, is_job: bool) -> bool {
     match container.state {
         ContainerState::Running => matches!(container.health, None | Some(Health::Healthy)),
         // A job is ready when it is done.
@@ -139,7 +148,7 @@ fn is_ready(container: &ObservedContainer, defined: Option<&Service>) -> bool {
                     && KnownImage::recognise(&service.image).is_none()
                     && matches!(service.restart, RestartPolicy::No | RestartPolicy::OnFailure(_))
             });
-            may_end && container.exit_code() == Some(0)
+            (is_job || may_end) && container.exit_code() == Some(0)
         }
         _ => false,
     }
