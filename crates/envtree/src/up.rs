@@ -250,6 +250,8 @@ impl Session {
         refuse_tracked_env_file(self, &files, &definition)?;
         let (record, observed) = self.reserve_for(record, &definition, options).await?;
         let environment = self.assemble(definition, &record)?;
+        // What no plan can bring about is refused before the worktree is made.
+        plan_changes(&environment, &observed, options, false)?;
         Ok(Prepared { record, environment, observed })
     }
 
