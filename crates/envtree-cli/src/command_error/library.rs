@@ -66,6 +66,9 @@ fn no_engine(shown: CommandError, error: &ConnectError) -> CommandError {
 }
 
 fn engine_refused(shown: CommandError, error: &DockerError) -> CommandError {
+    if matches!(error, DockerError::ContainerNotRunning { .. }) {
+        return shown.hint("`envtree start` starts it, `envtree logs` shows what it last wrote");
+    }
     let is_lost = std::iter::successors(Some(error as &dyn StdError), |error| (*error).source())
         .filter_map(|error| error.downcast_ref::<EngineFailure>())
         .any(|failure| failure.status.is_none());
