@@ -102,7 +102,7 @@ fn rm_leaves_nothing_behind() {
     assert_eq!(sandbox.objects("one"), [""; 0]);
     let volumes = docker(&["volume", "ls", "--quiet"]);
     assert!(!volumes.contains(&anonymous.unwrap()), "the anonymous volume is left");
-    assert_eq!(traces(&sandbox, &project), [PathBuf::new(); 0]);
+    assert_eq!(traces(&sandbox, &project), Vec::<PathBuf>::new());
     assert!(!worktree.exists());
     assert_eq!(sandbox.git(&["worktree", "list"]).lines().count(), 1);
     assert_eq!(sandbox.git(&["branch", "--format", "%(refname:short)"]), "main");

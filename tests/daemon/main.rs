@@ -5,8 +5,19 @@
 #[path = "../common.rs"]
 mod common;
 
+#[cfg(test)]
 mod again;
+#[cfg(test)]
+mod compose_file;
+#[cfg(test)]
 mod down_and_rm;
+#[cfg(test)]
+mod exec_and_logs;
+#[cfg(test)]
 mod mend;
+#[cfg(test)]
 mod side_by_side;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod templates;

@@ -1,10 +1,11 @@
 //! `up` after something went wrong: it mends what was taken away, and completes what was broken off.
 
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use crate::again::with_two_servers;
 use crate::common::Sandbox;
-use crate::support::{SOON, checked, docker, eventually, inspect};
+use crate::support::{SOON, checked, docker, eventually, inspect, port};
 
 #[test]
 fn a_container_removed_by_hand_is_made_again() {
@@ -59,6 +60,26 @@ fn stopped_killed_and_paused_containers_run_again_without_being_made_again() {
         assert_eq!(sandbox.inside("one", "cache", &["redis-cli", "PING"]), "PONG");
     }
     assert_eq!(ids(), before);
+}
+
+#[test]
+fn ports_and_data_survive_restarts_that_envtree_did_not_ask_for() {
+    let (sandbox, first) = with_two_servers();
+    let published = port(&first, "cache");
+    let answers = || {
+        let ask = ["exec", "one", "cache", "--", "redis-cli", "GET", "note"];
+        sandbox.run(&ask).stdout == "kept\n" && TcpStream::connect(("127.0.0.1", published)).is_ok()
+    };
+    sandbox.inside("one", "cache", &["redis-cli", "SET", "note", "kept"]);
+    sandbox.inside("one", "cache", &["redis-cli", "SAVE"]);
+
+    docker(&["restart", &sandbox.container("one", "cache")]);
+    eventually(answers, SOON);
+    docker(&["kill", &sandbox.container("one", "cache")]);
+    sandbox.succeed(&["start", "one"]);
+    assert!(answers());
+    assert_eq!(port(&sandbox.json(&["status", "one"]), "cache"), published);
+    assert_eq!(sandbox.up("one")["operations"], 0);
 }
 
 /// Starts an `up` of the default services and returns it as soon as Postgres's container exists.

@@ -252,6 +252,11 @@ impl<'a> Readiness<'a> {
             _ if port.and_then(|port| port.app_protocol.as_deref()) == Some("http") => {
                 ready::http::probe(address, "/").await
             }
+            // Another port of the image, such as that of its administration, speaks another protocol.
+            Some(known) if port.is_none_or(|port| port.target == known.port()) => match opening(known) {
+                Some(opening) => ready::greeting::probe(address, opening).await,
+                None => ready::tcp::probe(address).await,
+            },
             _ => ready::tcp::probe(address).await,
         }
     }
@@ -294,6 +299,16 @@ impl<'a> Readiness<'a> {
         let container = container_of(&self.project.services[name]);
         let log = self.docker.last_lines(container, LOG_LINES).await.unwrap_or_default();
         NotReady { service: name.to_string(), fault, log }
+    }
+}
+
+/// Returns what makes a server of the image speak, if anything does; nothing at all where it speaks first.
+fn opening(known: KnownImage) -> Option<&'static [u8]> {
+    match known {
+        KnownImage::MySql | KnownImage::MariaDb | KnownImage::Nats => Some(b""),
+        // The protocol header of AMQP 0-9-1.
+        KnownImage::RabbitMq => Some(b"AMQP\0\0\x09\x01"),
+        _ => None,
     }
 }
 
