@@ -420,6 +420,16 @@ fn may_be_starting(observed: &ObservedState) -> bool {
     observed.containers.iter().any(|container| container.state == ContainerState::Created)
 }
 
+/// Notes what waiting has proved: the Engine reports a health check as `starting` until it has run it itself.
+fn mark_ready(status: &mut EnvironmentStatus) {
+    for service in status.services.iter_mut().filter(|service| service.health.as_deref() == Some("starting")) {
+        service.ready = true;
+    }
+    if status.state == EnvironmentState::Starting {
+        status.state = EnvironmentState::Ready;
+    }
+}
+
 /// Returns an error and its causes in one line.
 fn summary(error: &Error) -> String {
     match error {

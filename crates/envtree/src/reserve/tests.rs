@@ -124,7 +124,7 @@ fn ports_of_others_and_ports_in_use_are_passed_over() {
 #[test]
 fn subnets_avoid_routes_other_networks_and_other_environments() {
     let mut stage = Stage::new(COMPOSE, "");
-    stage.machine.network_pool = "10.214.0.0/24".parse().unwrap();
+    stage.machine.network_pools = vec!["10.214.0.0/24".parse().unwrap()];
     stage.machine.network_size = 26;
     stage.routes = vec!["10.214.0.0/26".parse().unwrap()];
     stage.observed.networks.push(envtree_core::observed::ObservedNetwork {
