@@ -1,18 +1,19 @@
 //! A plan that is carried out leaves nothing to do, whatever happened before; and what holds data stays.
 
+#[path = "support/edits.rs"]
+mod edits;
 #[path = "support/projects.rs"]
 mod projects;
 
 use std::collections::BTreeSet;
 
+use edits::{Edit, edit, edits};
 use envtree_core::isolate::{Assignments, isolate};
 use envtree_core::label;
-use envtree_core::name::{NetworkName, ServiceName, VolumeName};
 use envtree_core::observed::{ContainerState, ObservedImage, ObservedNetwork, ObservedState, ObservedVolume};
 use envtree_core::plan::{Operation, Plan, StepId};
-use envtree_core::project::{Network, Project, Volume};
+use envtree_core::project::Project;
 use envtree_core::reconcile::{ReconcileOptions, reconcile};
-use envtree_core::service::{Mount, MountSource, Service};
 use envtree_core::simulate::SimulatedEngine;
 use envtree_core::teardown::{RemovalOptions, plan_removal};
 use indexmap::IndexMap;
@@ -20,22 +21,6 @@ use projects::{Reserved, identity, projects, reserve};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-
-/// A change of what the files say.
-#[derive(Debug, Clone)]
-enum Edit {
-    Variable(Index, String),
-    Image(Index, &'static str),
-    RemoveService(Index),
-    AddService(Index),
-    JoinNetwork(Index, Index),
-    LeaveNetwork(Index),
-    Internal(Index),
-    AddNetwork,
-    RemoveNetwork(Index),
-    AddVolume(Index),
-    DivergeVolume(Index),
-}
 
 /// Something done on the Engine by hand.
 #[derive(Debug, Clone)]
@@ -48,25 +33,6 @@ enum Deed {
     RetagImage(Index),
 }
 
-fn edits() -> impl Strategy<Value = Vec<Edit>> {
-    let index = any::<Index>;
-    let edit = prop_oneof![
-        (index(), "[a-z]{0,2}").prop_map(|(at, value)| Edit::Variable(at, value)),
-        (index(), prop::sample::select(&["redis:9", "shop-web:2"][..]))
-            .prop_map(|(at, to)| Edit::Image(at, to)),
-        index().prop_map(Edit::RemoveService),
-        index().prop_map(Edit::AddService),
-        (index(), index()).prop_map(|(at, network)| Edit::JoinNetwork(at, network)),
-        index().prop_map(Edit::LeaveNetwork),
-        index().prop_map(Edit::Internal),
-        Just(Edit::AddNetwork),
-        index().prop_map(Edit::RemoveNetwork),
-        index().prop_map(Edit::AddVolume),
-        index().prop_map(Edit::DivergeVolume),
-    ];
-    vec(edit, 1..=3)
-}
-
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let deed = prop_oneof![
         any::<Index>().prop_map(Deed::RemoveContainer),
@@ -77,82 +43,6 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         any::<Index>().prop_map(Deed::RetagImage),
     ];
     vec(deed, 1..=5)
-}
-
-fn chosen<K: Clone, V>(of: &IndexMap<K, V>, at: Index) -> Option<K> {
-    (!of.is_empty()).then(|| of.keys()[at.index(of.len())].clone())
-}
-
-fn edit(project: &mut Project, edit: &Edit) {
-    match edit {
-        Edit::Internal(at) => {
-            if let Some(key) = chosen(&project.networks, *at) {
-                project.networks[&key].internal ^= true;
-            }
-        }
-        Edit::AddNetwork => {
-            project.networks.insert(NetworkName::new("added").expect("the key is valid"), Network::default());
-        }
-        Edit::RemoveNetwork(at) => {
-            if let Some(key) = chosen(&project.networks, *at) {
-                project.networks.shift_remove(&key);
-                for service in project.services.values_mut() {
-                    service.networks.shift_remove(&key);
-                }
-            }
-        }
-        Edit::DivergeVolume(at) => {
-            if let Some(key) = chosen(&project.volumes, *at) {
-                project.volumes[&key].driver_opts.insert("o".into(), "size=1g".into());
-            }
-        }
-        Edit::Variable(at, _)
-        | Edit::Image(at, _)
-        | Edit::RemoveService(at)
-        | Edit::AddService(at)
-        | Edit::JoinNetwork(at, _)
-        | Edit::LeaveNetwork(at)
-        | Edit::AddVolume(at) => {
-            if let Some(name) = chosen(&project.services, *at) {
-                edit_service(project, &name, edit);
-            }
-        }
-    }
-}
-
-fn edit_service(project: &mut Project, name: &ServiceName, edit: &Edit) {
-    let service = &mut project.services[name];
-    match edit {
-        Edit::Variable(_, value) => {
-            service.environment.insert("CHANGED".into(), value.clone());
-        }
-        Edit::Image(_, image) => service.image = (*image).into(),
-        Edit::RemoveService(_) => {
-            project.services.shift_remove(name);
-            for other in project.services.values_mut() {
-                other.depends_on.shift_remove(name);
-            }
-        }
-        Edit::AddService(_) => {
-            let added = Service { ports: Vec::new(), ..service.clone() };
-            project.services.insert(ServiceName::new("added").expect("the name is valid"), added);
-        }
-        Edit::JoinNetwork(_, to) => {
-            if let Some(key) = chosen(&project.networks, *to) {
-                service.networks.entry(key).or_default();
-            }
-        }
-        Edit::LeaveNetwork(_) => {
-            service.networks.pop();
-        }
-        Edit::AddVolume(_) => {
-            let key = VolumeName::new("added").expect("the key is valid");
-            project.volumes.insert(key.clone(), Volume::default());
-            let source = MountSource::Volume { volume: Some(key), nocopy: false };
-            service.mounts.push(Mount { target: "/added".into(), read_only: false, source });
-        }
-        _ => unreachable!("the other edits are not of a service"),
-    }
 }
 
 /// Does by hand what the Engine allows; the rest is not done.

@@ -17,9 +17,6 @@ use crate::repository::Repository;
 use crate::state::record::EnvironmentRecord;
 use crate::state::{Holder, LockOptions, Notice, State, StateDirectory};
 
-#[cfg(test)]
-pub(crate) mod test_session;
-
 /// How long a command waits for another one that works on the same environment or changes the state.
 const LOCK_TIMEOUT: Duration = Duration::from_mins(2);
 
@@ -193,3 +190,6 @@ fn machine_settings_path(environment: &BTreeMap<String, String>) -> (Option<Path
         .or_else(|| Some(set("HOME")?.join(".config")));
     (base.map(|base| base.join("envtree/config.yaml")), false)
 }
+
+#[cfg(test)]
+pub(crate) mod test_session;
