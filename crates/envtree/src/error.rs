@@ -76,6 +76,14 @@ pub enum Error {
         /// The prefix length of one network's subnet.
         size: u8,
     },
+    /// A container would have the name of one of another environment.
+    #[error("container `{container}` would share its name with one of environment `{project}`")]
+    NameTaken {
+        /// The name.
+        container: String,
+        /// The other Compose project.
+        project: String,
+    },
     /// Reserved ports are taken by somebody else.
     #[error("{}", taken_ports(.0))]
     PortsTaken(Vec<TakenPort>),

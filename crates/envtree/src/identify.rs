@@ -56,6 +56,7 @@ impl Session {
             branch_made_by_envtree: false,
             created: Timestamp::now(),
             env_file: None,
+            services: Vec::new(),
             ports: Vec::new(),
             subnets: Vec::new(),
             last_failure: None,

@@ -92,6 +92,7 @@ fn record_of(labels: &IndexMap<String, String>) -> Option<EnvironmentRecord> {
         branch_made_by_envtree: false,
         created: Timestamp::now(),
         env_file: None,
+        services: Vec::new(),
         ports: Vec::new(),
         subnets: Vec::new(),
         last_failure: None,

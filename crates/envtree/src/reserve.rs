@@ -51,8 +51,32 @@ pub(crate) fn reserve(
     state: &State,
     on: &Circumstances<'_>,
 ) -> Result<(), Error> {
+    reserve_names(record, state, on)?;
     reserve_ports(record, state, on)?;
     reserve_subnets(record, state, on)
+}
+
+/// Notes the services, unless a container of another environment has the name that one of these would have.
+///
+/// Compose's names leave that open: service `web-db` of `shop-fix` and service `db` of `shop-fix-web` share one.
+fn reserve_names(record: &mut EnvironmentRecord, state: &State, on: &Circumstances<'_>) -> Result<(), Error> {
+    let services: Vec<String> =
+        on.definition.wanted.project.services.keys().map(ToString::to_string).collect();
+    let name = |project: &str, service: &String| format!("{project}-{service}");
+    for other in state.environments.iter().filter(|other| other.project != record.project) {
+        let theirs: Vec<String> =
+            other.services.iter().map(|service| name(&other.project, service)).collect();
+        let shared =
+            services.iter().map(|service| name(&record.project, service)).find(|own| theirs.contains(own));
+        if let Some(shared) = shared {
+            return Err(Error::NameTaken {
+                container: format!("{shared}-1"),
+                project: other.project.to_string(),
+            });
+        }
+    }
+    record.services = services;
+    Ok(())
 }
 
 fn reserve_ports(record: &mut EnvironmentRecord, state: &State, on: &Circumstances<'_>) -> Result<(), Error> {

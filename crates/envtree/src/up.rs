@@ -422,7 +422,8 @@ fn may_be_starting(observed: &ObservedState) -> bool {
 
 /// Notes what waiting has proved: the Engine reports a health check as `starting` until it has run it itself.
 fn mark_ready(status: &mut EnvironmentStatus) {
-    for service in status.services.iter_mut().filter(|service| service.health.as_deref() == Some("starting")) {
+    for service in status.services.iter_mut().filter(|service| service.health.as_deref() == Some("starting"))
+    {
         service.ready = true;
     }
     if status.state == EnvironmentState::Starting {

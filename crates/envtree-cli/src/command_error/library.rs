@@ -136,6 +136,7 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
         Error::PortsTaken(_) => shown.hint("`envtree up --reassign-ports` picks others").note("nothing was started"),
         Error::Ports(_) => shown.hint("`envtree ls --all` shows who holds them; `envtree rm` frees them; `ports.range` in the machine's configuration widens the range"),
         Error::SubnetsExhausted { .. } => shown.hint("`envtree ls --all` shows who holds them; `network.pool` in the machine's configuration names another pool"),
+        Error::NameTaken { .. } => shown.hint("choose another task name").note("nothing was changed"),
         Error::NotInWorktree { .. } => shown.hint("go to a worktree, or name a task: `envtree up TASK`"),
         Error::NoEnvironment { .. } => shown.hint("`envtree up` makes one, `envtree ls` lists those there are"),
         Error::WorktreeGone { task, .. } => {

@@ -158,3 +158,21 @@ fn the_route_to_an_own_network_moves_no_subnet() {
     stage.reserve(TakenPolicy::Refuse).unwrap();
     assert_eq!(stage.subnets(), before);
 }
+
+#[test]
+fn a_container_never_gets_the_name_of_one_of_another_environment() {
+    let mut stage = Stage::new("services:\n  db: { image: x }\n", "");
+    let mut other = stage.record.clone();
+    // `shop` and its service `main-db` make the name that `shop-main` and `db` make.
+    let shorter = stage.record.project.rsplit_once('-').unwrap().0.to_owned();
+    let rest = stage.record.project.rsplit_once('-').unwrap().1.to_owned();
+    other.project = envtree_core::name::ProjectName::new(shorter).unwrap();
+    other.services = vec![format!("{rest}-cache")];
+    stage.state.put(other.clone());
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    assert_eq!(stage.record.services, ["db"]);
+    other.services.push(format!("{rest}-db"));
+    stage.state.put(other);
+    let error = stage.reserve(TakenPolicy::Refuse).unwrap_err();
+    assert!(matches!(error, Error::NameTaken { .. }), "{error}");
+}

@@ -51,6 +51,9 @@ pub struct EnvironmentRecord {
     /// The file with a block of variables that envtree manages.
     #[serde(default)]
     pub env_file: Option<PathBuf>,
+    /// The services that it was last brought up with.
+    #[serde(default)]
+    pub services: Vec<String>,
     /// The host ports that are its own.
     #[serde(default)]
     pub ports: Vec<PortReservation>,
@@ -197,6 +200,7 @@ pub(crate) mod tests {
             branch_made_by_envtree: false,
             created: "2026-11-21T06:40:00Z".parse().unwrap(),
             env_file: None,
+            services: Vec::new(),
             ports: Vec::new(),
             subnets: Vec::new(),
             last_failure: None,
@@ -236,6 +240,7 @@ pub(crate) mod tests {
           "branch_made_by_envtree": false,
           "created": "2026-11-21T06:40:00Z",
           "env_file": null,
+          "services": [],
           "ports": [
             {
               "service": "db",
