@@ -186,14 +186,15 @@ networks:
   back: { ipam: { config: [{ subnet: 172.28.0.0/24 }] } }
   shared: { external: true, name: "${SHARED_NETWORK}" }
 "#;
+    // It goes last, when no container is on it any more.
+    let network = ExternalNetwork::new();
     let sandbox = with_compose(compose);
-    let missing = sandbox.project("shared");
-    sandbox.write(".env", &format!("SHARED_NETWORK={missing}\n"));
+    sandbox.write(".env", &format!("SHARED_NETWORK={}\n", network.0));
     sandbox.git(&["add", "."]);
     sandbox.git(&["commit", "-qm", "Name the network"]);
     let refused = sandbox.fail(1, &["up", "one"]);
     assert!(refused.contains("network `shared` is external"), "{refused}");
-    let network = ExternalNetwork::new(missing);
+    network.create();
 
     // Two environments of one file, whose fixed address and subnet only one could have.
     for task in ["one", "two"] {
@@ -223,9 +224,14 @@ networks:
 struct ExternalNetwork(String);
 
 impl ExternalNetwork {
-    fn new(name: String) -> Self {
-        docker(&["network", "create", "--subnet", "10.199.199.0/28", &name]);
-        Self(name)
+    /// Chooses a name that no other run has.
+    fn new() -> Self {
+        Self(format!("envtree-test-shared-{}", std::process::id()))
+    }
+
+    fn create(&self) {
+        let subnet = format!("10.199.{}.0/28", std::process::id() % 256);
+        docker(&["network", "create", "--subnet", &subnet, &self.0]);
     }
 }
 
