@@ -155,7 +155,11 @@ impl Sandbox {
             let left = self.left(kind);
             if !left.is_empty() {
                 faults.push(format!("envtree left these {kind}s behind: {}", left.join(" ")));
-                let force: &[&str] = if kind == "network" { &[] } else { &["--force"] };
+                let force: &[&str] = match kind {
+                    "container" => &["--force", "--volumes"],
+                    "volume" => &["--force"],
+                    _ => &[],
+                };
                 let removed = Command::new("docker").args([kind, "rm"]).args(force).args(&left).output();
                 if !removed.is_ok_and(|output| output.status.success()) {
                     faults.push(format!("and these {kind}s cannot be removed"));

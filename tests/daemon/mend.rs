@@ -13,7 +13,7 @@ fn a_container_removed_by_hand_is_made_again() {
     sandbox.inside("one", "cache", &["redis-cli", "SET", "note", "kept"]);
     sandbox.inside("one", "cache", &["redis-cli", "SAVE"]);
     let queue = sandbox.lives("one", &["queue"]);
-    docker(&["rm", "--force", &sandbox.container("one", "cache")]);
+    docker(&["rm", "--force", "--volumes", &sandbox.container("one", "cache")]);
 
     sandbox.up("one");
     assert_eq!(sandbox.inside("one", "cache", &["redis-cli", "GET", "note"]), "kept");
