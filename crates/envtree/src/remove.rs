@@ -66,11 +66,8 @@ impl Session {
         if !options.force {
             self.refuse_loss(&record, worktree.as_ref(), base)?;
         }
-        let observed = self.observe_project(&record).await?;
         self.run_pre_remove(&record, options).await?;
-        let removal = RemovalOptions { repository: record.repository.id.clone(), volumes: true, grace: None };
-        let plan = plan_removal(&observed, &record.project, &removal);
-        let report = self.carry_out(&record, &plan, "remove").await?;
+        let done = self.remove_objects(&record).await?;
         let removed = self.remove_worktree(&record, worktree.as_ref(), options).await?;
         let (branch_deleted, branch_kept) = remove_branch(&repository, &record, base, options).await?;
         self.update_state(|state| {
@@ -87,12 +84,29 @@ impl Session {
         Ok(RemoveReport {
             worktree_kept: kept,
             task: record.task,
-            project: report.project,
-            done: report.done,
+            project: record.project.to_string(),
+            done,
             worktree: removed,
             branch_deleted,
             branch_kept,
         })
+    }
+
+    /// Removes containers, networks and volumes; returns what was done.
+    ///
+    /// The Engine carries out what an interrupted command asked for, though nobody waits for it: what appears only after
+    /// the first look is removed by the next one.
+    async fn remove_objects(&self, record: &EnvironmentRecord) -> Result<Vec<String>, Error> {
+        let removal = RemovalOptions { repository: record.repository.id.clone(), volumes: true, grace: None };
+        let mut done = Vec::new();
+        loop {
+            let observed = self.observe_project(record).await?;
+            let plan = plan_removal(&observed, &record.project, &removal);
+            if plan.is_empty() {
+                return Ok(done);
+            }
+            done.extend(self.carry_out(record, &plan, "remove").await?.done);
+        }
     }
 
     fn worktree_of(&self, record: &EnvironmentRecord) -> Result<Option<Worktree>, Error> {
