@@ -7,5 +7,7 @@ mod common;
 
 mod completions;
 mod help;
+#[cfg(test)]
+mod no_engine;
 mod output;
 mod usage;

@@ -14,12 +14,30 @@ mod down_and_rm;
 #[cfg(all(test, feature = "private-engine"))]
 mod engine_restart;
 #[cfg(test)]
+mod env_file;
+#[cfg(test)]
 mod exec_and_logs;
+#[cfg(test)]
+mod hooks;
+#[cfg(test)]
+mod include;
+#[cfg(test)]
+mod layouts;
+#[cfg(test)]
+mod machine;
 #[cfg(test)]
 mod mend;
 #[cfg(test)]
+mod readiness;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod side_by_side;
+#[cfg(test)]
+mod stage;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
 mod templates;
+#[cfg(test)]
+mod worktrees;

@@ -26,6 +26,7 @@ use crate::state::record::{EnvironmentRecord, Failure};
 use crate::state::{Lock, State, StateError};
 use crate::status::{EnvironmentState, EnvironmentStatus};
 use crate::target::{Origin, Target, resolve};
+use crate::worktree;
 
 /// How long a container that the Engine is starting may take to run.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -168,11 +169,12 @@ impl Session {
         let is_new =
             state.environment(&repository(&state, self.repository.common_dir()).id, &target.task).is_none();
         let (record, lock) = self.claim(&target, home.worktrees.as_deref()).await?;
-        let prepared = match self.prepare(&record, &target, options).await {
+        let prepared = match Box::pin(self.prepare(&record, &target, options)).await {
             Ok(prepared) => prepared,
             Err(error) => return Err(self.give_up(&record, lock, is_new, error).await?),
         };
-        let converged = self.converge(&prepared, &target, options).await;
+        // On the heap, because the whole of an `up` is large.
+        let converged = Box::pin(self.converge(&prepared, &target, options)).await;
         self.remember(&record, converged.as_ref().err()).await?;
         let converged = converged?;
         let mut status = self.status(Some(&record.task)).await?;
@@ -245,6 +247,9 @@ impl Session {
         target: &Target,
         options: &UpOptions,
     ) -> Result<Prepared, Error> {
+        if let Origin::Checkout { branch, .. } = &target.origin {
+            worktree::check(&self.repository, &record.worktree, branch)?;
+        }
         let files = files_of(self, target, record);
         let definition = self.define(record, &files, &self.secret(record)?)?;
         refuse_tracked_env_file(self, &files, &definition)?;
@@ -375,7 +380,8 @@ impl Session {
         let definition = self.define(&record, &files, &secret(self, &record)?)?;
         refuse_tracked_env_file(self, &files, &definition)?;
         let observed = self.docker.observe(&scope(&definition)).await.ok();
-        let routes = host_subnets();
+        // Without the Engine, the route to a network of this environment would look like somebody else's.
+        let routes = if observed.is_some() { host_subnets() } else { Vec::new() };
         let nothing = ObservedState::default();
         let circumstances = Circumstances {
             definition: &definition,

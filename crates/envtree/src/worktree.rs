@@ -13,7 +13,7 @@ mod remove;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-pub use add::{Added, Branch, HowAdded, add};
+pub use add::{Added, Branch, HowAdded, add, check};
 pub use git::GitError;
 pub use remove::{RemoveOptions, Removed, delete_branch, remove};
 

@@ -93,7 +93,7 @@ fn of_repository(shown: CommandError, error: &RepositoryError) -> CommandError {
 fn of_worktree(shown: CommandError, error: WorktreeError) -> CommandError {
     match error {
         WorktreeError::BranchInUse { prunable: true, .. } => {
-            shown.hint("`git worktree prune` forgets the worktree")
+            shown.hint("`git worktree prune` forgets the worktree, unless it is locked")
         }
         WorktreeError::PathOccupied { .. } | WorktreeError::PathTaken { .. } => {
             shown.hint("name another folder with `--path DIR`")

@@ -94,6 +94,12 @@ pub async fn add(repository: &Repository, path: &Path, branch: &Branch) -> Resul
     added
 }
 
+/// Refuses what [`add`] would refuse, as far as that can be seen without changing anything.
+pub fn check(repository: &Repository, path: &Path, branch: &Branch) -> Result<(), WorktreeError> {
+    Repository::check_branch_name(branch.name())?;
+    step::check(repository, &real_path(path)?, branch)
+}
+
 async fn add_claimed(
     repository: &Repository,
     path: PathBuf,

@@ -27,17 +27,25 @@ enum Entry {
     },
 }
 
+/// Refuses a place or a branch that is not to be had, as far as that can be seen without changing anything.
+pub(super) fn check(repository: &Repository, path: &Path, branch: &Branch) -> Result<(), WorktreeError> {
+    let worktrees = repository.worktrees()?;
+    refuse_elsewhere(&worktrees, path, branch)?;
+    match worktrees.into_iter().find(|worktree| worktree.path == path) {
+        // What an interrupted run left there is judged by the next one.
+        Some(worktree) if worktree.prunable || worktree.interruption().is_some() => return Ok(()),
+        Some(worktree) if has(&worktree, branch) => return Ok(()),
+        Some(Worktree { path, branch, .. }) => return Err(WorktreeError::PathTaken { path, branch }),
+        None => {}
+    }
+    refuse_occupied(path)?;
+    makeable(repository, branch, true).map(drop)
+}
+
 /// Looks at what is there, and clears what an interrupted run left too early to be of use.
 pub(super) fn plan(repository: &Repository, path: &Path, branch: &Branch) -> Result<Step, WorktreeError> {
     let worktrees = repository.worktrees()?;
-    let elsewhere = worktrees.iter().find(|worktree| has(worktree, branch) && worktree.path != path);
-    if let Some(other) = elsewhere {
-        return Err(WorktreeError::BranchInUse {
-            branch: branch.name().to_owned(),
-            path: other.path.clone(),
-            prunable: other.prunable,
-        });
-    }
+    refuse_elsewhere(&worktrees, path, branch)?;
     let mut was_begun_here = false;
     if let Some(worktree) = worktrees.into_iter().find(|worktree| worktree.path == path) {
         match judge(repository, worktree, branch)? {
@@ -45,11 +53,19 @@ pub(super) fn plan(repository: &Repository, path: &Path, branch: &Branch) -> Res
             Entry::Forgotten { was_begun } => was_begun_here = was_begun,
         }
     }
-    if is_occupied(path) {
-        let path = path.to_owned();
-        return Err(WorktreeError::PathOccupied { path });
-    }
+    refuse_occupied(path)?;
     makeable(repository, branch, was_begun_here).map(Step::Make)
+}
+
+fn refuse_elsewhere(worktrees: &[Worktree], path: &Path, branch: &Branch) -> Result<(), WorktreeError> {
+    let elsewhere = worktrees.iter().find(|worktree| has(worktree, branch) && worktree.path != path);
+    elsewhere.map_or(Ok(()), |other| {
+        Err(WorktreeError::BranchInUse {
+            branch: branch.name().to_owned(),
+            path: other.path.clone(),
+            prunable: other.prunable,
+        })
+    })
 }
 
 fn has(worktree: &Worktree, branch: &Branch) -> bool {
@@ -82,11 +98,12 @@ fn judge(repository: &Repository, worktree: Worktree, branch: &Branch) -> Result
     }
 }
 
-fn is_occupied(path: &Path) -> bool {
-    match std::fs::read_dir(path) {
+fn refuse_occupied(path: &Path) -> Result<(), WorktreeError> {
+    let is_occupied = match std::fs::read_dir(path) {
         Ok(mut entries) => entries.next().is_some(),
         Err(_) => path.symlink_metadata().is_ok(),
-    }
+    };
+    if is_occupied { Err(WorktreeError::PathOccupied { path: path.to_owned() }) } else { Ok(()) }
 }
 
 /// Returns the branch as it can be checked out now: one that was to be made, and that an interrupted run made

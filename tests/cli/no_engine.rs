@@ -1,0 +1,66 @@
+//! What works while no Engine answers, and what says so before it makes anything.
+
+use crate::common::{Ran, Sandbox};
+
+const COMPOSE: &str = "services:\n  web:\n    image: busybox:1\n    ports: ['80']\n";
+
+fn with_compose() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("compose.yaml", COMPOSE);
+    sandbox.git(&["add", "."]);
+    sandbox.git(&["commit", "--quiet", "--message", "Add a service"]);
+    sandbox
+}
+
+fn run(sandbox: &Sandbox, arguments: &[&str]) -> Ran {
+    let mut command = sandbox.envtree();
+    let output = command.args(arguments).env("DOCKER_HOST", "unix:///nonexistent").output().unwrap();
+    sandbox.ran(&output)
+}
+
+#[test]
+fn up_says_so_and_makes_nothing() {
+    let sandbox = with_compose();
+    let ran = run(&sandbox, &["up", "fix"]);
+    assert_eq!(sandbox.git(&["worktree", "list"]).lines().count(), 1);
+    assert_eq!(sandbox.git(&["branch", "--list", "fix"]), "");
+    assert!(!sandbox.repository().join("../home/state/envtree/environments.json").exists());
+    insta::assert_snapshot!(ran, @"
+    exit status 4
+    --- stderr
+    error: no Engine answers at `unix:///nonexistent` (no such socket)
+      caused by: unix:///nonexistent: no such socket
+    hint: start Docker, or name another Engine with `DOCKER_HOST` or `docker context use`
+    note: nothing was changed
+    ");
+    assert_eq!(run(&sandbox, &["up", "fix", "--json"]).status, Some(4));
+}
+
+#[test]
+fn ls_lists_what_the_state_knows() {
+    let ran = run(&with_compose(), &["ls"]);
+    insta::assert_snapshot!(ran, @"
+    exit status 0
+    --- stderr
+    warning: states are unknown: no Engine answers at `unix:///nonexistent` (no such socket)
+    no environments in this repository yet; `envtree up TASK` makes one
+    ");
+}
+
+#[test]
+fn config_is_worked_out_from_the_files() {
+    let ran = run(&with_compose(), &["config", "fix", "--raw"]);
+    assert_eq!(ran.status, Some(0), "{ran}");
+    assert!(ran.stdout.contains("image: busybox:1"), "{ran}");
+    let ran = run(&with_compose(), &["config", "fix"]);
+    assert_eq!(ran.status, Some(0), "{ran}");
+}
+
+#[test]
+fn a_folder_without_a_repository_needs_no_engine_to_be_refused() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.repository().join("../plain");
+    std::fs::create_dir(&folder).unwrap();
+    let ran = run(&sandbox, &["-C", folder.to_str().unwrap(), "up", "fix"]);
+    assert_eq!(ran.status, Some(1), "{ran}");
+}

@@ -1,0 +1,165 @@
+//! What `up` refuses before it makes anything.
+
+use std::fs;
+
+use crate::common::Sandbox;
+use crate::stage::{answer, beside, containers, done, idle, refused, worktree, worktrees};
+
+fn assert_nothing_was_made(sandbox: &Sandbox) {
+    assert_eq!((worktrees(sandbox), containers(sandbox).as_str()), (1, ""));
+    assert_eq!(answer(sandbox, &["ls"])["environments"], serde_json::json!([]));
+}
+
+#[test]
+fn a_branch_that_is_checked_out_in_the_main_worktree_is_brought_up_there() {
+    let sandbox = idle();
+    done(&sandbox, &["up", "main", "--no-wait"]);
+    assert_eq!(worktrees(&sandbox), 1);
+    assert_eq!(containers(&sandbox), "sandbox-xxxxxxxx-main-app-1");
+}
+
+#[test]
+fn a_second_folder_for_a_branch_is_refused() {
+    let sandbox = idle();
+    let ran = refused(&sandbox, 1, &["up", "two", "--branch", "main", "--path", "../two"]);
+    assert_nothing_was_made(&sandbox);
+    insta::assert_snapshot!(ran, @"
+    exit status 1
+    --- stderr
+    error: task `two` belongs to worktree `/root----------------/sandbox-xxxxxxxx`, not `/root----------------/two`
+    hint: choose another task name, or remove the task first with `envtree rm`
+    ");
+}
+
+#[test]
+fn an_occupied_path_is_refused_and_left_alone() {
+    let sandbox = idle();
+    let place = worktree(&sandbox, "fix");
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join("mine"), "").unwrap();
+    let ran = refused(&sandbox, 1, &["up", "fix"]);
+    assert!(place.join("mine").exists());
+    assert_nothing_was_made(&sandbox);
+    assert_eq!(sandbox.git(&["branch", "--list", "fix"]), "");
+    insta::assert_snapshot!(ran, @"
+    exit status 1
+    --- stderr
+    error: `/root----------------/sandbox-xxxxxxxx.worktrees/fix` exists and is not empty
+    hint: name another folder with `--path DIR`
+    ");
+}
+
+#[test]
+fn a_branch_below_a_branch_is_refused() {
+    let sandbox = idle();
+    sandbox.git(&["branch", "fix"]);
+    let ran = refused(&sandbox, 1, &["up", "fix/login"]);
+    assert_nothing_was_made(&sandbox);
+    insta::assert_snapshot!(ran, @"
+    exit status 1
+    --- stderr
+    error: branch `fix/login` cannot exist beside branch `fix`
+    hint: name another branch with `--branch NAME`
+    ");
+}
+
+#[test]
+fn an_unknown_start_is_refused() {
+    let sandbox = idle();
+    let ran = refused(&sandbox, 1, &["up", "fix", "--from", "nowhere"]);
+    assert_nothing_was_made(&sandbox);
+    insta::assert_snapshot!(ran, @"
+    exit status 1
+    --- stderr
+    error: `nowhere` does not name a commit
+    ");
+}
+
+#[test]
+fn a_task_that_no_branch_can_be_called_is_refused() {
+    let sandbox = idle();
+    let ran = refused(&sandbox, 1, &["up", "fix..login"]);
+    assert_nothing_was_made(&sandbox);
+    insta::assert_snapshot!(ran, @"
+    exit status 1
+    --- stderr
+    error: `fix..login` cannot be the name of a branch: it contains `..`
+    hint: a task is named like a branch, such as `fix-login` or `feature/login`
+    ");
+    for task in ["a b", "-x", "x.lock", "a//b", "x~1", "HEAD", "@"] {
+        refused(&sandbox, 1, &["up", "--", task]);
+    }
+    assert_nothing_was_made(&sandbox);
+}
+
+#[test]
+fn a_repository_without_a_commit_has_nothing_to_start_from() {
+    let sandbox = Sandbox::new();
+    let empty = beside(&sandbox, "empty");
+    sandbox.git(&["init", "--quiet", empty.to_str().unwrap()]);
+    let ran = refused(&sandbox, 1, &["-C", empty.to_str().unwrap(), "up", "fix"]);
+    assert!(!beside(&sandbox, "empty.worktrees").exists());
+    insta::assert_snapshot!(ran, @"
+    exit status 1
+    --- stderr
+    error: repository `/root----------------/empty/.git` has no commit yet
+    hint: make a first commit: a worktree needs one to start from
+    ");
+}
+
+#[test]
+fn a_folder_without_a_repository_is_refused() {
+    let sandbox = Sandbox::new();
+    let folder = beside(&sandbox, "plain");
+    fs::create_dir(&folder).unwrap();
+    insta::assert_snapshot!(refused(&sandbox, 1, &["-C", folder.to_str().unwrap(), "up", "fix"]), @"
+    exit status 1
+    --- stderr
+    error: `/root----------------/plain` is not in a git repository
+    hint: go to a git repository, name one with `-C DIR`, or make one with `git init`
+    ");
+}
+
+#[test]
+fn a_locked_worktree_whose_folder_is_away_is_refused() {
+    let sandbox = idle();
+    let place = beside(&sandbox, "stick");
+    sandbox.git(&["worktree", "add", "--quiet", "-b", "fix", place.to_str().unwrap()]);
+    sandbox.git(&["worktree", "lock", "--reason", "on a stick", place.to_str().unwrap()]);
+    fs::remove_dir_all(&place).unwrap();
+    let ran = refused(&sandbox, 1, &["up", "fix"]);
+    assert_eq!(worktrees(&sandbox), 2);
+    insta::assert_snapshot!(ran, @"
+    exit status 1
+    --- stderr
+    error: branch `fix` is already checked out in `/root----------------/stick`
+    hint: `git worktree prune` forgets the worktree, unless it is locked
+    ");
+}
+
+#[test]
+fn a_mistake_in_the_settings_is_found_before_anything_is_made() {
+    let sandbox = idle();
+    sandbox.write("envtree.yaml", "wortrees: ../x\n");
+    crate::stage::commit(&sandbox, "Mistype");
+    let ran = refused(&sandbox, 1, &["up", "fix"]);
+    assert_nothing_was_made(&sandbox);
+    insta::assert_snapshot!(ran, @"
+    exit status 1
+    --- stderr
+    error: envtree.yaml:1:1: unknown key `wortrees`; did you mean `worktrees`?
+    ");
+}
+
+#[test]
+fn an_image_that_no_registry_has_leaves_an_environment_that_can_go_on() {
+    let sandbox = idle();
+    sandbox.write("compose.yaml", "services:\n  app:\n    image: nobody/nothing:1\n");
+    crate::stage::commit(&sandbox, "Mistype");
+    let ran = refused(&sandbox, 5, &["up", "fix"]);
+    assert_eq!(containers(&sandbox), "");
+    assert!(ran.stderr.contains("nobody/nothing:1"), "{ran}");
+    fs::write(worktree(&sandbox, "fix").join("compose.yaml"), crate::stage::IDLE).unwrap();
+    done(&sandbox, &["up", "fix"]);
+    assert_eq!(containers(&sandbox), "sandbox-xxxxxxxx-fix-app-1");
+}
