@@ -120,7 +120,7 @@ fn a_changed_volume_is_made_again_only_with_consent() {
 
     let kept = sandbox.succeed(&["up", "one"]);
     assert_eq!(sandbox.inside("one", "cache", &["redis-cli", "GET", "note"]), "kept");
-    insta::assert_snapshot!(kept.warnings(), @"warning: the definition of volume `cache` changed; `sandbox-xxxxxxxx-one_cache` is kept as it is, with its data");
+    insta::assert_snapshot!(kept.warnings(), @"warning: the definition of volume `cache` changed; `sandbox-xxxxxxxx-one_cache` is kept as it is, with its data, unless `--yes` has it made again");
 
     sandbox.succeed(&["up", "one", "--yes"]);
     assert_eq!(sandbox.inside("one", "cache", &["redis-cli", "GET", "note"]), "");

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::again::with_two_servers;
 use crate::common::Sandbox;
+use crate::compose_file::with_compose;
 use crate::support::{checked, docker, port};
 
 #[test]
@@ -214,4 +215,18 @@ fn rm_of_a_task_whose_worktree_was_deleted_by_hand_removes_the_rest() {
     assert_eq!(sandbox.git(&["worktree", "list"]).lines().count(), 1);
     assert_eq!(sandbox.git(&["branch", "--format", "%(refname:short)"]), "main");
     assert_eq!(sandbox.json(&["ls"])["environments"], json!([]));
+}
+
+#[test]
+fn a_volume_that_only_the_image_names_survives_down_and_goes_with_rm() {
+    let sandbox = with_compose("services:\n  cache: { image: redis:8 }\n");
+    sandbox.up("one");
+    sandbox.inside("one", "cache", &["redis-cli", "SET", "note", "kept"]);
+    sandbox.succeed(&["down", "one"]);
+    assert_eq!(sandbox.objects("one").len(), 1, "the volume alone stays");
+    sandbox.up("one");
+    assert_eq!(sandbox.inside("one", "cache", &["redis-cli", "GET", "note"]), "kept");
+    sandbox.succeed(&["down", "one"]);
+    sandbox.succeed(&["rm", "one"]);
+    assert_eq!(sandbox.objects("one"), [""; 0]);
 }

@@ -11,7 +11,8 @@ mod again;
 mod compose_file;
 #[cfg(test)]
 mod down_and_rm;
-#[cfg(all(test, feature = "private-engine"))]
+#[cfg(test)]
+#[cfg(feature = "private-engine")]
 mod engine_restart;
 #[cfg(test)]
 mod env_file;

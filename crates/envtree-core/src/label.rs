@@ -37,6 +37,8 @@ pub const ENVIRONMENT: &str = "dev.envtree.environment";
 pub const TASK: &str = "dev.envtree.task";
 /// envtree: the absolute path of the worktree.
 pub const WORKTREE: &str = "dev.envtree.worktree";
+/// envtree: `service:target` of a volume that neither file nor image names.
+pub const ANONYMOUS: &str = "dev.envtree.anonymous";
 /// envtree: the host ports of a service, `target/protocol/index=published` by commas, to rebuild lost reservations.
 pub const PORTS: &str = "dev.envtree.ports";
 /// envtree: the hash of the definition that an object was made from.

@@ -223,7 +223,12 @@ fn volumes(record: &EnvironmentRecord, look: &Look<'_>) -> Vec<VolumeStatus> {
         .filter(|volume| is_of(&volume.labels, record))
         .map(|volume| VolumeStatus {
             name: volume.name.clone(),
-            key: volume.labels.get(label::COMPOSE_VOLUME).filter(is_defined).cloned(),
+            key: volume
+                .labels
+                .get(label::COMPOSE_VOLUME)
+                .filter(is_defined)
+                .or_else(|| volume.labels.get(label::ANONYMOUS))
+                .cloned(),
             size: None,
         })
         .collect();

@@ -127,7 +127,8 @@ pub struct AppStatus {
 pub struct VolumeStatus {
     /// The Engine's name.
     pub name: String,
-    /// The key under `volumes:`; absent for one that the project no longer names.
+    /// The key under `volumes:`, or `service:target` where nothing names it; absent for one that the project no longer
+    /// names.
     pub key: Option<String>,
     /// Bytes that it holds; absent where the Engine was not asked or does not know.
     pub size: Option<u64>,

@@ -1,23 +1,20 @@
 //! `up`: make or adopt the worktree, converge the environment, wait until it is ready.
 
+mod preview;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use envtree_core::service::PullPolicy;
-
-use envtree_core::engine::{Engine, Scope};
+use envtree_core::engine::Engine;
 use envtree_core::observed::{ContainerState, ObservedState};
-use envtree_core::plan::Plan;
-use envtree_core::reconcile::{ReconcileOptions, plan_pulls, reconcile};
+use envtree_core::service::PullPolicy;
 use jiff::Timestamp;
 
-use crate::apply::describe;
 use crate::checkout::{files_of, refuse_tracked_env_file};
 use crate::converge::{Converged, Convergence};
 use crate::environment::{Definition, Environment};
 use crate::error::{Error, TakenPort, causes};
-use crate::event::Act;
-use crate::load::{Files, load_settings};
+use crate::load::load_settings;
 use crate::reserve::{Circumstances, TakenPolicy, reserve};
 use crate::route::host_subnets;
 use crate::session::Session;
@@ -27,6 +24,9 @@ use crate::state::{Lock, State, StateError};
 use crate::status::{EnvironmentState, EnvironmentStatus};
 use crate::target::{Origin, Target, resolve};
 use crate::worktree;
+
+pub use preview::{PlannedStep, PlannedUp};
+pub(crate) use preview::{plan_changes, scope};
 
 /// How long a container that the Engine is starting may take to run.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -88,14 +88,6 @@ struct Prepared {
     observed: ObservedState,
 }
 
-/// The environment as `up` would make it.
-pub(crate) struct Preview {
-    record: EnvironmentRecord,
-    target: Target,
-    pub(crate) environment: Environment,
-    observed: Option<ObservedState>,
-}
-
 /// What `up` did or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpOutcome {
@@ -103,38 +95,6 @@ pub enum UpOutcome {
     Planned(PlannedUp),
     /// The environment is up.
     Done(Box<UpReport>),
-}
-
-/// What `up` would do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedUp {
-    /// The task.
-    pub task: String,
-    /// The Compose project.
-    pub project: String,
-    /// The worktree.
-    pub worktree: PathBuf,
-    /// The branch.
-    pub branch: Option<String>,
-    /// Whether the worktree would be made.
-    pub creates_worktree: bool,
-    /// The Engine calls, in an order in which they can happen.
-    pub steps: Vec<PlannedStep>,
-    /// What the person should know.
-    pub warnings: Vec<String>,
-    /// What would need consent.
-    pub confirmations: Vec<String>,
-}
-
-/// One Engine call of a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedStep {
-    /// Its kind.
-    pub act: Act,
-    /// What it acts on.
-    pub object: String,
-    /// Why.
-    pub cause: String,
 }
 
 /// What `up` did.
@@ -188,25 +148,6 @@ impl Session {
             warnings: converged.warnings,
             elapsed: started.elapsed(),
         })))
-    }
-
-    /// Returns the files that decide where worktrees go and branches start: those around the person, else those of the
-    /// main worktree, else, in a bare repository, those of `HEAD`.
-    fn home_files(&self) -> Files {
-        let present = self.repository.current_worktree().or(self.repository.main_worktree());
-        if let Some(top) = present {
-            return self.present(top);
-        }
-        match self.repository.resolve_commit("HEAD") {
-            Ok(commit) => Files::Commit {
-                repository: Box::new(self.repository.clone()),
-                commit,
-                name: "HEAD".into(),
-                top: self.repository.top().to_owned(),
-            },
-            // A bare repository without a commit has no settings either.
-            Err(_) => self.present(self.repository.top()),
-        }
     }
 
     /// Puts the environment into the state, unless it is there, and waits until no other command works on it.
@@ -340,86 +281,12 @@ impl Session {
         }
     }
 
-    /// Returns what `up` would do.
-    async fn plan_only(&self, options: &UpOptions) -> Result<PlannedUp, Error> {
-        let Preview { record, target, environment, observed } =
-            // With a placeholder for the secret, every service that is given it would seem to have changed.
-            self.preview(options, options.taken_policy(), Self::known_secret).await?;
-        let observed = observed.unwrap_or_default();
-        let mut plan = plan_pulls(&environment.isolated.project, options.pull);
-        let pulls = plan.steps.len();
-        let changes = plan_changes(&environment, &observed, options, false)?;
-        plan.steps.extend(changes.steps);
-        let mut warnings = environment.warnings;
-        warnings.extend(changes.warnings);
-        Ok(PlannedUp {
-            task: record.task,
-            project: record.project.to_string(),
-            worktree: record.worktree,
-            branch: record.branch,
-            creates_worktree: matches!(target.origin, Origin::Checkout { .. }),
-            steps: planned_steps(&plan, pulls),
-            warnings,
-            confirmations: changes.confirmations,
-        })
-    }
-
-    /// Returns the environment as `up` would make it. Reservations are made in memory alone, and an Engine that does not
-    /// answer has nothing. `secret` returns what stands for the repository's secret.
-    pub(crate) async fn preview(
-        &self,
-        options: &UpOptions,
-        taken: TakenPolicy,
-        secret: impl FnOnce(&Self, &EnvironmentRecord) -> Result<String, Error>,
-    ) -> Result<Preview, Error> {
-        let home = load_settings(&self.home_files())?;
-        let state = self.read_state()?;
-        let target = resolve(self, &state, options, home.base.as_deref())?;
-        let mut record = self.identify(&state, &target, home.worktrees.as_deref());
-        let files = files_of(self, &target, &record);
-        let definition = self.define(&record, &files, &secret(self, &record)?)?;
-        refuse_tracked_env_file(self, &files, &definition)?;
-        let observed = self.docker.observe(&scope(&definition)).await.ok();
-        // Without the Engine, the route to a network of this environment would look like somebody else's.
-        let routes = if observed.is_some() { host_subnets() } else { Vec::new() };
-        let nothing = ObservedState::default();
-        let circumstances = Circumstances {
-            definition: &definition,
-            observed: observed.as_ref().unwrap_or(&nothing),
-            routes: &routes,
-            machine: &self.machine,
-            taken,
-        };
-        reserve(&mut record, &state, &circumstances)?;
-        let environment = self.assemble(definition, &record)?;
-        Ok(Preview { record, target, environment, observed })
-    }
-
     /// Keeps the failure for `status`, or forgets an earlier one.
     async fn remember(&self, record: &EnvironmentRecord, error: Option<&Error>) -> Result<(), Error> {
         let failure =
             error.map(|error| Failure { at: Timestamp::now(), what: "up".into(), message: summary(error) });
         self.update_record(&record.project, |record| record.last_failure = failure).await
     }
-}
-
-/// Returns what must change on the Engine; with `consent` also what loses something.
-pub(crate) fn plan_changes(
-    environment: &Environment,
-    observed: &ObservedState,
-    options: &UpOptions,
-    consent: bool,
-) -> Result<Plan, Error> {
-    let identity = &environment.definition.identity;
-    let choices = ReconcileOptions {
-        repository: identity.repository.clone(),
-        worktree: identity.worktree.clone(),
-        pull: options.pull,
-        remove_orphans: options.remove_orphans || consent,
-        recreate_volumes: consent,
-        force_recreate: options.force_recreate,
-    };
-    Ok(reconcile(&environment.isolated.project, observed, &choices)?)
 }
 
 fn may_be_starting(observed: &ObservedState) -> bool {
@@ -445,34 +312,4 @@ fn summary(error: &Error) -> String {
         }
         other => causes(other).join(": "),
     }
-}
-
-/// Returns what an observation for this definition looks at.
-pub(crate) fn scope(definition: &Definition) -> Scope {
-    let project = &definition.wanted.project;
-    let mut images: Vec<String> = project.services.values().map(|service| service.image.clone()).collect();
-    images.sort();
-    images.dedup();
-    let external = project.volumes.iter().filter(|(_, volume)| volume.external);
-    Scope {
-        project: project.name.clone(),
-        images,
-        volumes: external
-            .map(|(key, volume)| volume.name.clone().unwrap_or_else(|| key.to_string()))
-            .collect(),
-    }
-}
-
-/// Returns the steps for people. The pull of a missing image is not listed twice.
-fn planned_steps(plan: &Plan, pulls: usize) -> Vec<PlannedStep> {
-    let mut steps: Vec<PlannedStep> = Vec::new();
-    for (position, step) in plan.steps.iter().enumerate() {
-        let (act, object) = describe(&step.operation);
-        let is_pull = position >= pulls && act == Act::PullImage;
-        if is_pull && steps[..pulls.min(steps.len())].iter().any(|pull| pull.object == object) {
-            continue;
-        }
-        steps.push(PlannedStep { act, object, cause: step.cause.clone() });
-    }
-    steps
 }

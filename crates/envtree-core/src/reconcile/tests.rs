@@ -182,7 +182,7 @@ fn a_diverged_volume_is_kept_until_consent_is_given() {
     raw.volumes["data"].driver_opts.insert("type".into(), "tmpfs".into());
     let plan = reconcile(&isolated(&raw), &engine.state, &options()).unwrap();
     insta::assert_snapshot!(plan, @"
-    warning: the definition of volume `data` changed; `shop-fix-login_data` is kept as it is, with its data
+    warning: the definition of volume `data` changed; `shop-fix-login_data` is kept as it is, with its data, unless `--yes` has it made again
     needs consent: remove volume `shop-fix-login_data` and its data, and make it again
     ");
     let consent = ReconcileOptions { recreate_volumes: true, ..options() };

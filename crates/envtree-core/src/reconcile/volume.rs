@@ -26,7 +26,7 @@ pub(super) fn diverged(draft: &mut Draft<'_>) -> Result<BTreeSet<VolumeName>, Re
                     diverged.insert(key.clone());
                 } else {
                     draft.plan.warnings.push(format!(
-                        "the definition of volume `{key}` changed; `{name}` is kept as it is, with its data"
+                        "the definition of volume `{key}` changed; `{name}` is kept as it is, with its data, unless `--yes` has it made again"
                     ));
                     draft
                         .plan

@@ -13,14 +13,17 @@ use envtree_core::plan::NewContainer;
 use envtree_core::service::{
     Attachment, HealthCheck, HealthTest, Mount, MountSource, Port, RestartPolicy, RuntimeOptions, Service,
 };
+use envtree_core::{anonymous, label};
 use indexmap::IndexMap;
 
 use crate::error::DockerError;
 use crate::version::ApiVersion;
 
-/// Returns the body of the create call for an Engine that speaks `api`.
+/// Returns the body of the create call for an Engine that speaks `api`; `image_volumes` are the targets of the image's
+/// `VOLUME`s.
 pub(crate) fn create_body(
     container: &NewContainer,
+    image_volumes: &[String],
     api: ApiVersion,
 ) -> Result<ContainerCreateBody, DockerError> {
     let definition = &container.definition;
@@ -48,7 +51,7 @@ pub(crate) fn create_body(
             }),
             port_bindings: port_bindings(&definition.ports),
             restart_policy: Some(restart_policy(definition.restart)),
-            ..mounts(container, api, host_config(runtime))?
+            ..mounts(container, image_volumes, api, host_config(runtime))?
         }),
         ..ContainerCreateBody::default()
     })
@@ -170,9 +173,10 @@ fn health_check(check: &HealthCheck, api: ApiVersion) -> HealthConfig {
     }
 }
 
-/// Adds the mounts of the definition, and the inherited volumes that none of them covers, to `config`.
+/// Adds the mounts of the definition, and the inherited and the image's volumes that none of them covers, to `config`.
 fn mounts(
     container: &NewContainer,
+    image_volumes: &[String],
     api: ApiVersion,
     mut config: HostConfig,
 ) -> Result<HostConfig, DockerError> {
@@ -183,11 +187,11 @@ fn mounts(
         let anonymous = inherited.shift_remove(&mount.target);
         match &mount.source {
             MountSource::Volume { volume, nocopy } => {
-                let source = match volume {
-                    Some(key) => Some(volume_name(container, key)?),
-                    None => anonymous,
-                };
-                mounts.push(volume_mount(mount, source, *nocopy));
+                mounts.push(match (volume, anonymous) {
+                    (Some(key), _) => volume_mount(mount, Some(volume_name(container, key)?), *nocopy, None),
+                    (None, inherited @ Some(_)) => volume_mount(mount, inherited, *nocopy, None),
+                    (None, None) => unnamed_mount(container, mount, *nocopy),
+                });
             }
             MountSource::Bind { path, create_host_path, propagation } => {
                 match bind_line(mount, path, propagation.as_deref()) {
@@ -208,6 +212,16 @@ fn mounts(
         typ: Some(MountType::VOLUME),
         ..EngineMount::default()
     }));
+    for target in image_volumes {
+        if !mounts.iter().any(|mount| mount.target.as_ref() == Some(target)) && !binds_cover(&binds, target) {
+            let mount = Mount {
+                target: target.clone(),
+                read_only: false,
+                source: MountSource::Volume { volume: None, nocopy: false },
+            };
+            mounts.push(unnamed_mount(container, &mount, false));
+        }
+    }
     config.mounts = list(mounts);
     config.binds = list(binds);
     Ok(config)
@@ -220,12 +234,34 @@ fn volume_name(container: &NewContainer, key: &str) -> Result<String, DockerErro
     })
 }
 
-/// Without a source the Engine makes an anonymous volume.
-fn volume_mount(mount: &Mount, source: Option<String>, nocopy: bool) -> EngineMount {
+fn binds_cover(binds: &[String], target: &str) -> bool {
+    binds.iter().any(|bind| bind.split(':').nth(1) == Some(target))
+}
+
+/// Mounts a volume that nothing names: one with a name and labels of its own, which the Engine makes on the way.
+///
+/// Outside a project it has neither.
+fn unnamed_mount(container: &NewContainer, mount: &Mount, nocopy: bool) -> EngineMount {
+    let labels = &container.definition.labels;
+    let project = labels.get(label::COMPOSE_PROJECT);
+    let name = project.map(|project| anonymous::volume_name(project, &container.service, &mount.target));
+    let labels = project.map(|_| anonymous::volume_labels(labels, &container.service, &mount.target));
+    volume_mount(mount, name, nocopy, labels.as_ref().and_then(map))
+}
+
+fn volume_mount(
+    mount: &Mount,
+    source: Option<String>,
+    nocopy: bool,
+    labels: Option<HashMap<String, String>>,
+) -> EngineMount {
     EngineMount {
         source,
-        volume_options: nocopy
-            .then(|| MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+        volume_options: (nocopy || labels.is_some()).then(|| MountVolumeOptions {
+            no_copy: flag(nocopy),
+            labels,
+            ..MountVolumeOptions::default()
+        }),
         ..plain_mount(mount, MountType::VOLUME)
     }
 }
@@ -330,7 +366,7 @@ mod tests {
     }
 
     fn body(source: MountSource, api: ApiVersion) -> String {
-        let body = create_body(&container(source), api).unwrap();
+        let body = create_body(&container(source), &[], api).unwrap();
         serde_json::to_string_pretty(&body).unwrap()
     }
 
@@ -403,7 +439,7 @@ mod tests {
 
     #[test]
     fn a_volume_without_a_name_is_an_error() {
-        let error = create_body(&container(volume("other")), NEW).unwrap_err();
+        let error = create_body(&container(volume("other")), &[], NEW).unwrap_err();
         insta::assert_snapshot!(error, @"container `shop-db-1` mounts volume `other`, which has no name on the Engine");
     }
 
@@ -412,5 +448,23 @@ mod tests {
         let joins = |network| endpoint_settings(network, Some("db"), &Attachment::default()).aliases;
         assert_eq!(joins("shop-default"), Some(vec!["db".to_owned()]));
         assert_eq!(joins("bridge"), None);
+    }
+
+    #[test]
+    fn what_nothing_names_gets_a_name_and_labels_of_its_own() {
+        let mut container = container(MountSource::Volume { volume: None, nocopy: false });
+        container.definition.labels.insert(label::COMPOSE_PROJECT.into(), "shop-fix".into());
+        container.inherited_volumes.clear();
+        let target = container.definition.mounts[0].target.clone();
+        let volumes = [target.clone(), "/image".to_owned()];
+        let body = create_body(&container, &volumes, NEW).unwrap();
+        let mounts = body.host_config.unwrap().mounts.unwrap();
+        let targets: Vec<_> = mounts.iter().map(|mount| mount.target.clone().unwrap()).collect();
+        assert_eq!(targets, [target, "/image".to_owned()]);
+        for mount in mounts {
+            assert!(mount.source.unwrap().starts_with("shop-fix_"));
+            let labels = mount.volume_options.unwrap().labels.unwrap();
+            assert_eq!(labels[label::COMPOSE_PROJECT], "shop-fix");
+        }
     }
 }
