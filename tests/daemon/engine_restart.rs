@@ -123,7 +123,7 @@ fn bring_image(engine: &PrivateEngine, sandbox: &Sandbox) {
     assert_eq!(sandbox.run(&["rm", "shared"]).status, Some(0));
     let archive = engine.directory.path().join("image.tar");
     checked(Command::new("docker").args(["save", "redis:8", "--output"]).arg(&archive));
-    checked(&mut engine.docker(&["load", "--quiet", "--input"]).arg(&archive));
+    checked(engine.docker(&["load", "--quiet", "--input"]).arg(&archive));
 }
 
 #[test]
