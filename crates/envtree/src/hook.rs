@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 
 use crate::event::{Event, Events};
 use crate::trust::Visible;
+use crate::worktree::REPOSITORY_VARIABLES;
 
 /// How many last lines of a failed command are kept.
 const LAST_LINES: usize = 20;
@@ -25,24 +26,6 @@ const LONGEST_LINE: usize = 64 * 1024;
 
 /// How long the rest of the output may take once the command has ended; a process it left may never close it.
 const DRAIN: Duration = Duration::from_millis(100);
-
-/// What would make git in a hook act on another repository: envtree itself may run inside a hook of git.
-const GIT_VARIABLES: [&str; 14] = [
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_CONFIG",
-    "GIT_DIR",
-    "GIT_GRAFT_FILE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_QUARANTINE_PATH",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE",
-    "GIT_WORK_TREE",
-];
 
 /// Why a hook did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +131,7 @@ impl Running {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(command).current_dir(directory);
         shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        for variable in GIT_VARIABLES {
+        for variable in REPOSITORY_VARIABLES {
             shell.env_remove(variable);
         }
         shell.envs(variables).kill_on_drop(true);
@@ -393,7 +376,7 @@ mod tests {
         let mut command = std::process::Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "--nocapture", "hook::tests::a_child_prints_the_variables_of_git"]);
         command.env("HOOK_INSIDE_GIT", "1").env("GIT_AUTHOR_NAME", "kept");
-        for variable in GIT_VARIABLES {
+        for variable in REPOSITORY_VARIABLES {
             command.env(variable, "/elsewhere");
         }
         let output = String::from_utf8(command.output().unwrap().stdout).unwrap();

@@ -1,10 +1,6 @@
 //! Gives an environment its names and its place.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-use jiff::Timestamp;
-use serde_json::Map;
 
 use crate::load::normal;
 use crate::session::Session;
@@ -45,24 +41,8 @@ impl Session {
             return record.clone();
         }
         let id = environment_id(state, &repository, task);
-        EnvironmentRecord {
-            project: project_name(&repository, &id),
-            repository,
-            task: task.to_owned(),
-            branch: None,
-            id,
-            worktree: PathBuf::new(),
-            worktree_made_by_envtree: false,
-            branch_made_by_envtree: false,
-            created: Timestamp::now(),
-            env_file: None,
-            services: Vec::new(),
-            ports: Vec::new(),
-            subnets: Vec::new(),
-            last_failure: None,
-            hooks_done: BTreeMap::new(),
-            unknown: Map::new(),
-        }
+        let project = project_name(&repository, &id);
+        EnvironmentRecord::new(repository, task, id, project)
     }
 
     /// Fills in the setting `worktrees`, relative to the repository's top.

@@ -9,8 +9,6 @@ use envtree_core::name::{EnvironmentId, ProjectName};
 use envtree_core::observed::{ObservedNetwork, ObservedState};
 use envtree_core::port::{Owner, PortKey};
 use indexmap::IndexMap;
-use jiff::Timestamp;
-use serde_json::Map;
 
 use crate::error::Error;
 use crate::session::Session;
@@ -76,28 +74,14 @@ pub(crate) fn lost_records(state: &State, observed: &ObservedState) -> Vec<Envir
 fn record_of(labels: &IndexMap<String, String>) -> Option<EnvironmentRecord> {
     let value = |key: &str| labels.get(key).cloned();
     let common_dir = PathBuf::from(value(label::COMMON_DIR)?);
+    let repository =
+        RepositoryRecord { id: value(label::REPOSITORY)?, name: value(label::REPOSITORY_NAME)?, common_dir };
+    let id = EnvironmentId::new(value(label::ENVIRONMENT)?).ok()?;
+    let project = ProjectName::new(value(label::COMPOSE_PROJECT)?).ok()?;
+    // What envtree may not have made, it does not remove: neither worktree nor branch count as its own.
     Some(EnvironmentRecord {
-        repository: RepositoryRecord {
-            id: value(label::REPOSITORY)?,
-            name: value(label::REPOSITORY_NAME)?,
-            common_dir,
-        },
-        task: value(label::TASK)?,
-        branch: None,
-        id: EnvironmentId::new(value(label::ENVIRONMENT)?).ok()?,
-        project: ProjectName::new(value(label::COMPOSE_PROJECT)?).ok()?,
         worktree: value(label::WORKTREE)?.into(),
-        // What envtree may not have made, it does not remove.
-        worktree_made_by_envtree: false,
-        branch_made_by_envtree: false,
-        created: Timestamp::now(),
-        env_file: None,
-        services: Vec::new(),
-        ports: Vec::new(),
-        subnets: Vec::new(),
-        last_failure: None,
-        hooks_done: BTreeMap::new(),
-        unknown: Map::new(),
+        ..EnvironmentRecord::new(repository, &value(label::TASK)?, id, project)
     })
 }
 

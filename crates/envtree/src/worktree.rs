@@ -15,6 +15,7 @@ use std::path::{Component, Path, PathBuf};
 
 pub use add::{Added, Branch, HowAdded, add, check};
 pub use git::GitError;
+pub(crate) use git::REPOSITORY_VARIABLES;
 pub use remove::{RemoveOptions, Removed, delete_branch, remove};
 
 use crate::repository::{Repository, RepositoryError, Worktree};

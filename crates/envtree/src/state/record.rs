@@ -129,6 +129,28 @@ enum OwnerForm {
 }
 
 impl EnvironmentRecord {
+    /// Returns the record of an environment of which nothing is made or reserved yet.
+    pub fn new(repository: RepositoryRecord, task: &str, id: EnvironmentId, project: ProjectName) -> Self {
+        Self {
+            repository,
+            task: task.to_owned(),
+            branch: None,
+            id,
+            project,
+            worktree: PathBuf::new(),
+            worktree_made_by_envtree: false,
+            branch_made_by_envtree: false,
+            created: Timestamp::now(),
+            env_file: None,
+            services: Vec::new(),
+            ports: Vec::new(),
+            subnets: Vec::new(),
+            last_failure: None,
+            hooks_done: BTreeMap::new(),
+            unknown: Map::new(),
+        }
+    }
+
     /// Returns whether the hook succeeded once in this worktree; one that failed is to be run again.
     pub fn is_hook_done(&self, hook: &str) -> bool {
         self.hooks_done.contains_key(hook)
@@ -185,27 +207,18 @@ pub(crate) mod tests {
 
     /// Returns a record for `task` in `shop`, with as little in it as possible.
     pub(crate) fn record(common_dir: &str, name: &str, task: &str, id: &str) -> EnvironmentRecord {
+        let repository = RepositoryRecord {
+            id: crate::state::identity::repository_id(common_dir.as_ref()),
+            name: name.to_owned(),
+            common_dir: common_dir.into(),
+        };
+        let project = ProjectName::new(format!("{name}-{id}")).unwrap();
         EnvironmentRecord {
-            repository: RepositoryRecord {
-                id: crate::state::identity::repository_id(common_dir.as_ref()),
-                name: name.to_owned(),
-                common_dir: common_dir.into(),
-            },
-            task: task.to_owned(),
             branch: Some(task.to_owned()),
-            id: EnvironmentId::new(id).unwrap(),
-            project: ProjectName::new(format!("{name}-{id}")).unwrap(),
             worktree: format!("/worktrees/{name}/{id}").into(),
             worktree_made_by_envtree: true,
-            branch_made_by_envtree: false,
             created: "2026-11-21T06:40:00Z".parse().unwrap(),
-            env_file: None,
-            services: Vec::new(),
-            ports: Vec::new(),
-            subnets: Vec::new(),
-            last_failure: None,
-            hooks_done: BTreeMap::new(),
-            unknown: Map::new(),
+            ..EnvironmentRecord::new(repository, task, EnvironmentId::new(id).unwrap(), project)
         }
     }
 

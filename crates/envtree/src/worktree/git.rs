@@ -9,8 +9,8 @@ use std::process::{ExitStatus, Stdio};
 use crate::repository::Repository;
 
 /// What git itself takes as "this repository" from the environment, `git rev-parse --local-env-vars`, but for
-/// the configuration that a user may pass this way.
-const REPOSITORY_VARIABLES: [&str; 15] = [
+/// the configuration that a user may pass this way. envtree itself may run inside a hook of git.
+pub(crate) const REPOSITORY_VARIABLES: [&str; 16] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
     "GIT_CONFIG",
@@ -23,6 +23,7 @@ const REPOSITORY_VARIABLES: [&str; 15] = [
     "GIT_NO_REPLACE_OBJECTS",
     "GIT_OBJECT_DIRECTORY",
     "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
     "GIT_REPLACE_REF_BASE",
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
