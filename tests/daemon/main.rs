@@ -29,6 +29,8 @@ mod machine;
 #[cfg(test)]
 mod mend;
 #[cfg(test)]
+mod parallel;
+#[cfg(test)]
 mod readiness;
 #[cfg(test)]
 mod refusals;
