@@ -1,5 +1,6 @@
 //! Repositories of every form: bare, strangely named, with submodules, hooks and filters.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -50,6 +51,28 @@ fn a_bare_repository_in_a_hidden_folder_is_named_after_the_folder_around_it() {
     let listed = there.done(&["ls"]);
     assert!(listed.stdout.contains("fix"), "{listed}");
     assert_eq!(containers(&sandbox), "sandbox-xxxxxxxx-fix-app-1");
+}
+
+#[test]
+fn a_partial_clone_fetches_what_the_environment_is_made_of() {
+    let sandbox = idle();
+    sandbox.git(&["config", "uploadpack.allowFilter", "true"]);
+    sandbox.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
+    let clone = beside(&sandbox, format!("partial/{}", name(&sandbox)));
+    let url = format!("file://{}", sandbox.repository().display());
+    let options = ["clone", "--quiet", "--filter=blob:none", "--no-checkout"];
+    sandbox.git(&[&options[..], &[&url, clone.to_str().unwrap()]].concat());
+    let there = Elsewhere { sandbox: &sandbox, folder: clone.clone() };
+    there.done(&["up", "one", "--no-wait"]);
+    sandbox.write("compose.yaml", &IDLE.replace("app:", "moved:"));
+    commit(&sandbox, "Move on");
+    git_in(&sandbox, &clone, &["fetch", "--quiet"]);
+    there.done(&["up", "two", "--no-wait"]);
+    assert_eq!(
+        containers(&sandbox).lines().collect::<BTreeSet<_>>(),
+        BTreeSet::from(["sandbox-xxxxxxxx-one-app-1", "sandbox-xxxxxxxx-two-moved-1"])
+    );
+    there.done(&["rm", "one"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Reads a git repository: where it is, its worktrees, branches, commits and unsaved work.
 //!
-//! Nothing here changes a repository; [`crate::worktree`] does. Calls read the disk and block, so async
+//! Nothing here changes a repository but for the objects that a partial clone fetches late; [`crate::worktree`]
+//! does. Calls read the disk and block, so async
 //! callers wrap them in `spawn_blocking`. A [`Repository`] is cheap to clone and shared between threads.
 
 mod branch;
@@ -8,6 +9,7 @@ mod checkout;
 mod error;
 mod files;
 mod merge;
+mod partial;
 mod status;
 #[cfg(test)]
 pub(crate) mod test_repository;

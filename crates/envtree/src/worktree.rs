@@ -7,7 +7,7 @@
 mod add;
 mod claim;
 mod delete;
-mod git;
+pub(crate) mod git;
 mod remove;
 
 use std::io;

@@ -86,6 +86,8 @@ fn of_repository(shown: CommandError, error: &RepositoryError) -> CommandError {
         RepositoryError::BranchName { .. } => {
             shown.hint("a task is named like a branch, such as `fix-login` or `feature/login`")
         }
+        RepositoryError::Fetch { .. } => shown
+            .hint("run the command again when the remote can be reached; `git fetch` shows whether it can"),
         _ => shown,
     }
 }

@@ -33,6 +33,7 @@ impl Repository {
             if file.filepath == ".gitmodules" {
                 needs.submodules = true;
             } else if name == b".gitattributes" {
+                self.fetch_if_promised(&local, file.oid)?;
                 let attributes = local.find_object(file.oid).map_err(read)?;
                 needs.filters.extend(filters_in(&attributes.data.to_str_lossy()));
             }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::worktree::GitError;
+
 /// A repository that could not be found or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -71,6 +73,16 @@ pub enum RepositoryError {
         path: String,
         /// The commit.
         commit: String,
+    },
+    /// The clone is partial, and what it left out cannot be had now.
+    #[error("cannot fetch object `{object}`, which the partial clone `{}` lacks", common_dir.display())]
+    Fetch {
+        /// The id of the object.
+        object: String,
+        /// The repository.
+        common_dir: PathBuf,
+        /// What git says.
+        source: Box<GitError>,
     },
     /// Anything else that git's files could not answer.
     #[error("cannot read the {what} of `{}`", path.display())]

@@ -28,11 +28,12 @@ impl Repository {
     /// does one whose lines `into` has changed again since.
     pub fn merge_state(&self, commit: CommitId, into: CommitId) -> Result<MergeState, RepositoryError> {
         let local = self.local();
-        merge_state(&local, commit.0, into.0).map_err(|source| self.unreadable("commits", source))
+        merge_state(self, &local, commit.0, into.0).map_err(|source| self.unreadable("commits", source))
     }
 }
 
 pub(super) fn merge_state(
+    repository: &Repository,
     local: &gix::Repository,
     commit: gix::ObjectId,
     into: gix::ObjectId,
@@ -58,15 +59,15 @@ pub(super) fn merge_state(
     let options = memory
         .tree_merge_options()?
         .with_fail_on_conflict(Some(gix::merge::tree::TreatAsUnresolved::forced_resolution()));
-    let Ok(mut outcome) = memory.merge_commits(into, commit, labels, options.into()) else {
-        return Ok(MergeState::Unmerged);
+    let merged = match memory.merge_commits(into, commit, labels, options.into()) {
+        Ok(mut outcome) => {
+            let conflicts = gix::merge::tree::TreatAsUnresolved::forced_resolution();
+            let is_conflicted = outcome.tree_merge.has_unresolved_conflicts(conflicts);
+            if is_conflicted { None } else { Some(outcome.tree_merge.tree.write()?.detach()) }
+        }
+        Err(_) => repository.merge_in_partial_clone(local, into, commit),
     };
-    let is_conflicted =
-        outcome.tree_merge.has_unresolved_conflicts(gix::merge::tree::TreatAsUnresolved::forced_resolution());
-    if is_conflicted || outcome.tree_merge.tree.write()?.detach() != tree(into)? {
-        return Ok(MergeState::Unmerged);
-    }
-    Ok(MergeState::SquashMerged)
+    if merged == Some(tree(into)?) { Ok(MergeState::SquashMerged) } else { Ok(MergeState::Unmerged) }
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ impl Repository {
         if !matches!(kind, EntryKind::Blob | EntryKind::BlobExecutable) {
             return Ok(None);
         }
+        self.fetch_if_promised(&local, object)?;
         let mut object = local.find_object(object).map_err(|source| self.unreadable("files", source))?;
         Ok(Some(std::mem::take(&mut object.data)))
     }
@@ -62,6 +63,7 @@ impl Repository {
         let Some((object, EntryKind::Tree)) = self.find_in_commit(&local, commit, path)? else {
             return Ok(None);
         };
+        self.fetch_if_promised(&local, object)?;
         let tree = local.find_tree(object).map_err(|source| self.unreadable("directories", source))?;
         let mut entries = Vec::new();
         for entry in tree.iter() {
@@ -106,6 +108,7 @@ impl Repository {
                 continue;
             }
             let directory = directories.last().map_or(top, |(_, id)| *id);
+            self.fetch_if_promised(local, directory)?;
             let tree = local.find_tree(directory).map_err(|source| self.unreadable("directories", source))?;
             let Some(entry) = tree.find_entry(name.as_bytes()) else {
                 return Ok(None);
@@ -113,6 +116,7 @@ impl Repository {
             match (entry.kind(), pending.is_empty()) {
                 (EntryKind::Tree, _) => directories.push((name, entry.object_id())),
                 (EntryKind::Link, _) => {
+                    self.fetch_if_promised(local, entry.object_id())?;
                     let target = entry.object().map_err(|source| self.unreadable("files", source))?;
                     symlinks += 1;
                     let further = steps(Path::new(&*target.data.to_str_lossy()));

@@ -82,7 +82,7 @@ impl Repository {
             kept.extend(tips(&local, "refs/tags/").map_err(read)?);
         }
         let (commits, subjects) = commits_beyond(&local, tip.0, kept).map_err(read)?;
-        if commits > 0 && !merge_state(&local, tip.0, base.0).map_err(read)?.is_merged() {
+        if commits > 0 && !merge_state(self, &local, tip.0, base.0).map_err(read)?.is_merged() {
             (work.commits, work.subjects) = (commits, subjects);
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use crate::repository::Repository;
 
@@ -57,7 +57,7 @@ pub enum GitError {
 }
 
 /// One run of the `git` program.
-pub(super) struct Git {
+pub(crate) struct Git {
     directory: PathBuf,
     arguments: Vec<OsString>,
     stdin: Option<File>,
@@ -65,12 +65,12 @@ pub(super) struct Git {
 
 impl Git {
     /// Runs in one worktree.
-    pub(super) fn inside(worktree: &Path) -> Self {
+    pub(crate) fn inside(worktree: &Path) -> Self {
         Self { directory: worktree.to_owned(), arguments: Vec::new(), stdin: None }
     }
 
     /// Runs on the repository as a whole.
-    pub(super) fn of(repository: &Repository) -> Self {
+    pub(crate) fn of(repository: &Repository) -> Self {
         match repository.main_worktree().filter(|path| path.is_dir()) {
             Some(worktree) => Self::inside(worktree),
             // Naming it satisfies `safe.bareRepository=explicit`.
@@ -78,64 +78,86 @@ impl Git {
         }
     }
 
-    pub(super) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());
         self
     }
 
-    pub(super) fn args<const N: usize>(mut self, arguments: [&str; N]) -> Self {
+    pub(crate) fn args<const N: usize>(mut self, arguments: [&str; N]) -> Self {
         self.arguments.extend(arguments.map(OsString::from));
         self
     }
 
     /// Gives git an empty file to read. It stays open until git and everything that git started have ended,
     /// and with it the lock on it.
-    pub(super) fn holding(mut self, file: File) -> Self {
+    pub(crate) fn holding(mut self, file: File) -> Self {
         self.stdin = Some(file);
         self
     }
 
     /// Runs to the end. The process is killed when the future is dropped.
-    pub(super) async fn run(self) -> Result<(), GitError> {
-        let words = std::iter::once(OsStr::new("git")).chain(self.arguments.iter().map(OsString::as_os_str));
-        let command: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-        let directory = self.directory.clone();
-        let mut process = self.into_process();
-        #[cfg(test)]
-        isolate(&mut process);
-        let output = process.output().await.map_err(|source| {
-            if source.kind() == io::ErrorKind::NotFound && directory.is_dir() {
-                GitError::NotInstalled
-            } else {
-                GitError::Start { command: command.clone(), source }
-            }
-        })?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(GitError::Failed { command, status: output.status, stderr })
+    pub(crate) async fn run(self) -> Result<(), GitError> {
+        let failing = self.failing();
+        let mut process = tokio::process::Command::from(self.into_process());
+        let output = process.kill_on_drop(true).output().await;
+        failing.stdout_of(output).map(drop)
     }
 
-    fn into_process(self) -> tokio::process::Command {
-        let mut process = tokio::process::Command::new("git");
+    /// Runs to the end, and returns what git wrote to stdout.
+    pub(crate) fn output_blocking(self) -> Result<Vec<u8>, GitError> {
+        let failing = self.failing();
+        failing.stdout_of(self.into_process().output())
+    }
+
+    fn failing(&self) -> Failing {
+        let words = std::iter::once(OsStr::new("git")).chain(self.arguments.iter().map(OsString::as_os_str));
+        let command = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        Failing { command, directory: self.directory.clone() }
+    }
+
+    fn into_process(self) -> Command {
+        let mut process = Command::new("git");
         process
             .args(self.arguments)
             .current_dir(self.directory)
-            .stdin(self.stdin.map_or_else(Stdio::null, Stdio::from))
-            .kill_on_drop(true);
+            .stdin(self.stdin.map_or_else(Stdio::null, Stdio::from));
         for variable in REPOSITORY_VARIABLES {
             process.env_remove(variable);
         }
         // English messages, yet hooks and filters keep the user's character set, which `LC_ALL=C` would not.
         process.env("LANGUAGE", "en").env("GIT_TERMINAL_PROMPT", "0");
+        #[cfg(test)]
+        isolate(&mut process);
         process
+    }
+}
+
+/// What an error says about a run.
+struct Failing {
+    command: Vec<String>,
+    directory: PathBuf,
+}
+
+impl Failing {
+    fn stdout_of(self, output: io::Result<Output>) -> Result<Vec<u8>, GitError> {
+        let output = output.map_err(|source| {
+            if source.kind() == io::ErrorKind::NotFound && self.directory.is_dir() {
+                GitError::NotInstalled
+            } else {
+                GitError::Start { command: self.command.clone(), source }
+            }
+        })?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(GitError::Failed { command: self.command, status: output.status, stderr })
     }
 }
 
 /// Makes tests independent of the user's configuration, and lets them clone submodules from the disk.
 #[cfg(test)]
-fn isolate(process: &mut tokio::process::Command) {
+fn isolate(process: &mut Command) {
     process
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -154,7 +176,6 @@ mod tests {
         let shop = TestRepository::new();
         let process = Git::of(&shop.open()).into_process();
         let removed: Vec<_> = process
-            .as_std()
             .get_envs()
             .filter(|(_, value)| value.is_none())
             .map(|(name, _)| name.to_str().unwrap().to_owned())
