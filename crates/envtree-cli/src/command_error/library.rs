@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 
 use envtree::error::{ConnectError, DockerError, EngineFailure, Error, Failure, causes};
+use envtree::load::LoadError;
 use envtree::repository::RepositoryError;
 use envtree::worktree::WorktreeError;
 use envtree_core::nearest::nearest;
@@ -18,7 +19,9 @@ impl From<Error> for CommandError {
         match error {
             Error::Docker(DockerError::Connect(error)) => no_engine(shown, &error),
             Error::Docker(error) => engine_refused(shown, &error),
-            Error::Repository(error) => of_repository(shown, &error),
+            Error::Repository(error) | Error::Load(LoadError::Repository(error)) => {
+                of_repository(shown, &error)
+            }
             Error::Worktree(error) => of_worktree(shown, error),
             Error::PartWay { project, command, failures, done } => part_way(
                 Self::new(Kind::PartWay, format!("cannot {command} environment `{project}`")),
@@ -301,6 +304,18 @@ mod tests {
         error: no environment of this repository has the task `fix-logn`
         hint: did you mean `fix-login`?
         note: there are: `fix-login`, `search`
+        ");
+    }
+
+    #[test]
+    fn a_partial_clone_without_its_remote_gets_a_hint() {
+        let source = Box::new(envtree::worktree::GitError::NotInstalled);
+        let object = "74b4ff".to_owned();
+        let error = RepositoryError::Fetch { object, common_dir: "/work/shop/.git".into(), source };
+        insta::assert_snapshot!(shown(LoadError::from(error).into()), @"
+        error: cannot fetch object `74b4ff`, which the partial clone `/work/shop/.git` lacks
+          caused by: the `git` program is not installed
+        hint: run the command again when the remote can be reached; `git fetch` shows whether it can
         ");
     }
 
