@@ -166,3 +166,20 @@ fn a_sparse_checkout_stays_sparse() {
     let place = worktree(&sandbox, "fix");
     assert!(place.join("web/a").exists() && !place.join("api").exists());
 }
+
+#[test]
+fn a_compose_file_that_a_sparse_checkout_leaves_out_is_read_nevertheless() {
+    let files = [
+        ("infra/compose.yaml", IDLE),
+        ("web/a", ""),
+        ("envtree.yaml", "compose: { files: [infra/compose.yaml] }\n"),
+    ];
+    let sandbox = sandbox_with(&files);
+    sandbox.git(&["sparse-checkout", "set", "web"]);
+    done(&sandbox, &["up", "fix", "--no-wait"]);
+    assert!(!worktree(&sandbox, "fix").join("infra").exists());
+    done(&sandbox, &["up", "fix", "--no-wait"]);
+    assert_eq!(containers(&sandbox), "sandbox-xxxxxxxx-fix-app-1");
+    let removed = done(&sandbox, &["rm", "fix"]);
+    assert!(!removed.stderr.contains("warning"), "{removed}");
+}

@@ -56,7 +56,11 @@ impl Session {
 
     /// Returns the files of the worktree at `top`.
     pub(crate) fn present(&self, top: &Path) -> Files {
-        Files::Present { top: top.to_owned(), directory: self.directory().to_owned() }
+        Files::Present {
+            repository: Box::new(self.repository.clone()),
+            top: top.to_owned(),
+            directory: self.directory().to_owned(),
+        }
     }
 
     /// Returns the repository's secret, which is made when it is first needed.

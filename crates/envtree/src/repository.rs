@@ -10,6 +10,7 @@ mod error;
 mod files;
 mod merge;
 mod partial;
+mod sparse;
 mod status;
 #[cfg(test)]
 pub(crate) mod test_repository;

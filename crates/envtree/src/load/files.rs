@@ -12,6 +12,8 @@ use crate::repository::{CommitId, Repository};
 pub(crate) enum Files {
     /// The worktree is there.
     Present {
+        /// The repository.
+        repository: Box<Repository>,
         /// Its top.
         top: PathBuf,
         /// The directory that the person stands in: paths below it are shown relative to it.
@@ -41,11 +43,19 @@ impl Files {
     /// Returns the text of the file at the absolute `path`, as the worktree has it or will have it; none if there is no
     /// such file. What lies outside the worktree is read where it is.
     pub(crate) fn read(&self, path: &Path) -> Result<Option<String>, LoadError> {
-        let Self::Commit { repository, commit, top, .. } = self else {
+        let Ok(inside) = path.strip_prefix(self.top()) else {
             return read_file(path);
         };
-        let Ok(inside) = path.strip_prefix(top) else {
-            return read_file(path);
+        let (repository, commit) = match self {
+            Self::Commit { repository, commit, .. } => (repository, commit),
+            Self::Present { repository, top, .. } => {
+                let found = read_file(path)?;
+                return if found.is_some() {
+                    Ok(found)
+                } else {
+                    read_left_out(repository, top, path, inside)
+                };
+            }
         };
         match repository.read_file(*commit, inside)? {
             Some(bytes) => text(path, bytes).map(Some),
@@ -90,6 +100,17 @@ pub(super) fn read_file(path: &Path) -> Result<Option<String>, LoadError> {
     }
 }
 
+/// Returns the text of a file that a sparse checkout leaves out of the worktree at `top`.
+fn read_left_out(
+    repository: &Repository,
+    top: &Path,
+    path: &Path,
+    inside: &Path,
+) -> Result<Option<String>, LoadError> {
+    let bytes = repository.read_left_out(top, inside)?;
+    bytes.map(|bytes| text(path, bytes)).transpose()
+}
+
 fn text(path: &Path, bytes: Vec<u8>) -> Result<String, LoadError> {
     let text = String::from_utf8(bytes).map_err(|_| LoadError::NotText { path: path.to_owned() })?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
@@ -101,7 +122,11 @@ mod tests {
     use crate::repository::test_repository::TestRepository;
 
     fn present(shop: &TestRepository) -> Files {
-        Files::Present { top: shop.path.clone(), directory: shop.path.join("src") }
+        Files::Present {
+            repository: Box::new(shop.open()),
+            top: shop.path.clone(),
+            directory: shop.path.join("src"),
+        }
     }
 
     fn commit(shop: &TestRepository) -> Files {

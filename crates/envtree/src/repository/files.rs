@@ -95,7 +95,7 @@ fn holds(index: &gix::index::State, path: &BString) -> bool {
 }
 
 /// Spells a relative path as git does.
-fn inside(path: &Path) -> Result<BString, RepositoryError> {
+pub(super) fn inside(path: &Path) -> Result<BString, RepositoryError> {
     let mut parts = Vec::new();
     for component in path.components() {
         match component {

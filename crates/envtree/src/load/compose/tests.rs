@@ -29,7 +29,7 @@ fn load_from(files: &Files, asked: &Asked<'_>) -> Result<Wanted, LoadError> {
 }
 
 fn present(shop: &TestRepository) -> Files {
-    Files::Present { top: shop.path.clone(), directory: shop.path.clone() }
+    Files::Present { repository: Box::new(shop.open()), top: shop.path.clone(), directory: shop.path.clone() }
 }
 
 /// Returns `service=image` of every service, or the error.
