@@ -123,7 +123,7 @@ impl Sandbox {
 
     /// Replaces what differs from run to run by as many other characters, so that columns stay aligned.
     ///
-    /// Only times change their width: they stand at the ends of lines.
+    /// Only times and subnets change their width: they stand at the ends of lines.
     pub(crate) fn redact(&self, text: &str) -> String {
         let random = self.name.trim_start_matches("sandbox-");
         let text = text.replace(random, &"x".repeat(random.len()));
@@ -131,7 +131,7 @@ impl Sandbox {
         let short = |root: &str| format!("/{:-<width$}", "root", width = root.len() - 1);
         let folder = root.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
         let masked = format!("{folder}{}", "x".repeat(root.len() - folder.len()));
-        redact_numbers(&text.replace(root, &short(root)).replace(&masked, &short(root)))
+        redact_subnets(&redact_numbers(&text.replace(root, &short(root)).replace(&masked, &short(root))))
     }
 
     /// Removes every environment through envtree, then whatever is left by its label; returns what went wrong.
@@ -246,6 +246,17 @@ impl fmt::Display for Ran {
         }
         Ok(())
     }
+}
+
+/// Masks subnets, which depend on the sandbox's part of the addresses, without keeping their width.
+fn redact_subnets(text: &str) -> String {
+    let mut parts = text.split(" (10.");
+    let mut masked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        masked.push_str(" (subnet");
+        masked.push_str(part.find(')').map_or(part, |end| &part[end..]));
+    }
+    masked
 }
 
 /// Masks reserved ports, hashes and times.

@@ -116,9 +116,11 @@ fn a_failing_post_create_stops_up_shows_its_output_and_runs_again() {
     ran post_create ([time])
     running post_create: echo no such package >&2; test -e fixed
     post_create | no such package
-    error: command `echo no such package >&2; test -e fixed` of hook `post_create` exited with status 1
+    error: cannot bring up environment `sandbox-xxxxxxxx-fix`
+      caused by: command `echo no such package >&2; test -e fixed` of hook `post_create` exited with status 1
       output: no such package
-    hint: mend it and run the command again; it continues from here
+    hint: `envtree up` continues from here, `envtree status` shows what there is
+    note: done before that and kept: create network sandbox-xxxxxxxx-fix_default (subnet), create container sandbox-xxxxxxxx-fix-app-1, start container sandbox-xxxxxxxx-fix-app-1
     "#);
     let failure = answer(&sandbox, &["status", "fix"])["environment"]["last_failure"].clone();
     insta::assert_snapshot!(failure["message"], @r#""command `echo no such package >&2; test -e fixed` of hook `post_create` exited with status 1""#);

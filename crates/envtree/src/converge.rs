@@ -55,10 +55,10 @@ impl Convergence<'_> {
         let (checkout, mut applied) = tokio::join!(checkout, self.apply_changes(observed, &gate));
         let created_worktree = match checkout {
             Ok(created) => created,
-            // Alone it is better told in its own words.
-            Err(error) if applied.failures.is_empty() => return Err(error),
+            // Where nothing else is to be told, it is better told in its own words.
+            Err(error) if applied.failures.is_empty() && applied.done.is_empty() => return Err(error),
             Err(error) => {
-                applied.failures.insert(0, Failure::of(&error));
+                applied.failures.insert(0, Failure::of_checkout(&error));
                 false
             }
         };

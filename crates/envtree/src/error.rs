@@ -233,6 +233,15 @@ impl Failure {
 }
 
 impl Failure {
+    /// Returns the failure of the checkout or its hook, with the hook's last output.
+    pub(crate) fn of_checkout(error: &Error) -> Self {
+        let log = match error {
+            Error::Hook(HookError::Failed { lines, .. }) => lines.clone(),
+            _ => Vec::new(),
+        };
+        Self { log, ..Self::of(error) }
+    }
+
     /// Returns the failure of a service, with its last output.
     pub(crate) fn of_service(fault: &NotReady) -> Self {
         Self { causes: vec![fault.to_string()], log: fault.log.clone(), port: None }
