@@ -123,7 +123,7 @@ impl Sandbox {
 
     /// Replaces what differs from run to run by as many other characters, so that columns stay aligned.
     ///
-    /// Only times and subnets change their width: they stand at the ends of lines.
+    /// Times and subnets alone change their width: no column stands behind them.
     pub(crate) fn redact(&self, text: &str) -> String {
         let random = self.name.trim_start_matches("sandbox-");
         let text = text.replace(random, &"x".repeat(random.len()));
