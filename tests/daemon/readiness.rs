@@ -58,7 +58,7 @@ services:
 
 #[test]
 fn a_service_that_exits_is_named_with_its_status_and_last_lines_and_can_be_mended() {
-    let sandbox = with(&script("echo starting; echo no such table >&2; exit 3", ""));
+    let sandbox = with(&script("echo starting; echo no such table; exit 3", ""));
     let ran = refused(&sandbox, 5, &["up", "fix"]);
     assert_eq!(containers(&sandbox), "");
     insta::assert_snapshot!(without_done(&ran), @"
