@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::common::Sandbox;
 use crate::stage::{
-    IDLE, WEB, answer, beside, containers, done, idle, port, refused, sandbox_with, worktree, worktrees,
+    IDLE, WEB, answer, beside, containers, done, idle, port, sandbox_with, worktree, worktrees,
 };
 
 fn web() -> Sandbox {
