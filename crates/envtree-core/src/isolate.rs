@@ -84,6 +84,7 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
     }
     for (key, network) in &mut isolated.networks {
         warnings.extend(drop_bridge_name(key, network));
+        warnings.extend(warning_of_replaced_subnet(key, network, assignments.subnets.get(key)));
         isolate_network(key, network, identity, assignments.subnets.get(key));
     }
     for (key, volume) in &mut isolated.volumes {
@@ -202,6 +203,14 @@ fn warning_of_shared_device(key: &VolumeName, volume: &Volume, identity: &Identi
     (!is_within(device, &identity.worktree)).then(|| {
         format!("volume `{key}` keeps its data at `{device}`: every environment that names it shares it")
     })
+}
+
+/// A subnet that the file fixes cannot be that of two environments.
+fn warning_of_replaced_subnet(key: &NetworkName, network: &Network, own: Option<&Subnet>) -> Option<String> {
+    let fixed = network.ipam.first()?.subnet.as_ref().filter(|_| needs_subnet(network))?;
+    let own = own?.to_string();
+    (*fixed != own)
+        .then(|| format!("network `{key}` has subnet {own} instead of {fixed}; addresses in it move along"))
 }
 
 fn isolate_network(key: &NetworkName, network: &mut Network, identity: &Identity, subnet: Option<&Subnet>) {
@@ -421,7 +430,10 @@ pub(crate) mod tests {
         let address = |name: &str| isolated.project.services[name].networks["default"].ipv4_address.clone();
         assert_eq!(address("redis").as_deref(), Some("10.214.0.7"));
         assert_eq!(address("postgres"), None);
-        assert_eq!(isolated.warnings.len(), 1);
+        assert_eq!(isolated.warnings.len(), 2);
+        let replaced =
+            "network `default` has subnet 10.214.0.0/26 instead of 172.28.0.0/16; addresses in it move along";
+        assert!(isolated.warnings.iter().any(|warning| warning == replaced), "{:?}", isolated.warnings);
     }
 
     #[test]

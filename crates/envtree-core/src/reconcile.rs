@@ -27,6 +27,8 @@ pub struct ReconcileOptions {
     /// When images are pulled; absent leaves it to each service. `Always` is the caller's matter: it pulls first, by
     /// [`plan_pulls`], and then observes.
     pub pull: Option<PullPolicy>,
+    /// Services that no active profile enables: their containers are left alone, as nobody decided about them.
+    pub inactive: Vec<String>,
     /// Whether containers and networks that nothing wants are removed.
     pub remove_orphans: bool,
     /// Whether a volume whose definition diverged is removed with its data and made again.

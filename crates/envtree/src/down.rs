@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use envtree_core::engine::{Engine, Scope};
-use envtree_core::observed::ObservedState;
+use envtree_core::label;
+use envtree_core::observed::{ObservedContainer, ObservedState};
 use envtree_core::plan::Plan;
 use envtree_core::teardown::{RemovalOptions, plan_removal, plan_restart, plan_start, plan_stop};
 
@@ -65,10 +66,10 @@ impl Session {
         record: &EnvironmentRecord,
     ) -> Result<(), Error> {
         let own = observed.volumes.iter().filter(|volume| {
-            volume.labels.get(envtree_core::label::REPOSITORY) == Some(&record.repository.id)
+            volume.labels.get(label::REPOSITORY) == Some(&record.repository.id)
                 && volume
                     .labels
-                    .get(envtree_core::label::COMPOSE_PROJECT)
+                    .get(label::COMPOSE_PROJECT)
                     .is_some_and(|name| record.project == *name.as_str())
         });
         let losses: Vec<String> =
@@ -97,6 +98,7 @@ impl Session {
     pub async fn start(&self, task: Option<&str>, services: &[String]) -> Result<ChangeReport, Error> {
         let (record, _lock) = self.hold(task).await?;
         let observed = self.observe_services(&record, services).await?;
+        refuse_none(&record, &observed)?;
         let plan = plan_start(&observed, &record.repository.id, services);
         let report = self.carry_out(&record, &plan, "start").await?;
         self.wait_started(&record, services, &report).await?;
@@ -112,6 +114,7 @@ impl Session {
     ) -> Result<ChangeReport, Error> {
         let (record, _lock) = self.hold(task).await?;
         let observed = self.observe_services(&record, services).await?;
+        refuse_none(&record, &observed)?;
         let plan = plan_restart(&observed, &record.repository.id, services, timeout);
         let report = self.carry_out(&record, &plan, "restart").await?;
         self.wait_started(&record, services, &report).await?;
@@ -139,20 +142,34 @@ impl Session {
         services: &[String],
     ) -> Result<ObservedState, Error> {
         let observed = self.observe_project(record).await?;
-        let mut known: Vec<String> = observed
-            .containers
-            .iter()
-            .filter_map(|container| container.service().map(str::to_owned))
-            .collect();
-        known.sort();
-        if let Some(unknown) = services.iter().find(|service| !known.contains(service)) {
-            return Err(Error::UnknownService {
-                project: record.project.to_string(),
-                service: unknown.clone(),
-                known,
-            });
+        for service in services {
+            self.container_of(record, &observed, service)?;
         }
         Ok(observed)
+    }
+
+    /// Returns the container of a service; without one, the error tells whether the service exists at all.
+    pub(crate) fn container_of<'a>(
+        &self,
+        record: &EnvironmentRecord,
+        observed: &'a ObservedState,
+        service: &str,
+    ) -> Result<&'a ObservedContainer, Error> {
+        let own = || observed.containers.iter().filter(|container| is_own(container, record));
+        if let Some(container) = own().find(|container| container.service() == Some(service)) {
+            return Ok(container);
+        }
+        let project = record.project.to_string();
+        let defined = self.environment(record, &placeholder()).ok();
+        let defined = defined.iter().flat_map(|environment| environment.isolated.project.services.keys());
+        let mut known: Vec<String> = defined.map(ToString::to_string).collect();
+        if known.iter().any(|known| known == service) {
+            return Err(Error::NoContainer { project, service: service.to_owned() });
+        }
+        known.extend(own().filter_map(|container| container.service().map(str::to_owned)));
+        known.sort();
+        known.dedup();
+        Err(Error::UnknownService { project, service: service.to_owned(), known })
     }
 
     /// Carries out a plan whose steps wait for nothing outside it.
@@ -210,4 +227,17 @@ impl Session {
             done: report.done.clone(),
         })
     }
+}
+
+/// Returns whether a container is one of the environment's.
+pub(crate) fn is_own(container: &ObservedContainer, record: &EnvironmentRecord) -> bool {
+    container.labels.get(label::REPOSITORY) == Some(&record.repository.id)
+}
+
+/// Refuses to start an environment of which there is nothing to start.
+fn refuse_none(record: &EnvironmentRecord, observed: &ObservedState) -> Result<(), Error> {
+    if observed.containers.iter().any(|container| is_own(container, record)) {
+        return Ok(());
+    }
+    Err(Error::NoContainers { project: record.project.to_string() })
 }

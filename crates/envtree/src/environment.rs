@@ -115,6 +115,9 @@ impl Session {
     /// A path is relative to where the person stands. One that lies in the worktree around that place means the same
     /// file of the environment's own worktree; any other file is one for all.
     fn named_files(&self, top: &Path) -> Result<Vec<PathBuf>, Error> {
+        if self.options.files.is_empty() {
+            return Ok(Vec::new());
+        }
         let here = self.repository.worktree_containing(self.directory())?;
         let named = self.options.files.iter().map(|file| {
             let path = normal(&self.directory().join(file));

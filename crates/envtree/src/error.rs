@@ -153,6 +153,28 @@ pub enum Error {
         /// What was asked for.
         wanted: String,
     },
+    /// The worktree of the branch belongs to another task.
+    #[error("worktree `{worktree}` is the one of task `{task}`")]
+    WorktreeHasTask {
+        /// The worktree.
+        worktree: PathBuf,
+        /// Its task.
+        task: String,
+    },
+    /// A service has no container.
+    #[error("service `{service}` of environment `{project}` has no container")]
+    NoContainer {
+        /// The Compose project.
+        project: String,
+        /// The service.
+        service: String,
+    },
+    /// An environment has no containers.
+    #[error("environment `{project}` has no containers")]
+    NoContainers {
+        /// The Compose project.
+        project: String,
+    },
     /// An env file that the settings name is tracked by git.
     #[error("{place}: `{path}` is tracked by git, and envtree writes no tracked file")]
     TrackedEnvFile {

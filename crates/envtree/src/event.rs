@@ -29,6 +29,11 @@ pub enum Event {
         /// How long it took.
         elapsed: Duration,
     },
+    /// Volumes are about to be removed with their data.
+    RemovingVolumes {
+        /// Their names, as they are shown.
+        volumes: Vec<String>,
+    },
     /// A worktree is being removed.
     RemovingWorktree {
         /// Where.

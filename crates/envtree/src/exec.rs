@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::pin::Pin;
 
-use envtree_core::observed::{ObservedContainer, ObservedState};
+use envtree_core::observed::ObservedContainer;
 use envtree_docker::exec::{ExecControl, ExecOptions, TerminalSize};
 use envtree_docker::logs::LogsOptions;
 use envtree_docker::output::OutputStream;
@@ -12,9 +12,9 @@ use futures::stream::{BoxStream, select_all};
 use indexmap::IndexMap;
 use tokio::io::AsyncWrite;
 
+use crate::down::is_own;
 use crate::error::Error;
 use crate::session::Session;
-use crate::state::record::EnvironmentRecord;
 
 /// Where and with what a command runs on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,14 +115,14 @@ impl Session {
     ) -> Result<ServiceSession, Error> {
         let record = self.record(Some(task)).await?;
         let observed = self.observe_project(&record).await?;
-        let containers = containers_of(&record, &observed, &[service.to_owned()])?;
+        let container = self.container_of(&record, &observed, service)?;
         let choices = ExecOptions {
             cmd: options.command,
             tty: options.tty,
             stdin: options.interactive,
             ..ExecOptions::default()
         };
-        let session = self.docker.exec_session(&containers[0].name, &choices).await?;
+        let session = self.docker.exec_session(&container.name, &choices).await?;
         let output = session.output.map(|piece| {
             let (stream, bytes) = piece?;
             Ok(Output { stderr: stream == OutputStream::Stderr, bytes: bytes.to_vec() })
@@ -149,7 +149,13 @@ impl Session {
             timestamps: options.timestamps,
         };
         let mut streams = Vec::new();
-        for container in containers_of(&record, &observed, &options.services)? {
+        let containers: Vec<&ObservedContainer> = if options.services.is_empty() {
+            observed.containers.iter().filter(|container| is_own(container, &record)).collect()
+        } else {
+            let named = options.services.iter().map(|service| self.container_of(&record, &observed, service));
+            named.collect::<Result<_, _>>()?
+        };
+        for container in containers {
             let service = container.service().unwrap_or(&container.name).to_owned();
             let lines = self.docker.logs(&container.name, &choices).await?;
             let lines = lines.map(move |line| {
@@ -164,28 +170,4 @@ impl Session {
         }
         Ok(select_all(streams).boxed())
     }
-}
-
-/// Returns the containers of `services`, each of which must have one; of every service if none is named.
-fn containers_of<'a>(
-    record: &EnvironmentRecord,
-    observed: &'a ObservedState,
-    services: &[String],
-) -> Result<Vec<&'a ObservedContainer>, Error> {
-    let own: Vec<&ObservedContainer> = observed
-        .containers
-        .iter()
-        .filter(|container| {
-            container.labels.get(envtree_core::label::REPOSITORY) == Some(&record.repository.id)
-        })
-        .collect();
-    let find = |service: &String| {
-        let found = own.iter().copied().find(|container| container.service() == Some(service.as_str()));
-        found.ok_or_else(|| Error::UnknownService {
-            project: record.project.to_string(),
-            service: service.clone(),
-            known: own.iter().filter_map(|container| container.service().map(str::to_owned)).collect(),
-        })
-    };
-    if services.is_empty() { Ok(own) } else { services.iter().map(find).collect() }
 }

@@ -72,12 +72,19 @@ impl Session {
             return Ok(());
         }
         let variables = self.hook_variables(record, &environment.host);
-        run_hook(key.as_str(), &hook.commands, &record.worktree, &variables, &self.options.events).await?;
+        let events = &self.options.events;
+        let ran = run_hook(key.as_str(), &hook.commands, &record.worktree, &variables, events).await;
         let done = HookDone { at: Timestamp::now(), sha256: text.sha256 };
         self.update_record(&record.project, |record| {
-            record.hooks_done.insert(key.as_str().to_owned(), done);
+            record.hooks_failed.retain(|failed| failed != key.as_str());
+            if ran.is_ok() {
+                record.hooks_done.insert(key.as_str().to_owned(), done);
+            } else {
+                record.hooks_failed.push(key.as_str().to_owned());
+            }
         })
-        .await
+        .await?;
+        Ok(ran?)
     }
 
     /// Returns whether the hook has succeeded in this worktree, as the state has it now.

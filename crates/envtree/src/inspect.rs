@@ -1,8 +1,11 @@
 //! `ls`, `status`, `env`, `config`: look, and change nothing.
 
+use std::time::Duration;
+
 use envtree_core::compose_file::render::render;
-use envtree_core::observed::ObservedState;
+use envtree_core::observed::{Health, ObservedState};
 use envtree_core::variables::View;
+use envtree_docker::{Docker, DockerError};
 use futures::future::join_all;
 use indexmap::IndexMap;
 
@@ -17,6 +20,9 @@ use crate::session::{Machine, Session, SessionOptions};
 use crate::state::record::EnvironmentRecord;
 use crate::status::EnvironmentStatus;
 use crate::up::UpOptions;
+
+/// How long a health check may take when somebody only looks.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The environments of a repository or of the machine.
 #[derive(Debug)]
@@ -45,7 +51,7 @@ pub async fn list_all(options: &SessionOptions) -> Result<Listing, Error> {
     for notice in loaded.notices {
         options.events.emit(Event::Warning(notice.to_string()));
     }
-    let observed = machine.docker.observe_all(None).await;
+    let observed = observe(&machine.docker, None).await;
     let mut records = loaded.value.environments.clone();
     if let Ok(observed) = &observed {
         records.extend(lost_records(&loaded.value, observed));
@@ -69,7 +75,7 @@ impl Session {
         let state = self.read_state()?;
         let mut records: Vec<EnvironmentRecord> = self.own_records(&state).cloned().collect();
         let repository = crate::state::identity::repository_id(self.repository.common_dir());
-        let observed = self.docker.observe_all(Some(&repository)).await;
+        let observed = observe(&self.docker, Some(&repository)).await;
         if let Ok(observed) = &observed {
             records.extend(lost_records(&state, observed));
         }
@@ -81,7 +87,7 @@ impl Session {
     /// Returns one environment in full.
     pub async fn status(&self, task: Option<&str>) -> Result<EnvironmentStatus, Error> {
         let record = self.record(task).await?;
-        let observed = self.docker.observe_all(Some(&record.repository.id)).await?;
+        let observed = observe(&self.docker, Some(&record.repository.id)).await?;
         let mut status = look_at(Some(self), &record, Some(&observed)).await;
         if !status.volumes.is_empty() {
             // Sizes are an extra that some Engines do not tell.
@@ -130,6 +136,28 @@ impl Session {
         let definition = self.define(record, &files, secret)?;
         self.assemble(definition, record)
     }
+}
+
+async fn observe(docker: &Docker, repository: Option<&str>) -> Result<ObservedState, DockerError> {
+    Ok(with_own_checks(docker, docker.observe_all(repository).await?).await)
+}
+
+/// Runs the health checks that the Engine has not run yet: it waits a whole interval before the first.
+///
+/// Without that, a service that `up` has just proved ready would be told to be starting.
+async fn with_own_checks(docker: &Docker, mut observed: ObservedState) -> ObservedState {
+    let starting =
+        observed.containers.iter_mut().filter(|container| container.health == Some(Health::Starting));
+    let checks = starting.map(|container| async move {
+        let Ok(detail) = docker.inspect_container(&container.name).await else { return };
+        let Some(command) = &detail.health_command else { return };
+        let checked = docker.exec_status(&container.name, command, CHECK_TIMEOUT).await;
+        if checked.is_ok_and(|status| status.code == 0) {
+            container.health = Some(Health::Healthy);
+        }
+    });
+    join_all(checks).await;
+    observed
 }
 
 /// Puts together what one look at the Engine, the worktree's files and git tell.

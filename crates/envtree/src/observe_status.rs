@@ -246,6 +246,7 @@ fn hooks(record: &EnvironmentRecord, look: &Look<'_>) -> Vec<HookStatus> {
         let text = key.text(&record.repository.id, hook);
         let is_trusted = look.trusted.is_some_and(|trusted| trusted.is_trusted(&text));
         let outcome = match record.hooks_done.get(key.as_str()) {
+            _ if record.hooks_failed.iter().any(|failed| failed == key.as_str()) => HookOutcome::Failed,
             Some(_) => HookOutcome::Done,
             None if !is_trusted => HookOutcome::SkippedUntrusted,
             None => HookOutcome::Pending,
@@ -257,11 +258,11 @@ fn hooks(record: &EnvironmentRecord, look: &Look<'_>) -> Vec<HookStatus> {
 
 /// Returns what git says of a worktree; nothing if it is gone or broken.
 pub(crate) fn git_status(repository: &Repository, worktree: &Path) -> Option<GitStatus> {
-    let found = repository.worktree_containing(worktree).ok()??;
+    let branch = repository.branch_in(worktree).ok()?;
     let status = repository.status(worktree).ok()?;
     let (ahead, behind) = status.upstream.and_then(|upstream| upstream.ahead_behind).unwrap_or_default();
     Some(GitStatus {
-        branch: found.branch,
+        branch,
         changed: status.modified + status.staged,
         untracked: status.untracked,
         conflicted: status.conflicted,

@@ -28,6 +28,9 @@ use crate::ready::{self, Probe};
 /// How long a service that nothing can probe must have run.
 pub const STEADY: Duration = Duration::from_millis(300);
 
+/// How old a container is whose server listens if it ever will.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// How long one run of a health check's command may take, if it does not say so itself (the Engine's default).
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -255,9 +258,9 @@ impl<'a> Readiness<'a> {
             // Another port of the image, such as that of its administration, speaks another protocol.
             Some(known) if port.is_none_or(|port| port.target == known.port()) => match opening(known) {
                 Some(opening) => ready::greeting::probe(address, opening).await,
-                None => ready::tcp::probe(address).await,
+                None => ready::tcp::probe(address, watch(detail)).await,
             },
-            _ => ready::tcp::probe(address).await,
+            _ => ready::tcp::probe(address, watch(detail)).await,
         }
     }
 
@@ -334,12 +337,22 @@ fn engine_fault(error: &DockerError) -> Fault {
 
 /// Returns whether a container that nothing can probe has run long enough.
 fn steady(detail: &ContainerDetail) -> Probe {
-    let started = detail.started_at.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
     // A clock of the Engine that runs ahead of this one must not keep a service waiting.
-    let age = started.map_or(STEADY, |started| {
-        Duration::try_from(jiff::Timestamp::now().duration_since(started)).unwrap_or(STEADY)
-    });
-    if age >= STEADY { Probe::Ready } else { Probe::NotYet("it has only just started".into()) }
+    if age(detail).unwrap_or(STEADY) >= STEADY {
+        Probe::Ready
+    } else {
+        Probe::NotYet("it has only just started".into())
+    }
+}
+
+/// Returns how long an open connection is watched: a server that has run for long is not still being proxied to nobody.
+fn watch(detail: &ContainerDetail) -> Duration {
+    if age(detail).is_some_and(|age| age >= SETTLED) { ready::tcp::WATCH / 10 } else { ready::tcp::WATCH }
+}
+
+fn age(detail: &ContainerDetail) -> Option<Duration> {
+    let started: jiff::Timestamp = detail.started_at.as_deref()?.parse().ok()?;
+    Duration::try_from(jiff::Timestamp::now().duration_since(started)).ok()
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use envtree_core::plan::{Operation, Plan};
 use envtree_core::teardown::{RemovalOptions, plan_removal};
 
 use crate::env_file::remove_block;
-use crate::error::{Error, causes};
+use crate::error::{Error, Failure, causes};
 use crate::event::Event;
 use crate::hooks::HookKey;
 use crate::load::load_settings;
@@ -48,11 +49,30 @@ pub struct RemoveReport {
 }
 
 impl Session {
-    /// Removes environments; the first that fails ends the command, those before it are gone.
+    /// Removes environments, once none of them holds work that would be lost.
+    ///
+    /// The first that fails ends the command, and the error names those that are gone.
     pub async fn remove(&self, options: &RemoveOptions) -> Result<Vec<RemoveReport>, Error> {
-        let mut reports = Vec::new();
         for task in &options.tasks {
-            reports.push(self.remove_one(task, options).await?);
+            let record = self.record(Some(task)).await?;
+            if !options.force {
+                self.refuse_loss(&record, self.worktree_of(&record)?.as_ref(), self.base_of(&record)?)?;
+            }
+        }
+        let mut reports: Vec<RemoveReport> = Vec::new();
+        for task in &options.tasks {
+            match self.remove_one(task, options).await {
+                Ok(report) => reports.push(report),
+                Err(error) if reports.is_empty() => return Err(error),
+                Err(error) => {
+                    return Err(Error::PartWay {
+                        command: "remove",
+                        project: task.clone(),
+                        failures: vec![Failure::of_checkout(&error)],
+                        done: reports.into_iter().flat_map(|report| report.done).collect(),
+                    });
+                }
+            }
         }
         Ok(reports)
     }
@@ -105,7 +125,23 @@ impl Session {
             if plan.is_empty() {
                 return Ok(done);
             }
+            self.name_lost_volumes(&plan);
             done.extend(self.carry_out(record, &plan, "remove").await?.done);
+        }
+    }
+
+    /// Names the volumes whose data a plan removes, before it does.
+    fn name_lost_volumes(&self, plan: &Plan) {
+        let volumes: Vec<String> = plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.operation {
+                Operation::RemoveVolume { name } => Some(format!("`{name}`")),
+                _ => None,
+            })
+            .collect();
+        if !volumes.is_empty() {
+            self.emit(Event::RemovingVolumes { volumes });
         }
     }
 

@@ -148,6 +148,8 @@ pub struct HookStatus {
 pub enum HookOutcome {
     /// It ran and ended well.
     Done,
+    /// It failed; it is run again at the next `up`.
+    Failed,
     /// It was skipped: `envtree trust` has not accepted it.
     SkippedUntrusted,
     /// It has not been due yet.
@@ -159,6 +161,7 @@ impl HookOutcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
+            Self::Failed => "failed",
             Self::SkippedUntrusted => "skipped-untrusted",
             Self::Pending => "pending",
         }

@@ -9,7 +9,7 @@ use crate::session::Session;
 use crate::state::State;
 use crate::state::record::EnvironmentRecord;
 use crate::up::UpOptions;
-use crate::worktree::{Branch, real_path};
+use crate::worktree::{Branch, WorktreeError, real_path};
 
 /// What `up` is about.
 #[derive(Debug, Clone)]
@@ -121,10 +121,13 @@ impl Resolver<'_> {
             .worktrees
             .iter()
             .find(|worktree| worktree.branch.as_deref() == Some(branch) && !worktree.prunable);
-        let adopted = at_path
-            .filter(|worktree| !worktree.prunable)
-            .filter(|worktree| self.options.branch.is_none() || worktree.branch.as_deref() == Some(branch))
-            .or(having);
+        let at_path = at_path.filter(|worktree| !worktree.prunable);
+        if let Some(other) = at_path.filter(|worktree| worktree.branch.as_deref() != Some(branch)) {
+            return Err(
+                WorktreeError::PathTaken { path: other.path.clone(), branch: other.branch.clone() }.into()
+            );
+        }
+        let adopted = at_path.or(having);
         match adopted {
             // One whose removal was interrupted is refused when it comes to the checkout.
             Some(worktree) if worktree.interruption().is_some() => {
@@ -143,8 +146,11 @@ impl Resolver<'_> {
         self.refuse_from(worktree.branch.as_deref().unwrap_or("HEAD"))?;
         // The worktree may belong to an environment under another task.
         let record = self.records().find(|record| record.worktree == worktree.path);
-        let task = record.map_or(task, |record| record.task.as_str());
-        Ok(Target { task: task.to_owned(), origin: Origin::Present(worktree.clone()) })
+        let own = record.map_or(task, |record| record.task.as_str());
+        if own != task && self.options.branch.is_some() {
+            return Err(Error::WorktreeHasTask { worktree: worktree.path.clone(), task: own.to_owned() });
+        }
+        Ok(Target { task: own.to_owned(), origin: Origin::Present(worktree.clone()) })
     }
 
     /// An environment that exists: its worktree is there, or is made again.

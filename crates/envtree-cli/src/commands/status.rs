@@ -81,6 +81,7 @@ fn service(service: &ServiceStatus) -> Vec<(String, String)> {
 fn outcome(outcome: HookOutcome) -> &'static str {
     match outcome {
         HookOutcome::Done => "done",
+        HookOutcome::Failed => "failed; the next `up` runs it again",
         HookOutcome::SkippedUntrusted => "skipped; `envtree trust` shows and accepts it",
         HookOutcome::Pending => "not due yet",
     }

@@ -65,6 +65,10 @@ impl Step {
             Event::RunningHook { .. } | Event::HookOutput { .. } | Event::RanHook { .. } => {
                 Self::of_hook(event)?.essential()
             }
+            Event::RemovingVolumes { volumes } => {
+                let text = format!("removing with all data: {}", text::plain(&volumes.join(", ")));
+                Self::new("volumes", text, Phase::Wrote).essential()
+            }
             Event::Warning(_) => return None,
         })
     }

@@ -56,8 +56,8 @@ pub struct LowerOptions<'a> {
 pub struct Lowered {
     /// The project: the active services, and the networks and volumes that they use.
     pub project: Project,
-    /// The name that the file gives the project.
-    pub file_name: Option<String>,
+    /// The services that no active profile enables.
+    pub inactive: Vec<String>,
     /// What was left out.
     pub warnings: Vec<Diagnostic>,
 }
@@ -92,7 +92,7 @@ pub fn lower(node: &Node, options: &LowerOptions<'_>) -> Result<Lowered, Vec<Dia
         Section::new(node, String::new(), &KEYS, &reports).map(|root| lower_root(&root, options, &reports));
     let (errors, warnings) = (in_order(reports.errors), in_order(reports.warnings));
     match lowered {
-        Some((project, file_name)) if errors.is_empty() => Ok(Lowered { project, file_name, warnings }),
+        Some((project, inactive)) if errors.is_empty() => Ok(Lowered { project, inactive, warnings }),
         _ => Err(errors),
     }
 }
@@ -107,11 +107,7 @@ fn in_order(diagnostics: RefCell<Vec<Diagnostic>>) -> Vec<Diagnostic> {
     diagnostics
 }
 
-fn lower_root(
-    root: &Section<'_>,
-    options: &LowerOptions<'_>,
-    reports: &Reports,
-) -> (Project, Option<String>) {
+fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports) -> (Project, Vec<String>) {
     let declared = declared(root, "services");
     match root.node("services") {
         Some(node) if !matches!(node.value, Value::Map(_)) => {}
@@ -135,7 +131,15 @@ fn lower_root(
         volumes: used_volumes(volumes, &services),
         services,
     };
-    (project, root.text("name"))
+    if let Some(entry) = root.node("name") {
+        root.warn(
+            &entry.place,
+            "`name` is not used: the project of an environment is called after repository and task",
+        );
+    }
+    let inactive = scope.services.iter().filter(|(_, profiles)| !scope.is_active(profiles));
+    let inactive = inactive.map(|(name, _)| (*name).to_owned()).collect();
+    (project, inactive)
 }
 
 /// Returns the profiles of a service; what is wrong with them is reported when the service is read.

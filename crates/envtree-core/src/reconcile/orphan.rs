@@ -57,6 +57,7 @@ fn is_orphan(draft: &Draft<'_>, container: &ObservedContainer) -> bool {
     draft.owns(&container.labels)
         && is_of_project(draft, &container.labels)
         && !oneoff
+        && !container.service().is_some_and(|name| draft.options.inactive.iter().any(|other| other == name))
         && !draft
             .desired
             .services

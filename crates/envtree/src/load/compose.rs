@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use envtree_core::compose_file::dotenv::parse_dotenv;
 use envtree_core::compose_file::interpolate::interpolate;
-use envtree_core::compose_file::lower::{LowerOptions, lower};
+use envtree_core::compose_file::lower::{LowerOptions, Lowered, lower};
 use envtree_core::compose_file::merge::{finish, merge};
 use envtree_core::compose_file::node::{Diagnostic, Node};
 use envtree_core::compose_file::parse::parse;
@@ -52,6 +52,8 @@ pub(crate) struct ComposeRequest<'a> {
 pub(crate) struct Wanted {
     /// The project before isolation.
     pub(crate) project: Project,
+    /// The services that no active profile enables.
+    pub(crate) inactive: Vec<String>,
     /// The files that it was read from; empty for a template.
     pub(crate) compose_files: Vec<PathBuf>,
     /// The variables of `.env`, for further interpolation.
@@ -89,9 +91,10 @@ pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadE
     }
     let node = finish(merged.expect("there is a template where there is no file"));
     let lowered = lower_project(request, &node, &project_dir, &lookup)?;
-    warnings.extend(lowered.1);
+    warnings.extend(lowered.warnings);
     Ok(Wanted {
-        project: lowered.0,
+        project: lowered.project,
+        inactive: lowered.inactive,
         compose_files: sources.into_iter().filter_map(|source| source.path).collect(),
         dotenv,
         warnings: distinct(&warnings),
@@ -103,7 +106,7 @@ fn lower_project(
     node: &Node,
     project_dir: &Path,
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Project, Vec<Diagnostic>), LoadError> {
+) -> Result<Lowered, LoadError> {
     // An error of the file system is kept aside: the pure part knows only texts.
     let failed: RefCell<Option<LoadError>> = RefCell::new(None);
     let read_env_file = |path: &str| {
@@ -134,8 +137,7 @@ fn lower_project(
     if let Some(error) = failed.take() {
         return Err(error);
     }
-    let lowered = lowered.map_err(LoadError::Invalid)?;
-    Ok((lowered.project, lowered.warnings))
+    lowered.map_err(LoadError::Invalid)
 }
 
 fn profiles(request: &ComposeRequest<'_>, lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String> {

@@ -10,13 +10,13 @@ use super::{Probe, limit};
 
 /// How long an accepted connection is watched; the Engine's proxy closes one that leads nowhere sooner, even on a
 /// machine that is busy starting other services.
-const WATCH: Duration = Duration::from_millis(250);
+pub const WATCH: Duration = Duration::from_millis(250);
 
-/// Returns whether the server at `address` greets, or waits for the client to speak.
-pub async fn probe(address: SocketAddr) -> Probe {
+/// Returns whether the server at `address` greets, or waits for the client to speak, for the time of `watch`.
+pub async fn probe(address: SocketAddr, watch: Duration) -> Probe {
     limit(async {
         let mut stream = TcpStream::connect(address).await?;
-        match tokio::time::timeout(WATCH, stream.read(&mut [0; 64])).await {
+        match tokio::time::timeout(watch, stream.read(&mut [0; 64])).await {
             Ok(Ok(0)) => Ok(Probe::NotYet("the connection was closed at once".into())),
             Ok(Err(error)) => Err(error),
             Ok(Ok(_)) | Err(_) => Ok(Probe::Ready),
@@ -36,7 +36,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_server_is_ready() {
         let (address, _listener) = server::mute().await;
-        assert_eq!(probe(address).await, Probe::Ready);
+        assert_eq!(probe(address, WATCH).await, Probe::Ready);
     }
 
     #[tokio::test]
@@ -47,18 +47,18 @@ mod tests {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.write_all(b"220 hello\r\n").await.unwrap();
         });
-        assert_eq!(probe(address).await, Probe::Ready);
+        assert_eq!(probe(address, WATCH).await, Probe::Ready);
     }
 
     #[tokio::test]
     async fn a_connection_that_is_closed_at_once_is_not_ready() {
         let address = server::proxy_to_nobody().await;
-        assert_eq!(probe(address).await, Probe::NotYet("the connection was closed at once".into()));
+        assert_eq!(probe(address, WATCH).await, Probe::NotYet("the connection was closed at once".into()));
     }
 
     #[tokio::test]
     async fn a_refused_connection_is_not_ready() {
         let address = server::closed_port().await;
-        assert_eq!(probe(address).await, Probe::NotYet("connection refused".into()));
+        assert_eq!(probe(address, WATCH).await, Probe::NotYet("connection refused".into()));
     }
 }

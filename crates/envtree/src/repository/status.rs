@@ -70,6 +70,11 @@ impl Repository {
         Ok(status)
     }
 
+    /// Returns the branch that is checked out in `worktree`; none when `HEAD` is detached.
+    pub fn branch_in(&self, worktree: &Path) -> Result<Option<String>, RepositoryError> {
+        Ok(super::head_of(&self.open_worktree(worktree)?).0)
+    }
+
     /// Counts the commits that only `ours` and only `theirs` has.
     pub fn ahead_behind(&self, ours: CommitId, theirs: CommitId) -> Result<(usize, usize), RepositoryError> {
         count_apart(&self.local(), ours.0, theirs.0).map_err(|source| self.unreadable("commits", source))

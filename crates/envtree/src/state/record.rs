@@ -66,6 +66,9 @@ pub struct EnvironmentRecord {
     /// The hooks that succeeded in this worktree, by name.
     #[serde(default)]
     pub hooks_done: BTreeMap<String, HookDone>,
+    /// The hooks that failed last, by name.
+    #[serde(default)]
+    pub hooks_failed: Vec<String>,
     /// What a newer program of the same version wrote, kept as it is.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -147,6 +150,7 @@ impl EnvironmentRecord {
             subnets: Vec::new(),
             last_failure: None,
             hooks_done: BTreeMap::new(),
+            hooks_failed: Vec::new(),
             unknown: Map::new(),
         }
     }
@@ -271,7 +275,8 @@ pub(crate) mod tests {
             }
           ],
           "last_failure": null,
-          "hooks_done": {}
+          "hooks_done": {},
+          "hooks_failed": []
         }
         "#);
         let text = serde_json::to_string(&record).unwrap();

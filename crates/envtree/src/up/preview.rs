@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use envtree_core::engine::{Engine, Scope};
+use envtree_core::name::VolumeName;
 use envtree_core::observed::ObservedState;
 use envtree_core::plan::Plan;
+use envtree_core::project::Volume;
 use envtree_core::reconcile::{ReconcileOptions, plan_pulls, reconcile};
 
 use super::UpOptions;
@@ -148,6 +150,7 @@ pub(crate) fn plan_changes(
         repository: identity.repository.clone(),
         worktree: identity.worktree.clone(),
         pull: options.pull,
+        inactive: environment.definition.wanted.inactive.clone(),
         remove_orphans: options.remove_orphans || consent,
         recreate_volumes: consent,
         force_recreate: options.force_recreate,
@@ -161,14 +164,16 @@ pub(crate) fn scope(definition: &Definition) -> Scope {
     let mut images: Vec<String> = project.services.values().map(|service| service.image.clone()).collect();
     images.sort();
     images.dedup();
-    let external = project.volumes.iter().filter(|(_, volume)| volume.external);
-    Scope {
-        project: project.name.clone(),
-        images,
-        volumes: external
-            .map(|(key, volume)| volume.name.clone().unwrap_or_else(|| key.to_string()))
-            .collect(),
-    }
+    // Those of the project itself are looked for by name too: somebody else's may have it.
+    let name = |(key, volume): (&VolumeName, &Volume)| {
+        if volume.external {
+            volume.name.clone().unwrap_or_else(|| key.to_string())
+        } else {
+            format!("{}_{key}", project.name)
+        }
+    };
+    let volumes = project.volumes.iter().map(name).collect();
+    Scope { project: project.name.clone(), images, volumes }
 }
 
 /// Returns the steps for people. The pull of a missing image is not listed twice.

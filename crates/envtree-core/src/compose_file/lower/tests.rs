@@ -77,8 +77,9 @@ volumes: {data: null, unused: {}}
 networks: {unused: {}}
 ",
     );
-    assert_eq!(project.file_name.as_deref(), Some("from-the-file"));
-    assert_eq!(project.warnings, []);
+    let warnings: Vec<&str> = project.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert!(warnings.len() == 1 && warnings[0].starts_with("`name` is not used"), "{warnings:?}");
+    assert_eq!(project.inactive, [""; 0]);
     let project = project.project;
     assert_eq!(project.name, "shop");
     assert_eq!(project.networks.keys().collect::<Vec<_>>(), ["default"]);
