@@ -189,8 +189,30 @@ fn env_file(node: &Node) -> Result<EnvFile, Diagnostic> {
     match &node.value {
         Value::Bool(false) => Ok(EnvFile::Off),
         Value::Bool(true) => Err(node.diagnostic("expected the path of a file, or `false` for no file")),
-        _ => Ok(EnvFile::Path(text(node)?, node.place.clone())),
+        _ => {
+            let path = text(node)?;
+            if !stays_inside(&path) {
+                return Err(node.diagnostic("expected a file inside the worktree, relative to its top"));
+            }
+            Ok(EnvFile::Path(path, node.place.clone()))
+        }
     }
+}
+
+/// Returns whether a path names a file below the folder that it is relative to, by its text alone.
+fn stays_inside(path: &str) -> bool {
+    let mut depth = 0_i32;
+    for part in path.split('/') {
+        depth += match part {
+            "" | "." => 0,
+            ".." => -1,
+            _ => 1,
+        };
+        if depth < 0 {
+            return false;
+        }
+    }
+    depth > 0 && !path.starts_with(['/', '~']) && !path.ends_with('/')
 }
 
 fn env_set(node: &Node) -> Result<IndexMap<String, String>, Diagnostic> {
@@ -379,5 +401,19 @@ data:
         envtree.yaml:1:14: `!reset` and `!override` belong in Compose files
         envtree.yaml:1:1: expected a mapping, found a list
         ");
+    }
+
+    #[test]
+    fn an_env_file_lies_inside_the_worktree() {
+        for path in ["/home/x/.bashrc", "../out.env", "a/../../b", "~/.env", ".", "conf/"] {
+            let error = parse_settings("envtree.yaml", &format!("env:\n  file: {path}\n")).unwrap_err();
+            assert!(
+                error.to_string().starts_with("envtree.yaml:2:9: expected a file inside"),
+                "{path}: {error}"
+            );
+        }
+        for path in [".env", "conf/.env", "a/../.env"] {
+            assert!(parse_settings("envtree.yaml", &format!("env: {{ file: {path} }}")).is_ok(), "{path}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use envtree_core::settings::EnvFile;
 
-use crate::env_file::{exclude, write_block};
+use crate::env_file::{exclude, leads_out, write_block};
 use crate::environment::{Definition, Environment};
 use crate::error::Error;
 use crate::event::Event;
@@ -29,7 +29,7 @@ pub(crate) fn files_of(session: &Session, target: &Target, record: &EnvironmentR
     }
 }
 
-/// Refuses an env file that is named in the settings and tracked by git.
+/// Refuses an env file that is named in the settings, and tracked by git or outside the worktree.
 pub(crate) fn refuse_tracked_env_file(
     session: &Session,
     files: &Files,
@@ -45,6 +45,9 @@ pub(crate) fn refuse_tracked_env_file(
     let Ok(inside) = path.strip_prefix(top) else {
         return Ok(());
     };
+    if matches!(files, Files::Present { .. }) && leads_out(top, &path) {
+        return Err(Error::EnvFileOutside { place: place.to_string(), path: inside.to_owned() });
+    }
     let is_tracked = match files {
         Files::Present { .. } => session.repository.is_tracked(top, inside)?,
         Files::Commit { repository, commit, .. } => repository.read_file(*commit, inside)?.is_some(),
@@ -129,7 +132,14 @@ impl Session {
                     "`{}` is tracked by git, so the environment's variables are not written; name another file under `env.file` in envtree.yaml",
                     inside.display()
                 ));
-                return Ok(());
+                return self.update_record(&record.project, |record| record.env_file = None).await;
+            }
+            if leads_out(top, path) {
+                self.warn(format!(
+                    "`{}` leads out of the worktree, so the environment's variables are not written",
+                    path.display()
+                ));
+                return self.update_record(&record.project, |record| record.env_file = None).await;
             }
             write_block(path, &environment.host)?;
             if let Some(inside) = inside {

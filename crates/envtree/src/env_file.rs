@@ -89,8 +89,23 @@ pub fn write_block(path: &Path, variables: &IndexMap<String, String>) -> Result<
     if old.as_ref() == Some(&new) {
         return Ok(false);
     }
+    if let Some(folder) = target.parent() {
+        std::fs::create_dir_all(folder).map_err(failed("create", folder))?;
+    }
     replace_file(&target, &new)?;
     Ok(true)
+}
+
+/// Returns whether writing `path`, which lies in `worktree`, would lead out of it by a symlink: of the file, or of a
+/// folder above it.
+pub fn leads_out(worktree: &Path, path: &Path) -> bool {
+    let Ok(top) = worktree.canonicalize() else { return false };
+    let real = path.ancestors().find_map(|part| {
+        // A dangling symlink would be written through, too.
+        let is_there = part.symlink_metadata().is_ok();
+        is_there.then(|| part.canonicalize().ok())
+    });
+    !matches!(real, Some(Some(real)) if real.starts_with(&top))
 }
 
 /// Takes the managed block out of the file at `path`, and returns whether there was one.
@@ -289,9 +304,26 @@ mod tests {
         write_block(&path, &variables(&[("A", "1"), ("C", "3")])).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with(foreign) && text.contains("\r\nC=3\r\n"), "{text:?}");
-        assert_eq!((outside_block(&text).as_ref(), mode(&path)), (foreign, 0o640));
+        let kept = format!("{foreign}\r\n");
+        assert_eq!((outside_block(&text).as_ref(), mode(&path)), (kept.as_str(), 0o640));
         assert!(remove_block(&path).unwrap());
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), foreign);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), kept);
+    }
+
+    #[test]
+    fn folders_are_made_and_symlinks_out_of_the_worktree_are_recognised() {
+        let folder = tempfile::tempdir().unwrap();
+        let (top, outside) = (folder.path().join("top"), folder.path().join("outside"));
+        std::fs::create_dir_all(&top).unwrap();
+        std::fs::create_dir_all(&outside).unwrap();
+        write_block(&top.join("conf/.env"), &variables(&[("A", "1")])).unwrap();
+        symlink(&outside, top.join("away")).unwrap();
+        symlink(outside.join("missing"), top.join(".env.dangling")).unwrap();
+        symlink("conf/.env", top.join(".env.inside")).unwrap();
+        assert!(leads_out(&top, &top.join("away/.env")));
+        assert!(leads_out(&top, &top.join(".env.dangling")));
+        assert!(!leads_out(&top, &top.join(".env.inside")));
+        assert!(!leads_out(&top, &top.join("new/.env")));
     }
 
     #[test]

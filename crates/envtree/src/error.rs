@@ -183,6 +183,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// An env file that the settings name leads out of the worktree by a symlink.
+    #[error("{place}: `{path}` leads out of the worktree, and envtree writes no file there")]
+    EnvFileOutside {
+        /// Where it is named.
+        place: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// A variable under `env.set` cannot be filled in.
     #[error("`env.set` in envtree.yaml: variable `{name}`: {message}")]
     Variable {

@@ -214,8 +214,11 @@ impl Session {
     ) -> Result<Option<PathBuf>, Error> {
         let made = worktree.filter(|worktree| record.worktree_made_by_envtree && !worktree.is_main);
         let Some(worktree) = made else {
-            if let Some(file) = &record.env_file {
-                remove_block(file)?;
+            // Containers and data are gone by now: a file that somebody broke must not keep the rest.
+            if let Some(file) = &record.env_file
+                && let Err(error) = remove_block(file)
+            {
+                self.warn(format!("{}; delete envtree's lines in it by hand", causes(&error).join(": ")));
             }
             return Ok(None);
         };

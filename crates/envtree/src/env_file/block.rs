@@ -25,8 +25,7 @@ pub enum MarkerFault {
 
 /// Returns the bytes of the block, or the fault and the number of its line.
 ///
-/// The line end before the block belongs to it when nothing, not even a line end, follows the block: the text
-/// around it then has no final line end.
+/// What somebody appended to the line of the end marker does not belong to the block.
 pub(super) fn locate(text: &str) -> Result<Option<Range<usize>>, (usize, MarkerFault)> {
     let mut begun = None;
     let mut found = None;
@@ -34,28 +33,23 @@ pub(super) fn locate(text: &str) -> Result<Option<Range<usize>>, (usize, MarkerF
     for (index, line) in text.split_inclusive('\n').enumerate() {
         let number = index + 1;
         let mark = if index == 0 { byte_order_mark(text) } else { 0 };
-        match line[mark..].trim_end() {
-            BEGIN if begun.is_some() || found.is_some() => return Err((number, MarkerFault::Repeated)),
-            BEGIN => begun = Some((number, offset + mark)),
-            END => match begun.take() {
-                Some((_, start)) => found = Some(start..offset + line.len()),
-                None => return Err((number, MarkerFault::Unopened)),
-            },
-            _ => {}
+        let content = &line[mark..];
+        if content.trim_end() == BEGIN {
+            if begun.is_some() || found.is_some() {
+                return Err((number, MarkerFault::Repeated));
+            }
+            begun = Some((number, offset + mark));
+        } else if let Some(rest) = content.strip_prefix(END) {
+            let Some((_, start)) = begun.take() else { return Err((number, MarkerFault::Unopened)) };
+            let own = if rest.trim().is_empty() { line.len() } else { mark + END.len() };
+            found = Some(start..offset + own);
         }
         offset += line.len();
     }
-    if let Some((number, _)) = begun {
-        return Err((number, MarkerFault::Unclosed));
+    match begun {
+        Some((number, _)) => Err((number, MarkerFault::Unclosed)),
+        None => Ok(found),
     }
-    Ok(found.map(|range| {
-        let is_unterminated = range.end == text.len() && !text.ends_with('\n');
-        let before = &text[..range.start];
-        match before.strip_suffix('\n') {
-            Some(line) if is_unterminated => line.strip_suffix('\r').unwrap_or(line).len()..range.end,
-            _ => range,
-        }
-    }))
 }
 
 fn byte_order_mark(text: &str) -> usize {
@@ -69,11 +63,8 @@ pub(super) fn replace(text: &str, block: Option<Range<usize>>, lines: &str) -> S
     let line_end = line_end_of(before).or_else(|| line_end_of(after)).unwrap_or("\n");
     let body = format!("{BEGIN}\n{NOTICE}\n{lines}{END}").replace('\n', line_end);
     let is_line_open = before.len() > byte_order_mark(before) && !before.ends_with('\n');
-    if is_line_open {
-        format!("{before}{line_end}{body}{after}")
-    } else {
-        format!("{before}{body}{line_end}{after}")
-    }
+    // The block always ends its line, so that what a shell appends to the file does not end up in it.
+    format!("{before}{}{body}{line_end}{after}", if is_line_open { line_end } else { "" })
 }
 
 fn line_end_of(text: &str) -> Option<&'static str> {
@@ -86,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_around_the_block_comes_back_byte_for_byte() {
+    fn the_text_around_the_block_comes_back() {
         let texts =
             ["", "A=1", "A=1\n", "A=1\r\nB=2\r\n", "A=1\r\nB=2", "\n\nA=1\n\n", "\u{feff}", "\u{feff}A=1\n"];
         for text in texts {
@@ -94,9 +85,19 @@ mod tests {
             let block = locate(&once).unwrap().expect("a block was written");
             let twice = replace(&once, Some(block.clone()), "X=1\n");
             assert_eq!(once, twice, "{text:?}");
-            assert_eq!(format!("{}{}", &once[..block.start], &once[block.end..]), text);
-            assert_eq!(once.ends_with('\n'), text.len() <= byte_order_mark(text) || text.ends_with('\n'));
+            let around = format!("{}{}", &once[..block.start], &once[block.end..]);
+            // Only a line that had no end has one now.
+            assert_eq!(around.trim_end_matches(['\r', '\n']), text.trim_end_matches(['\r', '\n']));
+            assert!(around == text || !text.ends_with('\n'), "{text:?}");
+            assert!(once.ends_with('\n'), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_was_appended_to_the_end_marker_is_kept_as_a_line_of_its_own() {
+        let text = format!("A=1\n{BEGIN}\nold\n{END}Z=2\n");
+        let new = replace(&text, locate(&text).unwrap(), "X=1\n");
+        assert_eq!(new, format!("A=1\n{BEGIN}\n{NOTICE}\nX=1\n{END}\nZ=2\n"));
     }
 
     #[test]
