@@ -17,7 +17,7 @@ fn with_json_a_failure_is_an_answer() {
     insta::assert_snapshot!(Sandbox::new().run(&["-C", "nowhere", "ls", "--json"]), @r#"
     exit status 1
     --- stdout
-    {"version":1,"error":{"kind":"input","message":"cannot enter `nowhere`","causes":["No such file or directory (os error 2)"],"hints":[],"notes":[],"output":[]}}
+    {"version":1,"error":{"kind":"input","message":"cannot enter `nowhere`","causes":["No such file or directory (os error 2)"],"losses":[],"hints":[],"notes":[],"output":[]}}
     "#);
 }
 

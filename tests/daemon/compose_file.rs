@@ -298,7 +298,7 @@ services:
     error: cannot bring up environment `sandbox-xxxxxxxx-one`
       caused by: service `job` exited with status 3
       output: no such table
-    hint: `envtree up` continues from here, `envtree status` shows what there is
+    hint: `envtree up one` continues from here, `envtree status one` shows what there is
     ");
     assert_eq!(sandbox.look("one", "web")["State"]["Status"], "created");
     assert_eq!(sandbox.look("one", "job")["State"]["ExitCode"], 3);

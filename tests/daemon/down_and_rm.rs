@@ -164,8 +164,9 @@ fn rm_refuses_to_lose_work_and_says_which() {
     exit status 1
     --- stderr
     error: worktree `/root----------------/sandbox-xxxxxxxx.worktrees/one` holds work that exists nowhere else
-      caused by: uncommitted: draft.txt
-    hint: commit and push it, or throw it away with `envtree rm --force`
+      this would be lost:
+        uncommitted: draft.txt
+    hint: commit and push it, or throw it away with `envtree rm --force one`
     note: nothing was removed
     ");
     fs::remove_file(worktree.join("draft.txt")).unwrap();
@@ -176,9 +177,10 @@ fn rm_refuses_to_lose_work_and_says_which() {
     exit status 1
     --- stderr
     error: worktree `/root----------------/sandbox-xxxxxxxx.worktrees/one` holds work that exists nowhere else
-      caused by: 1 commit on `one`, neither pushed nor merged:
-      caused by:   Work hard
-    hint: commit and push it, or throw it away with `envtree rm --force`
+      this would be lost:
+        1 commit on `one`, neither pushed nor merged:
+          Work hard
+    hint: commit and push it, or throw it away with `envtree rm --force one`
     note: nothing was removed
     ");
     assert_eq!(sandbox.lives("one", &["idle"]), lives, "a refusal stops nothing");

@@ -77,7 +77,7 @@ fn a_service_without_a_running_container_is_an_error() {
     exit status 5
     --- stderr
     error: container `sandbox-xxxxxxxx-one-queue-1` does not run
-    hint: `envtree start` starts it, `envtree logs` shows what it last wrote
+    hint: `envtree start one` starts it, `envtree logs one` shows what it last wrote
     ");
     insta::assert_snapshot!(sandbox.run(&["exec", "one", "cash", "--", "true"]), @"
     exit status 1

@@ -119,7 +119,7 @@ fn a_failing_post_create_stops_up_shows_its_output_and_runs_again() {
     error: cannot bring up environment `sandbox-xxxxxxxx-fix`
       caused by: command `echo no such package >&2; test -e fixed` of hook `post_create` exited with status 1
       output: no such package
-    hint: `envtree up` continues from here, `envtree status` shows what there is
+    hint: `envtree up fix` continues from here, `envtree status fix` shows what there is
     note: done before that and kept: create network sandbox-xxxxxxxx-fix_default (subnet), create container sandbox-xxxxxxxx-fix-app-1, start container sandbox-xxxxxxxx-fix-app-1
     "#);
     let failure = answer(&sandbox, &["status", "fix"])["environment"]["last_failure"].clone();
@@ -145,7 +145,7 @@ fn a_failing_pre_remove_keeps_everything_unless_forced() {
     pre_remove | cannot export
     error: command `echo cannot export; exit 7` of hook `pre_remove` exited with status 7
       output: cannot export
-    hint: mend it and run the command again; it continues from here
+    hint: mend it and run `envtree rm fix` again; it continues from here
     ");
     done(&sandbox, &["rm", "--force", "fix"]);
     assert!(!worktree(&sandbox, "fix").exists());

@@ -90,7 +90,7 @@ fn a_port_that_a_stranger_took_is_named_and_moved_on_request_alone() {
     let told = sandbox.redact(&told.replace(&own, "process [pid] ").replace(program.trim_end(), "[name]"));
     insta::assert_snapshot!(told, @"
     error: port 2####, reserved for service `web`, is taken by process [pid] (`[name]`)
-    hint: `envtree up --reassign-ports` picks others
+    hint: `envtree up --reassign-ports fix` picks others
     note: nothing was started
     ");
     done(&sandbox, &["up", "fix", "--reassign-ports"]);

@@ -69,7 +69,7 @@ fn a_service_that_exits_is_named_with_its_status_and_last_lines_and_can_be_mende
       caused by: service `app` exited with status 3
       output: starting
       output: no such table
-    hint: `envtree up` continues from here, `envtree status` shows what there is
+    hint: `envtree up fix` continues from here, `envtree status fix` shows what there is
     ");
     let failure = environment(&sandbox, "fix")["last_failure"].clone();
     assert_eq!(failure["command"], "up");
@@ -113,7 +113,7 @@ fn a_port_that_nobody_listens_on_is_waited_for_until_the_timeout() {
     created worktree /root----------------/sandbox-xxxxxxxx.worktrees/fix ([time])
     error: cannot bring up environment `sandbox-xxxxxxxx-fix`
       caused by: service `app` was not ready after [time]: the connection was closed at once
-    hint: `envtree up` continues from here, `envtree status` shows what there is
+    hint: `envtree up fix` continues from here, `envtree status fix` shows what there is
     ");
 }
 

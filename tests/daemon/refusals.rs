@@ -27,7 +27,7 @@ fn a_second_folder_for_a_branch_is_refused() {
     exit status 1
     --- stderr
     error: task `two` belongs to worktree `/root----------------/sandbox-xxxxxxxx`, not `/root----------------/two`
-    hint: choose another task name, or remove the task first with `envtree rm`
+    hint: choose another task name, or remove the task first with `envtree rm two`
     ");
 }
 
@@ -72,6 +72,7 @@ fn an_unknown_start_is_refused() {
     exit status 1
     --- stderr
     error: `nowhere` does not name a commit
+    hint: name a branch, a tag or a commit
     ");
 }
 

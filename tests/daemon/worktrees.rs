@@ -196,7 +196,7 @@ fn branch_and_path_part_the_task_from_both() {
     exit status 1
     --- stderr
     error: task `one` belongs to branch `user/one`, not `other`
-    hint: choose another task name, or remove the task first with `envtree rm`
+    hint: choose another task name, or remove the task first with `envtree rm one`
     ");
 }
 

@@ -10,6 +10,11 @@ use std::io;
 
 use anstyle::{AnsiColor, Style};
 
+/// Stands in a hint behind a command, for the task that was typed; no argument can contain this character.
+pub(crate) const TASK: &str = "\0";
+/// Stands in a hint for the command that continues what this one began.
+pub(crate) const AGAIN: &str = "\x01";
+
 /// What sort of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -81,6 +86,8 @@ pub(crate) struct CommandError {
     pub(crate) message: String,
     /// Why, outermost first.
     pub(crate) causes: Vec<String>,
+    /// What would have been lost, a line each.
+    pub(crate) losses: Vec<String>,
     /// What to run next.
     pub(crate) hints: Vec<String>,
     /// What state is left.
@@ -96,6 +103,7 @@ impl CommandError {
             kind,
             message: message.into(),
             causes: Vec::new(),
+            losses: Vec::new(),
             hints: Vec::new(),
             notes: Vec::new(),
             log: Vec::new(),
@@ -132,17 +140,33 @@ impl CommandError {
         self
     }
 
+    /// Fills in what hints leave open: the task that they act on, and the command that continues this one's work.
+    ///
+    /// Hints that are filled in already stay as they are.
+    pub(crate) fn addressed(mut self, task: Option<&str>, again: Option<&str>) -> Self {
+        let task = task.map(|task| format!(" {}", crate::text::shell_quoted(task))).unwrap_or_default();
+        let again = again.map_or_else(|| "the command".to_owned(), |command| format!("`{command}`"));
+        for hint in &mut self.hints {
+            *hint = hint.replace(TASK, &task).replace(AGAIN, &again);
+        }
+        self
+    }
+
     /// Returns the lines for people, coloured; the stream strips colours where they are not wanted.
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();
         let mut line = |indent: &str, label: &str, style: Style, body: &str| {
             // Further lines of a body stand below its first, so that no line reads like a new entry.
             let body = body.trim_end().replace('\n', &format!("\n{indent}  "));
-            let _ = writeln!(text, "{indent}{style}{label}:{style:#} {body}");
+            let space = if body.starts_with('\n') { "" } else { " " };
+            let _ = writeln!(text, "{indent}{style}{label}:{style:#}{space}{body}");
         };
         line("", "error", AnsiColor::Red.on_default().bold(), &self.message);
         for cause in &self.causes {
             line("  ", "caused by", Style::new().dimmed(), cause);
+        }
+        if !self.losses.is_empty() {
+            line("  ", "this would be lost", Style::new().dimmed(), &format!("\n{}", self.losses.join("\n")));
         }
         for output in &self.log {
             line("  ", "output", Style::new().dimmed(), output);
@@ -179,6 +203,17 @@ mod tests {
         let error = CommandError::input("x").caused_by(&io::Error::other("first\nerror: second"));
         let text = anstream::adapter::strip_str(&error.render()).to_string();
         assert_eq!(text, "error: x\n  caused by: first\n    error: second\n");
+    }
+
+    #[test]
+    fn hints_act_on_the_task_that_was_typed() {
+        let error = || CommandError::input("x").hint(format!("`envtree start{TASK}`, then {AGAIN}"));
+        let hint = |task, again| error().addressed(task, again).hints.remove(0);
+        assert_eq!(
+            hint(Some("it's"), Some("envtree up x")),
+            r"`envtree start 'it'\''s'`, then `envtree up x`"
+        );
+        assert_eq!(hint(None, None), "`envtree start`, then the command");
     }
 
     #[test]

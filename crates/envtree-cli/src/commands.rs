@@ -61,6 +61,24 @@ impl Command {
         Ok(0)
     }
 
+    /// Returns the task that was typed, if it was one.
+    pub(crate) fn task(&self) -> Option<&str> {
+        match self {
+            Self::Up(args) => args.task(),
+            Self::Down(args) => args.task(),
+            Self::Stop(args) => args.task(),
+            Self::Start(args) => args.task(),
+            Self::Restart(args) => args.task(),
+            Self::Status(args) => args.task(),
+            Self::Exec(args) => Some(args.task()),
+            Self::Logs(args) => args.task(),
+            Self::Env(args) => args.task(),
+            Self::Config(args) => args.task(),
+            // `rm` takes several, and names the one that failed itself.
+            Self::Rm(_) | Self::Ls(_) | Self::Init(_) | Self::Trust(_) | Self::Completions(_) => None,
+        }
+    }
+
     /// Returns whether standard output carries an answer of envtree's own, and no other program's.
     pub(crate) fn answers(&self) -> bool {
         !matches!(self, Self::Exec(_))

@@ -344,8 +344,10 @@ struct ErrorBody {
     kind: String,
     /// Doing what, to which resource.
     message: String,
-    /// Why, outermost first.
+    /// Why, outermost first, and what would have been lost.
     causes: Vec<String>,
+    /// What would have been lost, a line each.
+    losses: Vec<String>,
     /// What to run next.
     hints: Vec<String>,
     /// What state is left.
@@ -361,7 +363,8 @@ impl From<&CommandError> for ErrorOutput {
             error: ErrorBody {
                 kind: error.kind.as_str().to_owned(),
                 message: error.message.clone(),
-                causes: error.causes.clone(),
+                causes: error.causes.iter().chain(&error.losses).cloned().collect(),
+                losses: error.losses.clone(),
                 hints: error.hints.clone(),
                 notes: error.notes.clone(),
                 output: error.log.clone(),

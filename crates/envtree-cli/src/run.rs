@@ -68,6 +68,7 @@ pub(crate) fn run(cli: &Cli) -> u8 {
     match Context::new(&cli.global, ui.clone()).and_then(|context| block_on(cli, &context)) {
         Ok(status) => status,
         Err(error) => {
+            let error = error.addressed(cli.command.task(), cli.command.continued_by().as_deref());
             if error.kind != Kind::Closed {
                 ui.fail(&error);
             }

@@ -9,7 +9,7 @@ use envtree::worktree::WorktreeError;
 use envtree_core::nearest::nearest;
 use envtree_core::reconcile::ReconcileError;
 
-use super::{CommandError, Kind};
+use super::{AGAIN, CommandError, Kind, TASK};
 
 impl From<Error> for CommandError {
     fn from(error: Error) -> Self {
@@ -70,12 +70,13 @@ fn no_engine(shown: CommandError, error: &ConnectError) -> CommandError {
 
 fn engine_refused(shown: CommandError, error: &DockerError) -> CommandError {
     if matches!(error, DockerError::ContainerNotRunning { .. }) {
-        return shown.hint("`envtree start` starts it, `envtree logs` shows what it last wrote");
+        return shown
+            .hint(format!("`envtree start{TASK}` starts it, `envtree logs{TASK}` shows what it last wrote"));
     }
     let is_lost = std::iter::successors(Some(error as &dyn StdError), |error| (*error).source())
         .filter_map(|error| error.downcast_ref::<EngineFailure>())
         .any(|failure| failure.status.is_none());
-    if is_lost { shown.hint("run the command again; it continues where this one ended") } else { shown }
+    if is_lost { shown.hint(format!("run {AGAIN} again; it continues where this one ended")) } else { shown }
 }
 
 fn of_repository(shown: CommandError, error: &RepositoryError) -> CommandError {
@@ -89,6 +90,7 @@ fn of_repository(shown: CommandError, error: &RepositoryError) -> CommandError {
         RepositoryError::BranchName { .. } => {
             shown.hint("a task is named like a branch, such as `fix-login` or `feature/login`")
         }
+        RepositoryError::UnknownRevision { .. } => shown.hint("name a branch, a tag or a commit"),
         RepositoryError::Fetch { .. } => shown
             .hint("run the command again when the remote can be reached; `git fetch` shows whether it can"),
         _ => shown,
@@ -109,10 +111,10 @@ fn of_worktree(shown: CommandError, error: WorktreeError) -> CommandError {
             crate::text::shell_quoted(&crate::text::path(&path))
         )),
         WorktreeError::Submodules { .. } => {
-            shown.hint("run the command again; it tries the submodules again")
+            shown.hint(format!("run {AGAIN} again; it tries the submodules again"))
         }
         WorktreeError::Uncommitted { .. } => {
-            shown.hint("commit it, or throw it away with `envtree rm --force`")
+            shown.hint(format!("commit it, or throw it away with `envtree rm --force{TASK}`"))
         }
         _ => shown,
     }
@@ -138,8 +140,8 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
     match error {
         Error::UnknownTask { task, known } => unknown_task(shown, &task, &known),
         Error::UnknownService { service, known, .. } => unknown_service(shown, &service, &known),
-        Error::PortsTaken(_) => shown.hint("`envtree up --reassign-ports` picks others").note("nothing was started"),
-        Error::Ports(_) => shown.hint("`envtree ls --all` shows who holds them; `envtree rm` frees them; `ports.range` in the machine's configuration widens the range"),
+        Error::PortsTaken(_) => shown.hint(format!("`envtree up --reassign-ports{TASK}` picks others")).note("nothing was started"),
+        Error::Ports(_) => shown.hint("`envtree ls --all` shows who holds them; `envtree rm TASK` frees those of a task; `ports.range` in the machine's configuration widens the range"),
         Error::SubnetsExhausted { .. } => shown.hint("`envtree ls --all` shows who holds them; `network.pool` in the machine's configuration names another pool"),
         Error::NameTaken { .. } => shown.hint("choose another task name").note("nothing was changed"),
         Error::NotInWorktree { .. } => shown.hint("go to a worktree, or name a task: `envtree up TASK`"),
@@ -153,20 +155,25 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
             let first = remotes.first().map(String::as_str).unwrap_or_default();
             shown.hint(format!("choose one with `--from {first}/{branch}`"))
         }
-        Error::TaskMismatch { .. } => shown.hint("choose another task name, or remove the task first with `envtree rm`"),
+        Error::TaskMismatch { task, .. } => shown.hint(format!(
+            "choose another task name, or remove the task first with `envtree rm {}`",
+            crate::text::shell_quoted(&task)
+        )),
         Error::Declined { losses } => CommandError {
             message: "nothing was changed: it needs consent".to_owned(),
-            causes: losses,
+            causes: Vec::new(),
+            losses,
             ..shown
         }
         .hint("`--yes` consents to exactly this"),
-        Error::UnsavedWork { losses, .. } => CommandError { causes: losses, ..shown }
-            .hint("commit and push it, or throw it away with `envtree rm --force`")
+        Error::UnsavedWork { losses, .. } => CommandError { losses, ..shown }
+            .hint(format!("commit and push it, or throw it away with `envtree rm --force{TASK}`"))
             .note("nothing was removed"),
         Error::Hook(envtree::hook::HookError::Failed { lines, .. }) => {
-            shown.log(&lines).hint("mend it and run the command again; it continues from here")
+            shown.log(&lines).hint(format!("mend it and run {AGAIN} again; it continues from here"))
         }
         Error::TrackedEnvFile { .. } => shown.hint("name a file that git ignores, or write none with `env: { file: false }`"),
+        Error::SettingsExist { .. } => shown.hint("edit it, or remove it first"),
         Error::TrustInside => shown.hint("run `envtree trust` in a shell of your own, outside any environment"),
         _ => shown,
     }
@@ -192,7 +199,9 @@ fn unknown_service(shown: CommandError, service: &str, known: &[String]) -> Comm
         None => shown,
     };
     if known.is_empty() {
-        shown.hint("`envtree up` makes its containers").note("the environment has no containers")
+        shown
+            .hint(format!("`envtree up{TASK}` makes its containers"))
+            .note("the environment has no containers")
     } else {
         shown.note(format!("there are: {}", quoted(known)))
     }
@@ -209,9 +218,10 @@ fn part_way(shown: CommandError, failures: &[Failure], done: &[String]) -> Comma
         shown = shown.log(&failure.log);
     }
     if failures.iter().any(|failure| failure.port.is_some()) {
-        shown = shown.hint("`envtree up --reassign-ports` picks other ports");
+        shown = shown.hint(format!("`envtree up --reassign-ports{TASK}` picks other ports"));
     }
-    let shown = shown.hint("`envtree up` continues from here, `envtree status` shows what there is");
+    let shown =
+        shown.hint(format!("{AGAIN} continues from here, `envtree status{TASK}` shows what there is"));
     if done.is_empty() {
         shown.note("nothing was changed on the Engine before that")
     } else {
@@ -228,7 +238,8 @@ mod tests {
     use super::*;
 
     fn shown(error: Error) -> String {
-        anstream::adapter::strip_str(&CommandError::from(error).render()).to_string()
+        let error = CommandError::from(error).addressed(Some("x"), Some("envtree up x"));
+        anstream::adapter::strip_str(&error.render()).to_string()
     }
 
     fn failure(causes: &[&str]) -> Failure {
@@ -259,8 +270,8 @@ mod tests {
         error: cannot bring up environment `shop-x`
           caused by: cannot start container `shop-x-db-1`
           caused by: address already in use
-        hint: `envtree up --reassign-ports` picks other ports
-        hint: `envtree up` continues from here, `envtree status` shows what there is
+        hint: `envtree up --reassign-ports x` picks other ports
+        hint: `envtree up x` continues from here, `envtree status x` shows what there is
         note: done before that and kept: create network shop-x_default
         ");
         assert_eq!(CommandError::from(part_way(vec![failure(&["a"])], &[])).kind.exit_code(), 5);
@@ -275,7 +286,7 @@ mod tests {
           caused by: c
           output: FATAL: no
           output: bye
-        hint: `envtree up` continues from here, `envtree status` shows what there is
+        hint: `envtree up x` continues from here, `envtree status x` shows what there is
         note: nothing was changed on the Engine before that
         ");
     }
@@ -330,9 +341,10 @@ mod tests {
         };
         insta::assert_snapshot!(shown(error), @"
         error: worktree `/work/shop.worktrees/x` holds work that exists nowhere else
-          caused by: uncommitted: README.md
-          caused by: 1 commit on `x`, neither pushed nor merged:
-        hint: commit and push it, or throw it away with `envtree rm --force`
+          this would be lost:
+            uncommitted: README.md
+            1 commit on `x`, neither pushed nor merged:
+        hint: commit and push it, or throw it away with `envtree rm --force x`
         note: nothing was removed
         ");
     }

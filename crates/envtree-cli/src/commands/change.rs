@@ -88,6 +88,11 @@ impl SelectionArgs {
 }
 
 impl DownArgs {
+    /// Returns the task that was typed.
+    pub(crate) fn task(&self) -> Option<&str> {
+        self.task.as_deref()
+    }
+
     /// Returns the command that continues after an interruption.
     pub(crate) fn again(&self) -> String {
         let volumes = if self.volumes { " --volumes" } else { "" };
@@ -97,6 +102,11 @@ impl DownArgs {
 }
 
 impl StopArgs {
+    /// Returns the task that was typed.
+    pub(crate) fn task(&self) -> Option<&str> {
+        self.selection.task.as_deref()
+    }
+
     /// Returns the command that continues after an interruption.
     pub(crate) fn again(&self) -> String {
         self.selection.again("stop")
@@ -104,6 +114,11 @@ impl StopArgs {
 }
 
 impl StartArgs {
+    /// Returns the task that was typed.
+    pub(crate) fn task(&self) -> Option<&str> {
+        self.selection.task.as_deref()
+    }
+
     /// Returns the command that continues after an interruption.
     pub(crate) fn again(&self) -> String {
         self.selection.again("start")
@@ -111,6 +126,11 @@ impl StartArgs {
 }
 
 impl RestartArgs {
+    /// Returns the task that was typed.
+    pub(crate) fn task(&self) -> Option<&str> {
+        self.selection.task.as_deref()
+    }
+
     /// Returns the command that continues after an interruption.
     pub(crate) fn again(&self) -> String {
         self.selection.again("restart")

@@ -16,6 +16,13 @@ pub(crate) struct Args {
     raw: bool,
 }
 
+impl Args {
+    /// Returns the task that was typed.
+    pub(crate) fn task(&self) -> Option<&str> {
+        self.task.as_deref()
+    }
+}
+
 /// Prints the project.
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let report = context.session()?.config(args.task.as_deref(), args.raw).await?;

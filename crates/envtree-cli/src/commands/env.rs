@@ -31,6 +31,13 @@ pub(crate) struct Args {
     inside: bool,
 }
 
+impl Args {
+    /// Returns the task that was typed.
+    pub(crate) fn task(&self) -> Option<&str> {
+        self.task.as_deref()
+    }
+}
+
 /// How variables are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Format {

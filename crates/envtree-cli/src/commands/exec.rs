@@ -41,6 +41,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Returns the task that was typed.
+    pub(crate) fn task(&self) -> &str {
+        &self.task
+    }
+
     /// Returns whether the command runs on the host.
     pub(crate) fn is_on_host(&self) -> bool {
         self.service.is_none()

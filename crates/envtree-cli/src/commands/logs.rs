@@ -44,6 +44,13 @@ pub(crate) struct Args {
     timestamps: bool,
 }
 
+impl Args {
+    /// Returns the task that was typed.
+    pub(crate) fn task(&self) -> Option<&str> {
+        self.task.as_deref()
+    }
+}
+
 /// Prints lines as they arrive.
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let options = LogOptions {

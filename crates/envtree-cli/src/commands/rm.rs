@@ -38,21 +38,44 @@ pub(crate) struct Args {
 impl Args {
     /// Returns the command that continues after an interruption.
     pub(crate) fn again(&self) -> String {
+        self.again_for(&self.tasks)
+    }
+
+    fn again_for(&self, tasks: &[String]) -> String {
         let force = if self.force { " --force" } else { "" };
-        let tasks: Vec<_> = self.tasks.iter().map(|task| text::shell_quoted(task)).collect();
-        format!("envtree rm{force} {}", tasks.join(" "))
+        let keep = if self.keep_branch { " --keep-branch" } else { "" };
+        let tasks: Vec<_> = tasks.iter().map(|task| text::shell_quoted(task)).collect();
+        format!("envtree rm{force}{keep} {}", tasks.join(" "))
     }
 }
 
 /// Removes environments.
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
-    let options =
-        RemoveOptions { tasks: args.tasks.clone(), force: args.force, keep_branch: args.keep_branch };
-    let reports = context.session()?.remove(&options).await?;
+    let session = context.session()?;
+    let mut reports = Vec::new();
+    // One task at a time: a failure names the task that it concerns.
+    for (position, task) in args.tasks.iter().enumerate() {
+        let options =
+            RemoveOptions { tasks: vec![task.clone()], force: args.force, keep_branch: args.keep_branch };
+        let removed = session.remove(&options).await.map_err(|error| {
+            let again = args.again_for(&args.tasks[position..]);
+            before(CommandError::from(error), &args.tasks[..position]).addressed(Some(task), Some(&again))
+        })?;
+        reports.extend(removed);
+    }
     let verbose = context.ui.is_verbose();
     context.ui.answer(&RemoveOutput::from(reports.as_slice()), || {
         reports.iter().map(|report| removed(report, verbose)).collect()
     })
+}
+
+/// Adds the tasks that were removed before the failure.
+fn before(error: CommandError, tasks: &[String]) -> CommandError {
+    if tasks.is_empty() {
+        return error;
+    }
+    let names: Vec<_> = tasks.iter().map(|task| format!("`{task}`")).collect();
+    error.note(format!("removed before that: {}", names.join(", ")))
 }
 
 fn removed(report: &RemoveReport, verbose: bool) -> String {

@@ -21,6 +21,13 @@ pub(crate) struct Args {
     task: Option<String>,
 }
 
+impl Args {
+    /// Returns the task that was typed.
+    pub(crate) fn task(&self) -> Option<&str> {
+        self.task.as_deref()
+    }
+}
+
 /// Shows an environment.
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let status = context.session()?.status(args.task.as_deref()).await?;

@@ -104,6 +104,11 @@ impl Args {
         }
     }
 
+    /// Returns the task that was typed.
+    pub(crate) fn task(&self) -> Option<&str> {
+        self.task.as_deref()
+    }
+
     /// Returns the command that continues after an interruption; a dry run has nothing to continue.
     pub(crate) fn again(&self) -> Option<String> {
         let task = self.task.iter().map(|task| format!(" {}", text::shell_quoted(task)));

@@ -10,7 +10,7 @@ use envtree::session::Session;
 use tokio::process::{Child, Command};
 
 use super::Args;
-use crate::command_error::{CommandError, Kind};
+use crate::command_error::{CommandError, Kind, TASK};
 use crate::run::Context;
 use crate::text;
 
@@ -36,7 +36,7 @@ fn not_started(program: &OsStr, place: &HostExec, error: &io::Error) -> CommandE
     if !place.directory.is_dir() {
         let directory = text::path(&place.directory);
         return CommandError::input(format!("worktree `{directory}` is gone"))
-            .hint("`envtree up` makes it again, `envtree rm` removes the rest");
+            .hint(format!("`envtree up{TASK}` makes it again, `envtree rm{TASK}` removes the rest"));
     }
     match error.kind() {
         io::ErrorKind::NotFound => {
