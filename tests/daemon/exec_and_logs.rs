@@ -70,6 +70,20 @@ fn a_command_inside_a_service_has_a_terminal_if_both_ends_are_one() {
 }
 
 #[test]
+fn a_command_that_a_service_does_not_have_is_127_and_one_that_cannot_run_126() {
+    let (sandbox, _) = with_two_servers();
+    insta::assert_snapshot!(sandbox.run(&["exec", "one", "cache", "--", "nonexist"]), @"
+    exit status 127
+    --- stderr
+    error: service `cache` has no command `nonexist`
+    ");
+    let ran = sandbox.run(&["exec", "one", "cache", "--", "/no/such/file"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (Some(127), ""), "{ran}");
+    let ran = sandbox.run(&["exec", "one", "cache", "--", "/etc/passwd"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (Some(126), ""), "{ran}");
+}
+
+#[test]
 fn a_service_without_a_running_container_is_an_error() {
     let (sandbox, _) = with_two_servers();
     sandbox.succeed(&["stop", "one", "queue"]);

@@ -120,7 +120,8 @@ fn a_failing_post_create_stops_up_shows_its_output_and_runs_again() {
       caused by: command `echo no such package >&2; test -e fixed` of hook `post_create` exited with status 1
       output: no such package
     hint: `envtree up fix` continues from here, `envtree status fix` shows what there is
-    note: done before that and kept: create network sandbox-xxxxxxxx-fix_default (subnet), create container sandbox-xxxxxxxx-fix-app-1, start container sandbox-xxxxxxxx-fix-app-1
+    note: created and kept: network `sandbox-xxxxxxxx-fix_default`, container `sandbox-xxxxxxxx-fix-app-1`
+    note: started: container `sandbox-xxxxxxxx-fix-app-1`
     "#);
     let failure = answer(&sandbox, &["status", "fix"])["environment"]["last_failure"].clone();
     insta::assert_snapshot!(failure["message"], @r#""command `echo no such package >&2; test -e fixed` of hook `post_create` exited with status 1""#);

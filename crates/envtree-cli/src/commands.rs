@@ -89,6 +89,11 @@ impl Command {
         matches!(self, Self::Exec(args) if args.is_on_host())
     }
 
+    /// Returns whether a command runs inside a container, where no signal reaches it.
+    pub(crate) fn runs_inside(&self) -> bool {
+        matches!(self, Self::Exec(args) if !args.is_on_host())
+    }
+
     /// Returns the command that continues this one's work after an interruption, if it changes anything.
     pub(crate) fn continued_by(&self) -> Option<String> {
         match self {

@@ -4,6 +4,7 @@ mod cli;
 mod command_error;
 mod commands;
 mod completion;
+mod done;
 mod env_vars;
 mod interrupt;
 mod output;

@@ -32,8 +32,7 @@ impl Context {
                 CommandError::input(format!("cannot enter `{}`", directory.display())).caused_by(&error)
             })?;
         }
-        let directory = env::current_dir()
-            .map_err(|error| CommandError::input("cannot tell the current directory").caused_by(&error))?;
+        let directory = env::current_dir().map_err(|error| no_directory(&error))?;
         let absolute = |file: &PathBuf| directory.join(file);
         Ok(Self {
             files: args.files.iter().map(absolute).collect(),
@@ -59,6 +58,14 @@ impl Context {
             events: self.ui.events(),
             confirm: self.ui.confirm(),
         }
+    }
+}
+
+fn no_directory(error: &io::Error) -> CommandError {
+    match error.kind() {
+        io::ErrorKind::NotFound => CommandError::input("the current directory does not exist any more")
+            .hint("go to another one, such as the main worktree"),
+        _ => CommandError::input("cannot tell the current directory").caused_by(error),
     }
 }
 
@@ -105,6 +112,9 @@ fn interrupted(cli: &Cli, signal: u8) -> CommandError {
     match cli.command.continued_by() {
         Some(command) => {
             error.hint(format!("`{command}` continues from here")).note("what was done before that is kept")
+        }
+        None if cli.command.runs_inside() => {
+            error.note("the command may go on inside the container: the Engine passes no signals to it")
         }
         None => error,
     }

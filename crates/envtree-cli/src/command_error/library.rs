@@ -225,7 +225,7 @@ fn part_way(shown: CommandError, failures: &[Failure], done: &[String]) -> Comma
     if done.is_empty() {
         shown.note("nothing was changed on the Engine before that")
     } else {
-        shown.note(format!("done before that and kept: {}", done.join(", ")))
+        crate::done::notes(done).into_iter().fold(shown, CommandError::note)
     }
 }
 
@@ -272,7 +272,7 @@ mod tests {
           caused by: address already in use
         hint: `envtree up --reassign-ports x` picks other ports
         hint: `envtree up x` continues from here, `envtree status x` shows what there is
-        note: done before that and kept: create network shop-x_default
+        note: created and kept: network `shop-x_default`
         ");
         assert_eq!(CommandError::from(part_way(vec![failure(&["a"])], &[])).kind.exit_code(), 5);
     }

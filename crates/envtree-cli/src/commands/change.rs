@@ -6,6 +6,7 @@ use envtree::down::{ChangeReport, DownOptions};
 
 use crate::command_error::CommandError;
 use crate::completion;
+use crate::done;
 use crate::output::ChangeOutput;
 use crate::run::Context;
 use crate::text;
@@ -168,7 +169,9 @@ fn answer(context: &Context, report: &ChangeReport) -> Result<(), CommandError> 
     if report.done.is_empty() {
         context.ui.note(&format!("nothing to do for {}", report.project));
     }
-    context.ui.answer(&ChangeOutput::from(report), || text::lines("", &report.done))
+    context.ui.answer(&ChangeOutput::from(report), || {
+        report.done.iter().map(|step| done::told(step) + "\n").collect()
+    })
 }
 
 #[cfg(test)]

@@ -21,8 +21,9 @@ was not found, and 126 if it cannot be executed.";
 /// Run a command in an environment
 ///
 /// Without SERVICE the command runs on the host: in the worktree of TASK, or in the folder below it that you stand in,
-/// with the environment's variables. With SERVICE it runs inside that service's container. Standard input, output and
-/// signals are passed through; --json does not apply.
+/// with the environment's variables. With SERVICE it runs inside that service's container. Standard input and
+/// output are passed through, and signals to a command on the host; the Engine passes none to one inside a container,
+/// which may go on when envtree is ended. --json does not apply.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

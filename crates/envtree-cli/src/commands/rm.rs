@@ -6,6 +6,7 @@ use envtree::remove::{RemoveOptions, RemoveReport};
 
 use crate::command_error::CommandError;
 use crate::completion;
+use crate::done;
 use crate::output::RemoveOutput;
 use crate::run::Context;
 use crate::text;
@@ -66,7 +67,11 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandErr
     let verbose = context.ui.is_verbose();
     context.ui.answer(&RemoveOutput::from(reports.as_slice()), || {
         reports.iter().map(|report| removed(report, verbose)).collect()
-    })
+    })?;
+    if !context.directory.is_dir() {
+        context.ui.note("next: cd to another directory; the worktree you stand in is gone");
+    }
+    Ok(())
 }
 
 /// Adds the tasks that were removed before the failure.
@@ -79,10 +84,15 @@ fn before(error: CommandError, tasks: &[String]) -> CommandError {
 }
 
 fn removed(report: &RemoveReport, verbose: bool) -> String {
-    let objects = text::counted(report.done.len(), "Engine call");
-    let mut shown = format!("removed {} ({objects})\n", report.task);
+    let mut shown = format!("removed {}: {}\n", report.task, done::removed(&report.done));
     if verbose {
-        shown.push_str(&text::lines("  ", &report.done));
+        let steps: Vec<_> = report.done.iter().map(|step| done::told(step)).collect();
+        shown.push_str(&text::lines("  ", &steps));
+    } else {
+        // Their data is gone with them.
+        for volume in done::removed_volumes(&report.done) {
+            let _ = writeln!(shown, "  volume {volume}");
+        }
     }
     if let Some(worktree) = &report.worktree {
         let _ = writeln!(shown, "  worktree {}", text::path(worktree));
@@ -108,14 +118,17 @@ mod tests {
         let report = RemoveReport {
             task: "fix-login".to_owned(),
             project: "shop-fix-login".to_owned(),
-            done: vec!["remove container shop-fix-login-db-1".to_owned()],
+            done: ["container shop-fix-login-db-1", "volume shop-fix-login_data"]
+                .map(|object| format!("remove {object}"))
+                .to_vec(),
             worktree: Some("/work/shop.worktrees/fix-login".into()),
             worktree_kept: None,
             branch_deleted: None,
             branch_kept: Some(("fix-login".to_owned(), "not merged".to_owned())),
         };
         insta::assert_snapshot!(removed(&report, false), @"
-        removed fix-login (1 Engine call)
+        removed fix-login: 1 container, 1 volume
+          volume shop-fix-login_data
           worktree /work/shop.worktrees/fix-login
           kept branch fix-login: not merged
         ");

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::pin::Pin;
 
+use envtree::error::{Error, causes};
 use envtree::exec::{Output, ServiceExec, ServiceSession};
 use envtree::session::Session;
 use futures::StreamExt;
@@ -11,8 +12,11 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::Args;
-use crate::command_error::CommandError;
+use crate::command_error::{CommandError, Kind};
 use crate::terminal::{self, RawMode};
+
+/// How the Engine begins when it tells why a command cannot be started.
+const NOT_STARTED: &[u8] = b"OCI runtime exec failed";
 
 pub(super) async fn run(args: &Args, service: &str, session: &Session) -> Result<u8, CommandError> {
     let tty = !args.no_tty && terminal::at_both_ends();
@@ -21,13 +25,43 @@ pub(super) async fn run(args: &Args, service: &str, session: &Session) -> Result
         tty,
         interactive: true,
     };
-    let mut session = session.service_exec(&args.task, service, options).await?;
+    let program = options.command.first().cloned().unwrap_or_default();
+    let started = session.service_exec(&args.task, service, options).await;
+    let mut session = started.map_err(|error| refused(service, &program, error))?;
     let raw = if tty { Some(RawMode::enter()?) } else { None };
     let carried = carry(&mut session, tty).await;
     drop(raw);
-    carried?;
+    let held = carried?;
     let status = session.exit_code().await?;
+    if let Some(output) = held {
+        let words = String::from_utf8_lossy(&output.bytes);
+        match not_started(service, &program, &words).filter(|_| matches!(status, 126 | 127)) {
+            Some(error) => return Err(error),
+            None => write(&output)?,
+        }
+    }
     Ok(u8::try_from(status).unwrap_or(u8::MAX))
+}
+
+fn refused(service: &str, program: &str, error: Error) -> CommandError {
+    not_started(service, program, &causes(&error).join(": ")).unwrap_or_else(|| error.into())
+}
+
+/// Returns the failure to start `program` that `words` tell of, if they are the Engine's.
+fn not_started(service: &str, program: &str, words: &str) -> Option<CommandError> {
+    let (_, reason) = words.split_once(&format!("exec: {program:?}: "))?;
+    let is_missing =
+        ["executable file not found", "no such file or directory"].iter().any(|text| reason.contains(text));
+    if is_missing {
+        let message = format!("service `{service}` has no command `{program}`");
+        Some(CommandError::new(Kind::Command { status: 127 }, message))
+    } else if ["permission denied", "is a directory"].iter().any(|text| reason.contains(text)) {
+        let message = format!("service `{service}` cannot execute `{program}`");
+        let error = io::Error::other(reason.trim().trim_end_matches(": unknown").to_owned());
+        Some(CommandError::new(Kind::Command { status: 126 }, message).caused_by(&error))
+    } else {
+        None
+    }
 }
 
 fn as_text(word: &OsString) -> Result<String, CommandError> {
@@ -39,23 +73,34 @@ fn as_text(word: &OsString) -> Result<String, CommandError> {
 }
 
 /// Carries bytes until the command's output has ended.
-async fn carry(session: &mut ServiceSession, tty: bool) -> Result<(), CommandError> {
+///
+/// The Engine reports a command that cannot be started as if it had written that. Output that begins so and has no
+/// other piece is not written but returned.
+async fn carry(session: &mut ServiceSession, tty: bool) -> Result<Option<Output>, CommandError> {
     let input = std::mem::replace(&mut session.input, Box::pin(tokio::io::sink()));
     let feeding = tokio::spawn(feed(input, standard_input()));
     if tty {
         resize(session).await;
     }
     let mut changes = SizeChanges::new(tty)?;
+    let mut pieces = 0_u64;
+    let mut held: Option<Output> = None;
     let result = loop {
         tokio::select! {
             output = session.output.next() => match output {
                 Some(Ok(output)) => {
-                    if let Err(error) = write(&output) {
+                    pieces += 1;
+                    if pieces == 1 && output.bytes.starts_with(NOT_STARTED) {
+                        held = Some(output);
+                        continue;
+                    }
+                    let earlier = held.take();
+                    if let Err(error) = earlier.iter().chain([&output]).try_for_each(write) {
                         break Err(error.into());
                     }
                 }
                 Some(Err(error)) => break Err(error.into()),
-                None => break Ok(()),
+                None => break Ok(held),
             },
             () = changes.next() => resize(session).await,
         }
@@ -157,6 +202,22 @@ mod tests {
         let mut read = String::new();
         tokio::io::AsyncReadExt::read_to_string(&mut far, &mut read).await.unwrap();
         assert_eq!(read, "select 1;");
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_started_is_told_as_a_shell_would() {
+        let status = |reason: &str| {
+            let words = format!(
+                "OCI runtime exec failed: exec failed: unable to start: exec: \"x\": {reason}: unknown\r\n"
+            );
+            not_started("web", "x", &words).map(|error| (error.kind.exit_code(), error.message))
+        };
+        let missing = Some((127, "service `web` has no command `x`".to_owned()));
+        assert_eq!(status("executable file not found in $PATH"), missing);
+        assert_eq!(status("stat x: no such file or directory"), missing);
+        assert_eq!(status("permission denied"), Some((126, "service `web` cannot execute `x`".to_owned())));
+        assert_eq!(status("it is Monday"), None);
+        assert_eq!(not_started("web", "x", "sh: x: not found"), None);
     }
 
     #[test]
