@@ -145,6 +145,11 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
         Error::SubnetsExhausted { .. } => shown.hint("`envtree ls --all` shows who holds them; `network.pool` in the machine's configuration names another pool"),
         Error::NameTaken { .. } => shown.hint("choose another task name").note("nothing was changed"),
         Error::NotInWorktree { .. } => shown.hint("go to a worktree, or name a task: `envtree up TASK`"),
+        Error::NoContainer { .. } | Error::NoContainers { .. } => shown.hint(format!("`envtree up{TASK}` makes what is missing")),
+        Error::WorktreeHasTask { task, .. } => {
+            shown.hint(format!("`envtree up {}` brings it up", crate::text::shell_quoted(&task)))
+        }
+        Error::EnvFileOutside { .. } => shown.hint("name a file inside the worktree, or write none with `env: { file: false }`"),
         Error::NoEnvironment { .. } => shown.hint("`envtree up` makes one, `envtree ls` lists those there are"),
         Error::WorktreeGone { task, .. } => {
             let task = crate::text::shell_quoted(&task);
