@@ -167,7 +167,7 @@ fn rm_refuses_to_lose_work_and_says_which() {
       this would be lost:
         uncommitted: draft.txt
     hint: commit and push it, or throw it away with `envtree rm --force one`
-    note: nothing was removed
+    note: nothing of this environment was removed
     ");
     fs::remove_file(worktree.join("draft.txt")).unwrap();
 
@@ -181,11 +181,12 @@ fn rm_refuses_to_lose_work_and_says_which() {
         1 commit on `one`, neither pushed nor merged:
           Work hard
     hint: commit and push it, or throw it away with `envtree rm --force one`
-    note: nothing was removed
+    note: nothing of this environment was removed
     ");
     assert_eq!(sandbox.lives("one", &["idle"]), lives, "a refusal stops nothing");
 
-    sandbox.succeed(&["rm", "--force", "one"]);
+    let ran = sandbox.run(&["-C", worktree.to_str().unwrap(), "rm", "--force", "one"]);
+    assert!(ran.stdout.ends_with("next: cd to another directory: the one you stand in is gone\n"), "{ran}");
     assert!(!worktree.exists());
     assert_eq!(sandbox.git(&["branch", "--format", "%(refname:short)"]), "main");
 }

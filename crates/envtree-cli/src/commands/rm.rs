@@ -66,12 +66,12 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandErr
     }
     let verbose = context.ui.is_verbose();
     context.ui.answer(&RemoveOutput::from(reports.as_slice()), || {
-        reports.iter().map(|report| removed(report, verbose)).collect()
-    })?;
-    if !context.directory.is_dir() {
-        context.ui.note("next: cd to another directory; the worktree you stand in is gone");
-    }
-    Ok(())
+        let mut text: String = reports.iter().map(|report| removed(report, verbose)).collect();
+        if !context.directory.is_dir() {
+            text.push_str("next: cd to another directory: the one you stand in is gone\n");
+        }
+        text
+    })
 }
 
 /// Adds the tasks that were removed before the failure.
