@@ -167,7 +167,7 @@ fn rm_refuses_to_lose_work_and_says_which() {
       this would be lost:
         uncommitted: draft.txt
     hint: commit and push it, or throw it away with `envtree rm --force one`
-    note: nothing of this environment was removed
+    note: nothing was removed
     ");
     fs::remove_file(worktree.join("draft.txt")).unwrap();
 
@@ -181,7 +181,7 @@ fn rm_refuses_to_lose_work_and_says_which() {
         1 commit on `one`, neither pushed nor merged:
           Work hard
     hint: commit and push it, or throw it away with `envtree rm --force one`
-    note: nothing of this environment was removed
+    note: nothing was removed
     ");
     assert_eq!(sandbox.lives("one", &["idle"]), lives, "a refusal stops nothing");
 

@@ -173,7 +173,7 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
         .hint("`--yes` consents to exactly this"),
         Error::UnsavedWork { losses, .. } => CommandError { losses, ..shown }
             .hint(format!("commit and push it, or throw it away with `envtree rm --force{TASK}`"))
-            .note("nothing of this environment was removed"),
+            .note("nothing was removed"),
         Error::Hook(envtree::hook::HookError::Failed { lines, .. }) => {
             shown.log(&lines).hint(format!("mend it and run {AGAIN} again; it continues from here"))
         }
@@ -350,7 +350,7 @@ mod tests {
             uncommitted: README.md
             1 commit on `x`, neither pushed nor merged:
         hint: commit and push it, or throw it away with `envtree rm --force x`
-        note: nothing of this environment was removed
+        note: nothing was removed
         ");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use envtree::error::Error;
 use envtree::remove::{RemoveOptions, RemoveReport};
 
 use crate::command_error::CommandError;
@@ -52,18 +53,9 @@ impl Args {
 
 /// Removes environments.
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
-    let session = context.session()?;
-    let mut reports = Vec::new();
-    // One task at a time: a failure names the task that it concerns.
-    for (position, task) in args.tasks.iter().enumerate() {
-        let options =
-            RemoveOptions { tasks: vec![task.clone()], force: args.force, keep_branch: args.keep_branch };
-        let removed = session.remove(&options).await.map_err(|error| {
-            let again = args.again_for(&args.tasks[position..]);
-            before(CommandError::from(error), &args.tasks[..position]).addressed(Some(task), Some(&again))
-        })?;
-        reports.extend(removed);
-    }
+    let options =
+        RemoveOptions { tasks: args.tasks.clone(), force: args.force, keep_branch: args.keep_branch };
+    let reports = context.session()?.remove(&options).await.map_err(|error| failed(args, error))?;
     let verbose = context.ui.is_verbose();
     context.ui.answer(&RemoveOutput::from(reports.as_slice()), || {
         let mut text: String = reports.iter().map(|report| removed(report, verbose)).collect();
@@ -74,13 +66,20 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandErr
     })
 }
 
-/// Adds the tasks that were removed before the failure.
-fn before(error: CommandError, tasks: &[String]) -> CommandError {
-    if tasks.is_empty() {
-        return error;
-    }
-    let names: Vec<_> = tasks.iter().map(|task| format!("`{task}`")).collect();
-    error.note(format!("removed before that: {}", names.join(", ")))
+/// Names the task that failed where that can be told, and the tasks that are still to be removed.
+fn failed(args: &Args, error: Error) -> CommandError {
+    // A failure after others were removed has the task in the place of the project.
+    let position = match &error {
+        Error::PartWay { project, .. } => args.tasks.iter().position(|task| task == project),
+        _ => None,
+    };
+    let again = args.again_for(&args.tasks[position.unwrap_or(0)..]);
+    let task = match (position, args.tasks.as_slice()) {
+        (Some(position), tasks) => &tasks[position],
+        (None, [task]) => task,
+        (None, _) => "TASK",
+    };
+    CommandError::from(error).addressed(Some(task), Some(&again))
 }
 
 fn removed(report: &RemoveReport, verbose: bool) -> String {
@@ -112,6 +111,25 @@ fn removed(report: &RemoveReport, verbose: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_names_its_task_and_what_is_still_to_be_removed() {
+        let tasks = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let args = Args { tasks, force: true, keep_branch: true };
+        let part_way = |project: &str| Error::PartWay {
+            command: "remove",
+            project: project.to_owned(),
+            failures: Vec::new(),
+            done: Vec::new(),
+        };
+        let hint = |error| failed(&args, error).hints.remove(0);
+        assert_eq!(
+            hint(part_way("b")),
+            "`envtree rm --force --keep-branch b c` continues from here, `envtree status b` shows what there is"
+        );
+        let unsaved = Error::UnsavedWork { worktree: "/x".into(), losses: Vec::new() };
+        assert_eq!(hint(unsaved), "commit and push it, or throw it away with `envtree rm --force TASK`");
+    }
 
     #[test]
     fn the_answer_says_what_went_and_what_stayed() {
