@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::event::{Act, Event, Events};
 
 /// Waits for what no Engine call brings about.
-pub trait Gate {
+pub(crate) trait Gate {
     /// Why waiting failed.
     type Error: std::error::Error + Send + Sync + 'static;
 
@@ -24,25 +24,16 @@ pub trait Gate {
 
 /// Steps of a plan failed.
 #[derive(Debug)]
-pub struct ApplyError<E, G> {
+pub(crate) struct ApplyError<E, G> {
     /// Every failure, in the order in which they happened; at least one.
-    pub failures: Vec<StepFailure<E, G>>,
+    pub failures: Vec<FailureCause<E, G>>,
     /// What had been done, as a plan shows it.
     pub done: Vec<String>,
 }
 
-/// One step failed.
-#[derive(Debug)]
-pub struct StepFailure<E, G> {
-    /// The step's call.
-    pub operation: Operation,
-    /// Why it failed.
-    pub cause: FailureCause<E, G>,
-}
-
 /// Why a step failed.
 #[derive(Debug)]
-pub enum FailureCause<E, G> {
+pub(crate) enum FailureCause<E, G> {
     /// The Engine refused or broke off.
     Engine(E),
     /// What it waited for did not come about.
@@ -50,7 +41,7 @@ pub enum FailureCause<E, G> {
 }
 
 /// Carries out `plan` on `engine`; `gate` answers for the conditions outside the plan.
-pub async fn apply<E: Engine + Sync, G: Gate + Sync>(
+pub(crate) async fn apply<E: Engine + Sync, G: Gate + Sync>(
     engine: &E,
     plan: &Plan,
     gate: &G,
@@ -71,9 +62,9 @@ pub async fn apply<E: Engine + Sync, G: Gate + Sync>(
         match running.next().await {
             Some((id, Ok(()))) => schedule.finish(id),
             Some((_, Err(Halted::Another))) => {}
-            Some((id, Err(Halted::Failed(cause)))) => {
+            Some((_, Err(Halted::Failed(cause)))) => {
                 failed.send_replace(true);
-                failures.push(StepFailure { operation: plan.steps[id.0].operation.clone(), cause });
+                failures.push(cause);
             }
             None => break,
         }
@@ -125,7 +116,7 @@ async fn run_step<E: Engine + Sync, G: Gate + Sync>(
 }
 
 /// Returns the kind of an operation and the name of what it acts on.
-pub fn describe(operation: &Operation) -> (Act, String) {
+pub(crate) fn describe(operation: &Operation) -> (Act, String) {
     match operation {
         Operation::PullImage { image, .. } => (Act::PullImage, image.clone()),
         Operation::CreateNetwork { key, network } => {

@@ -9,7 +9,7 @@ use envtree_core::reconcile::plan_pulls;
 use envtree_docker::DockerError;
 use tokio::sync::watch;
 
-use crate::apply::{ApplyError, FailureCause, Gate, StepFailure, apply};
+use crate::apply::{ApplyError, FailureCause, Gate, apply};
 use crate::environment::Environment;
 use crate::error::{Error, Failure};
 use crate::hooks::HookKey;
@@ -147,10 +147,10 @@ impl Applied {
 
 /// Returns the failure of one step of a plan for people.
 pub(crate) fn step_failure<G>(
-    failure: StepFailure<DockerError, G>,
+    failure: FailureCause<DockerError, G>,
     of_gate: &impl Fn(G) -> Option<Failure>,
 ) -> Option<Failure> {
-    match failure.cause {
+    match failure {
         FailureCause::Gate(cause) => of_gate(cause),
         FailureCause::Engine(error) => {
             let port = match &error {

@@ -2,7 +2,7 @@
 //!
 //! It never prints, prompts or exits: work emits [`event::Event`]s, questions go to the caller, results are values.
 
-pub mod apply;
+mod apply;
 mod checkout;
 mod converge;
 pub mod down;
@@ -20,13 +20,13 @@ pub mod inspect;
 pub mod load;
 mod observe_status;
 pub mod port_probe;
-pub mod readiness;
-pub mod ready;
+mod readiness;
+mod ready;
 mod rebuild;
 pub mod remove;
 pub mod repository;
 mod reserve;
-pub mod route;
+mod route;
 pub mod secret;
 pub mod session;
 pub mod state;

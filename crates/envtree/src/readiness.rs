@@ -26,7 +26,7 @@ use crate::ready::backoff::Backoff;
 use crate::ready::{self, Probe};
 
 /// How long a service that nothing can probe must have run.
-pub const STEADY: Duration = Duration::from_millis(300);
+pub(crate) const STEADY: Duration = Duration::from_millis(300);
 
 /// How old a container is whose server listens if it ever will.
 const SETTLED: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ const LOG_LINES: usize = 10;
 /// A service did not become ready.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("service `{service}` {fault}")]
-pub struct NotReady {
+pub(crate) struct NotReady {
     /// The service.
     pub service: String,
     /// What is wrong with it.
@@ -51,7 +51,7 @@ pub struct NotReady {
 
 /// What is wrong with a service.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Its process ended.
     #[error("exited with status {code}{}{}", if *out_of_memory { ", killed for want of memory" } else { "" }, detail(.engine.as_deref()))]
     Exited {
@@ -90,7 +90,7 @@ fn seconds(duration: Duration) -> String {
 }
 
 /// Watches the services of one environment.
-pub struct Readiness<'a> {
+pub(crate) struct Readiness<'a> {
     docker: &'a Docker,
     project: &'a Project,
     timeout: Duration,
@@ -101,13 +101,18 @@ pub struct Readiness<'a> {
 
 impl<'a> Readiness<'a> {
     /// Watches the services of an isolated project; each may take `timeout` from when it is first waited for.
-    pub fn new(docker: &'a Docker, project: &'a Project, timeout: Duration, events: &'a Events) -> Self {
+    pub(crate) fn new(
+        docker: &'a Docker,
+        project: &'a Project,
+        timeout: Duration,
+        events: &'a Events,
+    ) -> Self {
         let ready = project.services.keys().map(|name| (name.clone(), OnceCell::new())).collect();
         Self { docker, project, timeout, events, ready }
     }
 
     /// Waits for a condition of `depends_on`.
-    pub async fn wait(&self, condition: &Await) -> Result<(), NotReady> {
+    pub(crate) async fn wait(&self, condition: &Await) -> Result<(), NotReady> {
         let Await::Service { service, condition, required } = condition else {
             return Ok(());
         };
@@ -127,7 +132,7 @@ impl<'a> Readiness<'a> {
     }
 
     /// Waits until every service is ready, all side by side; returns every failure.
-    pub async fn wait_all(&self) -> Result<(), Vec<NotReady>> {
+    pub(crate) async fn wait_all(&self) -> Result<(), Vec<NotReady>> {
         let waits = self.project.services.keys().map(|name| async move {
             if self.is_job(name) { self.wait_completed(name).await } else { self.wait_ready(name).await }
         });

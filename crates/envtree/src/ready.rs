@@ -4,23 +4,23 @@
 //! opens proves nothing: the Engine's proxy accepts connections for a container that does not listen yet, and closes
 //! them at once.
 
-pub mod backoff;
-pub mod greeting;
-pub mod http;
-pub mod postgres;
-pub mod redis;
-pub mod tcp;
+pub(crate) mod backoff;
+pub(crate) mod greeting;
+pub(crate) mod http;
+pub(crate) mod postgres;
+pub(crate) mod redis;
+pub(crate) mod tcp;
 
 use std::future::Future;
 use std::io;
 use std::time::Duration;
 
 /// How long one attempt may take.
-pub const ATTEMPT: Duration = Duration::from_secs(1);
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// What one attempt met.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Probe {
+pub(crate) enum Probe {
     /// The server takes requests.
     Ready,
     /// It may later; the reason is a fragment for people, such as `connection refused`.

@@ -12,7 +12,7 @@ const WIDEST: u8 = 8;
 ///
 /// They include the networks of the Engine, envtree's own among them. Only Linux is read; elsewhere the list is empty,
 /// as the Engine runs in a virtual machine whose networks the host does not route to.
-pub fn host_subnets() -> Vec<Subnet> {
+pub(crate) fn host_subnets() -> Vec<Subnet> {
     fs::read_to_string("/proc/net/route").map(|table| parse_routes(&table)).unwrap_or_default()
 }
 

@@ -1,8 +1,8 @@
 //! `envtree env`: the variables of an environment.
 
 use clap::ValueEnum;
+use envtree::env_file::{render_dotenv, render_shell};
 use envtree_core::variables::View;
-use indexmap::IndexMap;
 
 use crate::command_error::CommandError;
 use crate::completion;
@@ -54,54 +54,11 @@ enum Format {
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let view = if args.inside { View::Inside } else { View::Host };
     let variables = context.session()?.variables(args.task.as_deref(), view).await?;
-    let line = match args.format {
+    let render = match args.format {
         Format::Json => return context.ui.write_json(&VariablesOutput::from(variables)),
-        Format::Dotenv => dotenv,
-        Format::Shell => shell,
+        Format::Dotenv => render_dotenv,
+        Format::Shell => render_shell,
     };
     let output = VariablesOutput::from(variables.clone());
-    context.ui.answer(&output, || lines(&variables, line))
-}
-
-fn lines(variables: &IndexMap<String, String>, line: fn(&str, &str) -> String) -> String {
-    variables.iter().map(|(name, value)| line(name, value)).collect()
-}
-
-fn shell(name: &str, value: &str) -> String {
-    format!("export {name}='{}'\n", value.replace('\'', r"'\''"))
-}
-
-fn dotenv(name: &str, value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,=?&".contains(c);
-    if value.chars().all(plain) {
-        return format!("{name}={value}\n");
-    }
-    let escaped = value
-        .replace('\\', r"\\")
-        .replace('"', "\\\"")
-        .replace('$', r"\$")
-        .replace('\n', r"\n")
-        .replace('\r', r"\r");
-    format!("{name}=\"{escaped}\"\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dotenv_values_are_quoted_where_they_must_be() {
-        assert_eq!(
-            dotenv("A", "postgres://app:p@127.0.0.1:1/x?a=b&c=d"),
-            "A=postgres://app:p@127.0.0.1:1/x?a=b&c=d\n"
-        );
-        assert_eq!(dotenv("A", ""), "A=\n");
-        assert_eq!(dotenv("A", "two words # $x \"y\""), "A=\"two words # \\$x \\\"y\\\"\"\n");
-        assert_eq!(dotenv("A", "a\nb"), "A=\"a\\nb\"\n");
-    }
-
-    #[test]
-    fn shell_values_are_always_quoted() {
-        assert_eq!(shell("A", "it's $x"), "export A='it'\\''s $x'\n");
-    }
+    context.ui.answer(&output, || render(&variables))
 }

@@ -7,18 +7,18 @@ const LONGEST: u64 = 250;
 
 /// A sequence of pauses, each half as long again as the one before: 10, 15, 22 … 250 milliseconds.
 #[derive(Debug, Clone)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     millis: u64,
 }
 
 impl Backoff {
     /// Begins with the shortest pause.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { millis: FIRST }
     }
 
     /// Returns how long to pause now, and lengthens the next pause.
-    pub fn next_delay(&mut self) -> Duration {
+    pub(crate) fn next_delay(&mut self) -> Duration {
         let delay = Duration::from_millis(self.millis);
         self.millis = (self.millis * 3 / 2).min(LONGEST);
         delay

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::{Probe, limit};
 
 /// Returns whether the server at `address` says anything, once it was sent `opening`.
-pub async fn probe(address: SocketAddr, opening: &[u8]) -> Probe {
+pub(crate) async fn probe(address: SocketAddr, opening: &[u8]) -> Probe {
     limit(async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(opening).await?;

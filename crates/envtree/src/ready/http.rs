@@ -12,7 +12,7 @@ use super::{ATTEMPT, Probe};
 ///
 /// A redirect is an answer and is not followed. The proxy that the environment may name is not asked: the server is on
 /// this machine.
-pub async fn probe(address: SocketAddr, path: &str) -> Probe {
+pub(crate) async fn probe(address: SocketAddr, path: &str) -> Probe {
     let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(ATTEMPT).build();
     let answer = match client {
         Ok(client) => client.get(format!("http://{address}{path}")).send().await,

@@ -27,7 +27,7 @@ const FAREWELL: Duration = Duration::from_millis(100);
 /// Returns whether the server at `address` takes logins.
 ///
 /// The real `user` and `database` keep the server's log free of refusals, but any name will do.
-pub async fn probe(address: SocketAddr, user: &str, database: &str) -> Probe {
+pub(crate) async fn probe(address: SocketAddr, user: &str, database: &str) -> Probe {
     let request = startup_message(user, database);
     limit(async {
         let mut stream = TcpStream::connect(address).await?;

@@ -14,7 +14,7 @@ const LINE_BYTES: u64 = 1024;
 const REFUSALS: [&str; 5] = ["-NOAUTH", "-WRONGPASS", "-DENIED", "-NOPERM", "-ERR unknown command"];
 
 /// Returns whether the server at `address` answers a `PING`; one that asks for a password does.
-pub async fn probe(address: SocketAddr) -> Probe {
+pub(crate) async fn probe(address: SocketAddr) -> Probe {
     limit(async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(b"*1\r\n$4\r\nPING\r\n").await?;

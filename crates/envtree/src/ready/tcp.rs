@@ -10,10 +10,10 @@ use super::{Probe, limit};
 
 /// How long an accepted connection is watched; the Engine's proxy closes one that leads nowhere sooner, even on a
 /// machine that is busy starting other services.
-pub const WATCH: Duration = Duration::from_millis(250);
+pub(crate) const WATCH: Duration = Duration::from_millis(250);
 
 /// Returns whether the server at `address` greets, or waits for the client to speak, for the time of `watch`.
-pub async fn probe(address: SocketAddr, watch: Duration) -> Probe {
+pub(crate) async fn probe(address: SocketAddr, watch: Duration) -> Probe {
     limit(async {
         let mut stream = TcpStream::connect(address).await?;
         match tokio::time::timeout(watch, stream.read(&mut [0; 64])).await {
