@@ -52,6 +52,9 @@ pub(crate) struct Args {
     /// When to pull images [default: what each service says]
     #[arg(long, value_name = "WHEN", value_enum)]
     pull: Option<PullWhen>,
+    /// Build images first; services with `build` alone are not supported yet, and any other has an image
+    #[arg(long)]
+    build: bool,
     /// Print what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -127,6 +130,9 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandErr
             ui.answer(&PlanOutput::from(&plan), || planned(&plan))
         }
         UpOutcome::Done(report) => {
+            if args.build {
+                ui.note("nothing was built: every service has an image");
+            }
             let inside = context.directory.starts_with(&report.status.worktree);
             ui.answer(&UpOutput::from(&*report), || done(&report, inside))
         }
