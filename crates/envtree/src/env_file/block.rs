@@ -25,7 +25,8 @@ pub enum MarkerFault {
 
 /// Returns the bytes of the block, or the fault and the number of its line.
 ///
-/// What somebody appended to the line of the end marker does not belong to the block.
+/// What somebody appended to the line of a marker counts as the line after it: behind the begin it belongs to the block,
+/// behind the end it does not.
 pub(super) fn locate(text: &str) -> Result<Option<Range<usize>>, (usize, MarkerFault)> {
     let mut begun = None;
     let mut found = None;
@@ -34,7 +35,7 @@ pub(super) fn locate(text: &str) -> Result<Option<Range<usize>>, (usize, MarkerF
         let number = index + 1;
         let mark = if index == 0 { byte_order_mark(text) } else { 0 };
         let content = &line[mark..];
-        if content.trim_end() == BEGIN {
+        if content.starts_with(BEGIN) {
             if begun.is_some() || found.is_some() {
                 return Err((number, MarkerFault::Repeated));
             }
@@ -98,6 +99,13 @@ mod tests {
         let text = format!("A=1\n{BEGIN}\nold\n{END}Z=2\n");
         let new = replace(&text, locate(&text).unwrap(), "X=1\n");
         assert_eq!(new, format!("A=1\n{BEGIN}\n{NOTICE}\nX=1\n{END}\nZ=2\n"));
+    }
+
+    #[test]
+    fn what_was_appended_to_the_begin_marker_belongs_to_the_block() {
+        let text = format!("A=1\n{BEGIN}Z=2\nold\n{END}\nB=2\n");
+        let new = replace(&text, locate(&text).unwrap(), "X=1\n");
+        assert_eq!(new, format!("A=1\n{BEGIN}\n{NOTICE}\nX=1\n{END}\nB=2\n"));
     }
 
     #[test]
