@@ -199,13 +199,15 @@ fn env_file(node: &Node) -> Result<EnvFile, Diagnostic> {
     }
 }
 
-/// Returns whether a path names a file below the folder that it is relative to, by its text alone.
+/// Returns whether a path names a file below the folder that it is relative to, by its text alone. Git's own folder does
+/// not count as being there: its files decide which commands run.
 fn stays_inside(path: &str) -> bool {
     let mut depth = 0_i32;
     for part in path.split('/') {
         depth += match part {
             "" | "." => 0,
             ".." => -1,
+            name if name.eq_ignore_ascii_case(".git") => return false,
             _ => 1,
         };
         if depth < 0 {
@@ -405,14 +407,16 @@ data:
 
     #[test]
     fn an_env_file_lies_inside_the_worktree() {
-        for path in ["/home/x/.bashrc", "../out.env", "a/../../b", "~/.env", ".", "conf/"] {
+        for path in
+            ["/home/x/.bashrc", "../out.env", "a/../../b", "~/.env", ".", "conf/", ".git/config", "a/.GIT/x"]
+        {
             let error = parse_settings("envtree.yaml", &format!("env:\n  file: {path}\n")).unwrap_err();
             assert!(
                 error.to_string().starts_with("envtree.yaml:2:9: expected a file inside"),
                 "{path}: {error}"
             );
         }
-        for path in [".env", "conf/.env", "a/../.env"] {
+        for path in [".env", "conf/.env", "a/../.env", ".github/.env"] {
             assert!(parse_settings("envtree.yaml", &format!("env: {{ file: {path} }}")).is_ok(), "{path}");
         }
     }

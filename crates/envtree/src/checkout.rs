@@ -1,5 +1,6 @@
 //! The files of an environment: its worktree, what `.worktreeinclude` brings, the env file, and `post_create`.
 
+use std::path::Path;
 use std::time::Instant;
 
 use envtree_core::settings::EnvFile;
@@ -103,8 +104,8 @@ impl Session {
         Ok(true)
     }
 
-    async fn bring_included(&self, worktree: &std::path::Path) -> Result<(), Error> {
-        let Some(main) = self.repository.main_worktree().map(std::path::Path::to_owned) else {
+    async fn bring_included(&self, worktree: &Path) -> Result<(), Error> {
+        let Some(main) = self.repository.main_worktree().map(Path::to_owned) else {
             return Ok(());
         };
         let worktree = worktree.to_owned();
@@ -115,7 +116,7 @@ impl Session {
         Ok(())
     }
 
-    /// Writes the managed block, unless git tracks the file.
+    /// Writes the variables to the env file, and takes them out of an earlier one.
     async fn write_env_file(
         &self,
         record: &EnvironmentRecord,
@@ -123,34 +124,47 @@ impl Session {
     ) -> Result<(), Error> {
         let top = &record.worktree;
         let path = env_file(&environment.definition.settings, top);
-        if let Some(path) = &path {
-            let inside = path.strip_prefix(top).ok();
-            if let Some(inside) = inside
-                && self.repository.is_tracked(top, inside)?
-            {
-                self.warn(format!(
-                    "`{}` is tracked by git, so the environment's variables are not written; name another file under `env.file` in envtree.yaml",
-                    inside.display()
-                ));
-                return self.update_record(&record.project, |record| record.env_file = None).await;
-            }
-            if leads_out(top, path) {
-                self.warn(format!(
-                    "`{}` leads out of the worktree, so the environment's variables are not written",
-                    path.display()
-                ));
-                return self.update_record(&record.project, |record| record.env_file = None).await;
-            }
-            write_block(path, &environment.host)?;
-            if let Some(inside) = inside {
-                exclude(&self.repository, top, inside)?;
-            }
+        let is_written = match &path {
+            Some(path) => self.write_variables(top, path, environment)?,
+            None => false,
+        };
+        let earlier = record.env_file.as_ref().filter(|earlier| Some(*earlier) != path.as_ref());
+        // The folder of an earlier file may have become a symlink since.
+        if let Some(earlier) = earlier.filter(|earlier| !leads_out(top, earlier)) {
+            crate::env_file::remove_block(earlier)?;
         }
-        let earlier = record.env_file.clone().filter(|earlier| Some(earlier) != path.as_ref());
-        if let Some(earlier) = earlier {
-            crate::env_file::remove_block(&earlier)?;
+        self.update_record(&record.project, |record| record.env_file = path.filter(|_| is_written)).await
+    }
+
+    /// Writes the managed block, and returns whether it did: a file that git tracks, and the default one where it leads
+    /// out of the worktree, are left as they are.
+    fn write_variables(&self, top: &Path, path: &Path, environment: &Environment) -> Result<bool, Error> {
+        let inside = path.strip_prefix(top).ok();
+        if leads_out(top, path) {
+            let path = inside.unwrap_or(path);
+            if let EnvFile::Path(_, place) = &environment.definition.settings.env.file {
+                return Err(Error::EnvFileOutside { place: place.to_string(), path: path.to_owned() });
+            }
+            self.warn(format!(
+                "`{}` leads out of the worktree, so the environment's variables are not written; name another file under `env.file` in envtree.yaml",
+                path.display()
+            ));
+            return Ok(false);
         }
-        self.update_record(&record.project, |record| record.env_file = path).await
+        if let Some(inside) = inside
+            && self.repository.is_tracked(top, inside)?
+        {
+            self.warn(format!(
+                "`{}` is tracked by git, so the environment's variables are not written; name another file under `env.file` in envtree.yaml",
+                inside.display()
+            ));
+            return Ok(false);
+        }
+        write_block(path, &environment.host)?;
+        if let Some(inside) = inside {
+            exclude(&self.repository, top, inside)?;
+        }
+        Ok(true)
     }
 
     /// Returns whether the environment is that of the main worktree.
@@ -164,5 +178,104 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
         Err(failure) => std::panic::resume_unwind(failure.into_panic()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::repository::test_repository::TestRepository;
+    use crate::session::test_session::{main_record, session};
+
+    /// The main worktree of a repository whose environment has no ports.
+    struct Stage {
+        shop: TestRepository,
+        session: Session,
+        record: EnvironmentRecord,
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let shop = TestRepository::new();
+            shop.write("compose.yaml", "services: { job: { image: shop-job } }\n");
+            let session = session(&shop, &shop.path);
+            let record = main_record(&session);
+            Self { shop, session, record }
+        }
+
+        fn define(&self) -> Definition {
+            let files = self.session.present(&self.shop.path);
+            self.session.define(&self.record, &files, "secret").unwrap()
+        }
+
+        fn refusal(&self) -> Option<String> {
+            let files = self.session.present(&self.shop.path);
+            let refused = refuse_tracked_env_file(&self.session, &files, &self.define());
+            refused.err().map(|error| error.to_string())
+        }
+
+        /// Writes the env file as `up` does, and returns what the state then names.
+        async fn write(&self) -> Result<Option<std::path::PathBuf>, Error> {
+            let record = self.record.clone();
+            self.session
+                .update_state(|state| {
+                    state.put(record);
+                    Ok(())
+                })
+                .await?;
+            let environment = self.session.assemble(self.define(), &self.record)?;
+            self.session.write_env_file(&self.record, &environment).await?;
+            Ok(self.session.read_state()?.environments[0].env_file.clone())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_named_file_behind_a_symlink_out_of_the_worktree_is_refused_before_and_at_writing() {
+        let stage = Stage::new();
+        stage.shop.write("envtree.yaml", "env:\n  file: conf/.env\n");
+        symlink(stage.shop.beside("home"), stage.shop.path.join("conf")).unwrap();
+        std::fs::create_dir_all(stage.shop.beside("home")).unwrap();
+        let message =
+            "envtree.yaml:2:9: `conf/.env` leads out of the worktree, and envtree writes no file there";
+        assert_eq!(stage.refusal().as_deref(), Some(message));
+        assert_eq!(stage.write().await.unwrap_err().to_string(), message);
+        assert!(!stage.shop.beside("home/.env").exists());
+    }
+
+    #[tokio::test]
+    async fn a_named_file_in_a_new_folder_is_written_and_remembered() {
+        let stage = Stage::new();
+        stage.shop.write("envtree.yaml", "env:\n  file: conf/.env\n");
+        assert_eq!(stage.refusal(), None);
+        let path = stage.shop.path.join("conf/.env");
+        assert_eq!(stage.write().await.unwrap(), Some(path.clone()));
+        assert!(path.is_file());
+    }
+
+    #[tokio::test]
+    async fn a_default_file_that_is_not_written_is_not_remembered() {
+        let stage = Stage::new();
+        stage.shop.write(".env.local", "A=1\n");
+        stage.shop.commit("Track it");
+        assert_eq!(stage.write().await.unwrap(), None);
+        assert_eq!(std::fs::read_to_string(stage.shop.path.join(".env.local")).unwrap(), "A=1\n");
+        let stage = Stage::new();
+        symlink(stage.shop.beside("out.env"), stage.shop.path.join(".env.local")).unwrap();
+        assert_eq!(stage.write().await.unwrap(), None);
+        assert!(!stage.shop.beside("out.env").exists());
+    }
+
+    #[tokio::test]
+    async fn an_earlier_block_is_taken_back_although_the_next_file_is_tracked() {
+        let mut stage = Stage::new();
+        stage.shop.write("envtree.yaml", "env:\n  file: old.env\n");
+        stage.record.env_file = stage.write().await.unwrap();
+        stage.shop.write(".env.local", "A=1\n");
+        stage.shop.git(&["add", ".env.local"]);
+        stage.shop.write("envtree.yaml", "");
+        assert_eq!(stage.write().await.unwrap(), None);
+        assert!(!stage.shop.path.join("old.env").exists());
     }
 }

@@ -9,7 +9,7 @@ mod render;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use indexmap::IndexMap;
 
@@ -17,6 +17,9 @@ pub use block::MarkerFault;
 pub use render::{is_name, render_dotenv, render_shell};
 
 use crate::repository::{Repository, RepositoryError};
+
+/// How many symlinks are followed one after the other: as many as Linux follows.
+const SYMLINK_LIMIT: usize = 40;
 
 /// An env file that could not be read or written. It is then as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -96,16 +99,34 @@ pub fn write_block(path: &Path, variables: &IndexMap<String, String>) -> Result<
     Ok(true)
 }
 
-/// Returns whether writing `path`, which lies in `worktree`, would lead out of it by a symlink: of the file, or of a
-/// folder above it.
+/// Returns whether writing `path`, which lies in `worktree`, would lead out of it or into git's own folder by a symlink:
+/// of the file, or of a folder above it.
 pub fn leads_out(worktree: &Path, path: &Path) -> bool {
     let Ok(top) = worktree.canonicalize() else { return false };
-    let real = path.ancestors().find_map(|part| {
+    let Some(real) = real_path(path) else { return true };
+    let is_git = |part: Component<'_>| part.as_os_str().eq_ignore_ascii_case(".git");
+    !real.strip_prefix(&top).is_ok_and(|inside| !inside.components().any(is_git))
+}
+
+/// Returns the path without symlinks at which `path` would be written, whether or not it exists; none if that cannot be
+/// told.
+fn real_path(path: &Path) -> Option<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..SYMLINK_LIMIT {
+        let there = path.ancestors().find(|part| part.symlink_metadata().is_ok())?;
+        let missing = path.strip_prefix(there).ok()?;
+        // What `..` stands for below a folder that does not exist yet is not known.
+        if missing.components().any(|part| part == Component::ParentDir) {
+            return None;
+        }
+        if let Ok(real) = there.canonicalize() {
+            return Some(real.components().chain(missing.components()).collect());
+        }
         // A dangling symlink would be written through, too.
-        let is_there = part.symlink_metadata().is_ok();
-        is_there.then(|| part.canonicalize().ok())
-    });
-    !matches!(real, Some(Some(real)) if real.starts_with(&top))
+        let target = there.parent()?.join(std::fs::read_link(there).ok()?);
+        path = target.components().chain(missing.components()).collect();
+    }
+    None
 }
 
 /// Takes the managed block out of the file at `path`, and returns whether there was one.
@@ -172,8 +193,8 @@ fn pattern_of(path: &Path) -> Option<String> {
     let mut pattern = String::new();
     for component in path.components() {
         match component {
-            std::path::Component::CurDir => {}
-            std::path::Component::Normal(name) => {
+            Component::CurDir => {}
+            Component::Normal(name) => {
                 pattern.push('/');
                 for character in name.to_str()?.chars() {
                     match character {
@@ -200,10 +221,8 @@ fn locate(path: &Path, text: &str) -> Result<Option<std::ops::Range<usize>>, Env
 
 /// Returns what `path` stands for, which may not exist yet: a symlink is kept and its target is written.
 fn follow(path: &Path) -> Result<PathBuf, EnvFileError> {
-    // As many as Linux follows.
-    const LIMIT: usize = 40;
     let mut target = path.to_owned();
-    for _ in 0..LIMIT {
+    for _ in 0..SYMLINK_LIMIT {
         match std::fs::read_link(&target) {
             Ok(next) => target = target.parent().unwrap_or(Path::new("")).join(next),
             Err(_) => return Ok(target),
@@ -324,6 +343,39 @@ mod tests {
         assert!(leads_out(&top, &top.join(".env.dangling")));
         assert!(!leads_out(&top, &top.join(".env.inside")));
         assert!(!leads_out(&top, &top.join("new/.env")));
+    }
+
+    #[test]
+    fn a_dangling_symlink_is_judged_by_where_it_would_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().join("top");
+        std::fs::create_dir_all(top.join(".git")).unwrap();
+        let leads = |name: &str, target: &str| {
+            symlink(target, top.join(name)).unwrap();
+            leads_out(&top, &top.join(name))
+        };
+        assert!(!leads("inside", "conf/new.env"));
+        assert!(!leads("twice", "inside"));
+        assert!(leads("up", "../new.env"));
+        assert!(leads("untold", "missing/../../new.env"));
+        assert!(leads("loop", "loop"));
+        assert!(leads("hidden", ".git"));
+        assert!(leads_out(&top, &top.join("hidden/config")));
+        write_block(&top.join("inside"), &variables(&[("A", "1")])).unwrap();
+        assert!(top.join("conf/new.env").is_file() && top.join("inside").is_symlink());
+    }
+
+    #[test]
+    fn text_glued_to_a_marker_breaks_neither_writing_nor_removal() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        std::fs::write(&path, "A=1\n# >>> envtree >>>x\nB=2\n# <<< envtree <<<Z=2").unwrap();
+        assert!(write_block(&path, &variables(&[("C", "3")])).unwrap());
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.ends_with("C=3\n# <<< envtree <<<\nZ=2"), "{text:?}");
+        std::fs::write(&path, text.replace("<<<\nZ", "<<<Z")).unwrap();
+        assert!(remove_block(&path).unwrap());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "A=1\nZ=2");
     }
 
     #[test]
