@@ -73,7 +73,35 @@ fn a_tracked_file_is_not_written_and_the_person_is_told() {
     let place = worktree(&sandbox, "fix");
     assert_eq!(fs::read_to_string(place.join(".env.local")).unwrap(), "WEB_PORT=1\n");
     assert!(ran.stderr.contains("warning: `.env.local` is tracked by git"), "{ran}");
+    assert!(!ran.stdout.contains("env file"), "{ran}");
     assert_eq!(git_in(&sandbox, &place, &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn rm_completes_although_somebody_broke_the_file() {
+    let sandbox = sandbox_with(&[("compose.yaml", IDLE)]);
+    sandbox.git(&["branch", "fix"]);
+    let place = worktree(&sandbox, "fix");
+    sandbox.git(&["worktree", "add", "--quiet", place.to_str().unwrap(), "fix"]);
+    done(&sandbox, &["up", "fix", "--no-wait"]);
+    let broken = "# >>> envtree >>>\nA=1\n";
+    fs::write(place.join(".env.local"), broken).unwrap();
+    let ran = done(&sandbox, &["rm", "--force", "--yes", "fix"]);
+    assert_eq!(fs::read_to_string(place.join(".env.local")).unwrap(), broken);
+    assert_eq!(answer(&sandbox, &["ls"])["environments"], serde_json::json!([]));
+    assert!(ran.stderr.contains(".env.local:1:1: `# >>> envtree >>>` without"), "{ran}");
+    assert!(ran.stderr.contains("delete envtree's lines in it by hand"), "{ran}");
+}
+
+#[test]
+fn a_file_outside_the_worktree_is_an_error_before_anything_is_made() {
+    for path in ["/tmp/out.env", "../out.env", ".git/config"] {
+        let settings = format!("env:\n  file: {path}\n");
+        let sandbox = sandbox_with(&[("compose.yaml", IDLE), ("envtree.yaml", &settings)]);
+        let ran = refused(&sandbox, 1, &["up", "fix"]).to_string();
+        assert_eq!((worktrees(&sandbox), containers(&sandbox).as_str()), (1, ""));
+        assert!(ran.contains("envtree.yaml:2:9: expected a file inside the worktree"), "{ran}");
+    }
 }
 
 #[test]
