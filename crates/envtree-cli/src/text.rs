@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn quoting_leaves_plain_words_alone() {
-        assert_eq!(shell_quoted("/work/shop-x"), "/work/shop-x");
+        assert_eq!(shell_quoted("/home/shop-x"), "/home/shop-x");
         assert_eq!(shell_quoted("it's"), r"'it'\''s'");
         assert_eq!(shell_quoted(""), "''");
     }

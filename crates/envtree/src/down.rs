@@ -65,13 +65,7 @@ impl Session {
         observed: &ObservedState,
         record: &EnvironmentRecord,
     ) -> Result<(), Error> {
-        let own = observed.volumes.iter().filter(|volume| {
-            volume.labels.get(label::REPOSITORY) == Some(&record.repository.id)
-                && volume
-                    .labels
-                    .get(label::COMPOSE_PROJECT)
-                    .is_some_and(|name| record.project == *name.as_str())
-        });
+        let own = observed.volumes.iter().filter(|volume| record.owns(&volume.labels));
         let losses: Vec<String> =
             own.map(|volume| format!("remove volume `{}` and its data", volume.name)).collect();
         if losses.is_empty() || (self.options.confirm)(&losses) {
@@ -96,13 +90,10 @@ impl Session {
 
     /// Starts stopped containers, and waits until they are ready.
     pub async fn start(&self, task: Option<&str>, services: &[String]) -> Result<ChangeReport, Error> {
-        let (record, _lock) = self.hold(task).await?;
-        let observed = self.observe_services(&record, services).await?;
-        refuse_none(&record, &observed)?;
-        let plan = plan_start(&observed, &record.repository.id, services);
-        let report = self.carry_out(&record, &plan, "start").await?;
-        self.wait_started(&record, services, &report).await?;
-        Ok(report)
+        self.start_by("start", task, services, |record, observed| {
+            plan_start(observed, &record.repository.id, services)
+        })
+        .await
     }
 
     /// Stops containers and starts them again, and waits until they are ready.
@@ -112,11 +103,24 @@ impl Session {
         services: &[String],
         timeout: Option<u64>,
     ) -> Result<ChangeReport, Error> {
+        self.start_by("restart", task, services, |record, observed| {
+            plan_restart(observed, &record.repository.id, services, timeout)
+        })
+        .await
+    }
+
+    /// Carries out a plan that starts containers, and waits until they are ready.
+    async fn start_by(
+        &self,
+        command: &'static str,
+        task: Option<&str>,
+        services: &[String],
+        plan: impl FnOnce(&EnvironmentRecord, &ObservedState) -> Plan,
+    ) -> Result<ChangeReport, Error> {
         let (record, _lock) = self.hold(task).await?;
         let observed = self.observe_services(&record, services).await?;
         refuse_none(&record, &observed)?;
-        let plan = plan_restart(&observed, &record.repository.id, services, timeout);
-        let report = self.carry_out(&record, &plan, "restart").await?;
+        let report = self.carry_out(&record, &plan(&record, &observed), command).await?;
         self.wait_started(&record, services, &report).await?;
         Ok(report)
     }

@@ -6,10 +6,11 @@ use envtree_core::known_image::{Credentials, KnownImage};
 use envtree_core::label;
 use envtree_core::observed::{ContainerState, Health, ObservedContainer, ObservedState};
 use envtree_core::port::Owner;
-use envtree_core::service::{Condition, Protocol, RestartPolicy, Service};
+use envtree_core::service::{Protocol, Service};
 
 use crate::environment::Environment;
 use crate::hooks::HookKey;
+use crate::readiness::{is_job, may_end};
 use crate::repository::Repository;
 use crate::state::record::{EnvironmentRecord, PortReservation};
 use crate::status::{
@@ -87,7 +88,7 @@ fn state(record: &EnvironmentRecord, look: &Look<'_>, services: &[ServiceStatus]
 
 fn services(record: &EnvironmentRecord, look: &Look<'_>) -> Vec<ServiceStatus> {
     let containers = look.observed.map(|observed| observed.containers.as_slice()).unwrap_or_default();
-    let own = containers.iter().filter(|container| is_of(&container.labels, record));
+    let own = containers.iter().filter(|container| record.owns(&container.labels));
     let mut services: Vec<ServiceStatus> = own
         .filter_map(|container| service_status(container.service()?, Some(container), record, look))
         .collect();
@@ -101,11 +102,6 @@ fn services(record: &EnvironmentRecord, look: &Look<'_>) -> Vec<ServiceStatus> {
     services
 }
 
-fn is_of(labels: &indexmap::IndexMap<String, String>, record: &EnvironmentRecord) -> bool {
-    labels.get(label::REPOSITORY) == Some(&record.repository.id)
-        && labels.get(label::COMPOSE_PROJECT).is_some_and(|project| record.project == *project.as_str())
-}
-
 fn service_status(
     name: &str,
     container: Option<&ObservedContainer>,
@@ -116,25 +112,17 @@ fn service_status(
     let image =
         container.map(|container| container.image.clone()).or_else(|| Some(defined?.image.clone()))?;
     let held = record.ports.iter().filter(|reservation| reservation.owner == Owner::Service(name.to_owned()));
+    let is_a_job = look.environment.is_some_and(|environment| is_job(&environment.isolated.project, name));
     Some(ServiceStatus {
         name: name.to_owned(),
         container: container.map(|container| container.name.clone()).unwrap_or_default(),
         state: container.map_or("missing", |container| state_word(container.state)).to_owned(),
         health: container.and_then(|container| container.health).map(|health| health_word(health).to_owned()),
         exit_code: container.and_then(ObservedContainer::exit_code),
-        ready: container.is_some_and(|container| is_ready(container, defined, is_job(name, look))),
+        ready: container.is_some_and(|container| is_ready(container, defined, is_a_job)),
         ports: held.map(|reservation| port_status(reservation, &image, defined)).collect(),
         image,
     })
-}
-
-/// Returns whether another service waits until this one is done, as for a migration: whatever its image, it may end.
-fn is_job(name: &str, look: &Look<'_>) -> bool {
-    let services =
-        look.environment.iter().flat_map(|environment| environment.isolated.project.services.values());
-    services
-        .flat_map(|service| &service.depends_on)
-        .any(|(on, how)| *on == *name && how.condition == Condition::ServiceCompletedSuccessfully)
 }
 
 /// Returns whether a service does what it is for, as far as the Engine tells.
@@ -143,12 +131,7 @@ fn is_ready(container: &ObservedContainer, defined: Option<&Service>, is_job: bo
         ContainerState::Running => matches!(container.health, None | Some(Health::Healthy)),
         // A job is ready when it is done.
         ContainerState::Exited => {
-            let may_end = defined.is_some_and(|service| {
-                service.ports.is_empty()
-                    && KnownImage::recognise(&service.image).is_none()
-                    && matches!(service.restart, RestartPolicy::No | RestartPolicy::OnFailure(_))
-            });
-            (is_job || may_end) && container.exit_code() == Some(0)
+            (is_job || defined.is_some_and(may_end)) && container.exit_code() == Some(0)
         }
         _ => false,
     }
@@ -220,7 +203,7 @@ fn volumes(record: &EnvironmentRecord, look: &Look<'_>) -> Vec<VolumeStatus> {
     let is_defined = |key: &&String| defined.is_none_or(|volumes| volumes.contains_key(key.as_str()));
     let mut volumes: Vec<VolumeStatus> = observed
         .iter()
-        .filter(|volume| is_of(&volume.labels, record))
+        .filter(|volume| record.owns(&volume.labels))
         .map(|volume| VolumeStatus {
             name: volume.name.clone(),
             key: volume

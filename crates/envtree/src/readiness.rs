@@ -134,21 +134,15 @@ impl<'a> Readiness<'a> {
     /// Waits until every service is ready, all side by side; returns every failure.
     pub(crate) async fn wait_all(&self) -> Result<(), Vec<NotReady>> {
         let waits = self.project.services.keys().map(|name| async move {
-            if self.is_job(name) { self.wait_completed(name).await } else { self.wait_ready(name).await }
+            if is_job(self.project, name) {
+                self.wait_completed(name).await
+            } else {
+                self.wait_ready(name).await
+            }
         });
         let failures: Vec<NotReady> =
             futures::future::join_all(waits).await.into_iter().filter_map(Result::err).collect();
         if failures.is_empty() { Ok(()) } else { Err(failures) }
-    }
-
-    /// Returns whether another service waits for this one's completion.
-    fn is_job(&self, name: &ServiceName) -> bool {
-        self.project.services.values().any(|other| {
-            other
-                .depends_on
-                .get(name)
-                .is_some_and(|how| how.condition == Condition::ServiceCompletedSuccessfully)
-        })
     }
 
     async fn wait_ready(&self, name: &ServiceName) -> Result<(), NotReady> {
@@ -324,8 +318,15 @@ fn container_of(service: &Service) -> &str {
     service.container_name.as_deref().unwrap_or_default()
 }
 
+/// Returns whether another service waits until this one is done, as for a migration: whatever its image, it may end.
+pub(crate) fn is_job(project: &Project, name: &str) -> bool {
+    let dependencies = project.services.values().flat_map(|service| &service.depends_on);
+    let mut own = dependencies.filter(|(on, _)| **on == *name);
+    own.any(|(_, how)| how.condition == Condition::ServiceCompletedSuccessfully)
+}
+
 /// Returns whether a service may have done its work by ending: it serves nothing, and nothing restarts it.
-fn may_end(service: &Service) -> bool {
+pub(crate) fn may_end(service: &Service) -> bool {
     service.ports.is_empty()
         && KnownImage::recognise(&service.image).is_none()
         && matches!(service.restart, RestartPolicy::No | RestartPolicy::OnFailure(_))

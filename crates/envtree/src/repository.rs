@@ -5,7 +5,6 @@
 //! callers wrap them in `spawn_blocking`. A [`Repository`] is cheap to clone and shared between threads.
 
 mod branch;
-mod checkout;
 mod error;
 mod files;
 mod merge;
@@ -22,7 +21,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use branch::{Base, BranchPlace};
-pub use checkout::CheckoutNeeds;
 pub use error::{BranchNameFault, RepositoryError};
 pub(crate) use files::{IgnoreRules, Patterns};
 pub use merge::MergeState;
@@ -217,6 +215,11 @@ impl Repository {
         Ok(worktrees
             .filter(|worktree| directory.starts_with(&worktree.path))
             .max_by_key(|worktree| worktree.path.components().count()))
+    }
+
+    /// Returns how many processes the user wants for a checkout, if that is configured.
+    pub(crate) fn checkout_workers(&self) -> Option<i64> {
+        self.local().config_snapshot().integer("checkout.workers")
     }
 
     fn local(&self) -> gix::Repository {

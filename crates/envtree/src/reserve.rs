@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use envtree_core::isolate::needs_subnet;
-use envtree_core::label;
 use envtree_core::name::NetworkName;
 use envtree_core::observed::ObservedState;
 use envtree_core::port::{Owner, PortKey, assign};
@@ -133,12 +132,7 @@ fn taken_ports(
 ) -> Vec<PortReservation> {
     let is_running = |service: &str| {
         observed.containers.iter().any(|container| {
-            container.is_active()
-                && container.service() == Some(service)
-                && container
-                    .labels
-                    .get(label::COMPOSE_PROJECT)
-                    .is_some_and(|name| record.project == *name.as_str())
+            container.is_active() && container.service() == Some(service) && record.names(&container.labels)
         })
     };
     let is_taken = |reservation: &&PortReservation| match &reservation.owner {
@@ -168,9 +162,8 @@ fn reserve_subnets(
     state: &State,
     on: &Circumstances<'_>,
 ) -> Result<(), Error> {
-    let is_own = |project: Option<&String>| project.is_some_and(|name| record.project == *name.as_str());
     let (own, others): (Vec<_>, Vec<_>) =
-        on.observed.networks.iter().partition(|network| is_own(network.labels.get(label::COMPOSE_PROJECT)));
+        on.observed.networks.iter().partition(|network| record.names(&network.labels));
     let parsed = |subnet: &String| subnet.parse::<Subnet>().ok();
     let made: Vec<Subnet> =
         own.iter().flat_map(|network| network.subnets.iter().filter_map(parsed)).collect();

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use envtree_core::label;
 use envtree_core::settings::machine::MachineSettings;
 use envtree_docker::{Docker, Endpoint};
 
@@ -103,12 +102,7 @@ impl Session {
         let mut names: Vec<String> = observed
             .containers
             .iter()
-            .filter(|container| {
-                container
-                    .labels
-                    .get(label::COMPOSE_PROJECT)
-                    .is_some_and(|name| record.project == *name.as_str())
-            })
+            .filter(|container| record.owns(&container.labels))
             .filter_map(|container| container.service().map(str::to_owned))
             .collect();
         names.sort();

@@ -193,11 +193,6 @@ impl State {
         self.environments.iter().find(|record| record.repository.id == repository && record.task == task)
     }
 
-    /// Returns the environment of `task` in the repository with this id, to change it.
-    pub fn environment_mut(&mut self, repository: &str, task: &str) -> Option<&mut EnvironmentRecord> {
-        self.environments.iter_mut().find(|record| record.repository.id == repository && record.task == task)
-    }
-
     /// Returns the environments of the repository with this id.
     pub fn of_repository<'a>(&'a self, repository: &'a str) -> impl Iterator<Item = &'a EnvironmentRecord> {
         self.environments.iter().filter(move |record| record.repository.id == repository)

@@ -327,9 +327,9 @@ mod tests {
     fn a_partial_clone_without_its_remote_gets_a_hint() {
         let source = Box::new(envtree::worktree::GitError::NotInstalled);
         let object = "74b4ff".to_owned();
-        let error = RepositoryError::Fetch { object, common_dir: "/work/shop/.git".into(), source };
+        let error = RepositoryError::Fetch { object, common_dir: "/home/shop/.git".into(), source };
         insta::assert_snapshot!(shown(LoadError::from(error).into()), @"
-        error: cannot fetch object `74b4ff`, which the partial clone `/work/shop/.git` lacks
+        error: cannot fetch object `74b4ff`, which the partial clone `/home/shop/.git` lacks
           caused by: the `git` program is not installed
         hint: run the command again when the remote can be reached; `git fetch` shows whether it can
         ");
@@ -338,14 +338,14 @@ mod tests {
     #[test]
     fn unsaved_work_is_listed() {
         let error = Error::UnsavedWork {
-            worktree: "/work/shop.worktrees/x".into(),
+            worktree: "/home/shop.worktrees/x".into(),
             losses: vec![
                 "uncommitted: README.md".to_owned(),
                 "1 commit on `x`, neither pushed nor merged:".to_owned(),
             ],
         };
         insta::assert_snapshot!(shown(error), @"
-        error: worktree `/work/shop.worktrees/x` holds work that exists nowhere else
+        error: worktree `/home/shop.worktrees/x` holds work that exists nowhere else
           this would be lost:
             uncommitted: README.md
             1 commit on `x`, neither pushed nor merged:

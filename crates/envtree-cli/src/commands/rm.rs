@@ -139,7 +139,7 @@ mod tests {
             done: ["container shop-fix-login-db-1", "volume shop-fix-login_data"]
                 .map(|object| format!("remove {object}"))
                 .to_vec(),
-            worktree: Some("/work/shop.worktrees/fix-login".into()),
+            worktree: Some("/home/shop.worktrees/fix-login".into()),
             worktree_kept: None,
             branch_deleted: None,
             branch_kept: Some(("fix-login".to_owned(), "not merged".to_owned())),
@@ -147,7 +147,7 @@ mod tests {
         insta::assert_snapshot!(removed(&report, false), @"
         removed fix-login: 1 container, 1 volume
           volume shop-fix-login_data
-          worktree /work/shop.worktrees/fix-login
+          worktree /home/shop.worktrees/fix-login
           kept branch fix-login: not merged
         ");
     }

@@ -120,9 +120,9 @@ mod tests {
         shop-feature-login is ready
           task      feature/login
           branch    feature/login
-          worktree  /work/shop.worktrees/feature-login
+          worktree  /home/shop.worktrees/feature-login
           git       2 changed, 1 untracked, 3 ahead
-          env file  /work/shop.worktrees/feature-login/.env.local
+          env file  /home/shop.worktrees/feature-login/.env.local
           age       2 h
 
         Services

@@ -75,14 +75,14 @@ mod tests {
     fn every_command_is_shown_with_its_place() {
         let request = TrustRequest {
             key: "hooks.post_create".to_owned(),
-            file: "/work/shop/envtree.yaml".into(),
+            file: "/home/shop/envtree.yaml".into(),
             commands: vec!["npm ci".to_owned()],
             trusted: false,
             sha256: String::new(),
         };
         insta::assert_snapshot!(listed(&[request]), @"
         This repository wants to run:
-          hooks.post_create (/work/shop/envtree.yaml)
+          hooks.post_create (/home/shop/envtree.yaml)
             npm ci
         ");
     }

@@ -208,13 +208,13 @@ mod tests {
     fn the_answer_says_where_everything_is() {
         insta::assert_snapshot!(done(&report(), false), @"
         shop-feature-login is ready in 1.4 s
-          worktree  /work/shop.worktrees/feature-login
+          worktree  /home/shop.worktrees/feature-login
           branch    feature/login
           db        postgres://app@127.0.0.1:20000/app
           redis     redis://127.0.0.1:20001
           web       port 20002 is reserved for it
-          env file  /work/shop.worktrees/feature-login/.env.local
-        next: cd /work/shop.worktrees/feature-login
+          env file  /home/shop.worktrees/feature-login/.env.local
+        next: cd /home/shop.worktrees/feature-login
         ");
     }
 
@@ -228,7 +228,7 @@ mod tests {
         let plan = PlannedUp {
             task: "x".to_owned(),
             project: "shop-x".to_owned(),
-            worktree: "/work/shop.worktrees/x".into(),
+            worktree: "/home/shop.worktrees/x".into(),
             branch: Some("x".to_owned()),
             creates_worktree: true,
             steps: vec![PlannedStep {
@@ -240,7 +240,7 @@ mod tests {
             confirmations: Vec::new(),
         };
         insta::assert_snapshot!(planned(&plan), @"
-        create worktree /work/shop.worktrees/x on x
+        create worktree /home/shop.worktrees/x on x
         create network shop-x_default [it does not exist]
         ");
     }

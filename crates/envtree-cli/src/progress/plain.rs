@@ -74,7 +74,7 @@ mod tests {
 
     fn first_up() -> Vec<Event> {
         let mut events = vec![Event::CreatedWorktree {
-            path: "/work/shop.worktrees/x".into(),
+            path: "/home/shop.worktrees/x".into(),
             elapsed: Duration::from_millis(230),
         }];
         events.extend(performing(Act::CreateNetwork, "shop-x_default"));
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn the_essential_lines_are_few() {
         insta::assert_snapshot!(lines(false, &first_up()), @"
-        created worktree /work/shop.worktrees/x (230 ms)
+        created worktree /home/shop.worktrees/x (230 ms)
         db is ready (1.3 s)
         running post_up: npm run db:migrate
         post_up | 3 migrations
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn every_step_is_a_line_when_details_are_wanted() {
         insta::assert_snapshot!(lines(true, &first_up()), @"
-        created worktree /work/shop.worktrees/x (230 ms)
+        created worktree /home/shop.worktrees/x (230 ms)
         creating network shop-x_default
         created network shop-x_default (12 ms)
         starting container shop-x-db-1

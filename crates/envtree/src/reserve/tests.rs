@@ -152,7 +152,7 @@ fn the_route_to_an_own_network_moves_no_subnet() {
             id: number.to_string(),
             name: format!("network-{number}"),
             subnets: vec![subnet.to_string()],
-            labels: [(label::COMPOSE_PROJECT.to_owned(), project.clone())].into(),
+            labels: [(envtree_core::label::COMPOSE_PROJECT.to_owned(), project.clone())].into(),
         });
     }
     stage.reserve(TakenPolicy::Refuse).unwrap();

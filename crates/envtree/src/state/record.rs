@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use envtree_core::label;
 use envtree_core::name::{EnvironmentId, ProjectName};
 use envtree_core::port::{Owner, PortKey};
 use envtree_core::service::Protocol;
@@ -153,6 +154,16 @@ impl EnvironmentRecord {
             hooks_failed: Vec::new(),
             unknown: Map::new(),
         }
+    }
+
+    /// Returns whether an object with these labels belongs to the environment.
+    pub fn owns(&self, labels: &IndexMap<String, String>) -> bool {
+        labels.get(label::REPOSITORY) == Some(&self.repository.id) && self.names(labels)
+    }
+
+    /// Returns whether an object with these labels belongs to a project of the environment's name, whoever made it.
+    pub fn names(&self, labels: &IndexMap<String, String>) -> bool {
+        labels.get(label::COMPOSE_PROJECT).is_some_and(|name| self.project == *name.as_str())
     }
 
     /// Returns whether the hook succeeded once in this worktree; one that failed is to be run again.

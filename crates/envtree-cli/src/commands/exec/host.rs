@@ -116,9 +116,9 @@ mod tests {
 
     #[test]
     fn a_folder_below_the_worktree_is_kept() {
-        let place = HostExec { directory: "/work/x".into(), variables: indexmap::IndexMap::new() };
-        assert_eq!(directory(&place, Path::new("/work/x/web")), Path::new("/work/x/web"));
-        assert_eq!(directory(&place, Path::new("/work/xy")), Path::new("/work/x"));
+        let place = HostExec { directory: "/home/x".into(), variables: indexmap::IndexMap::new() };
+        assert_eq!(directory(&place, Path::new("/home/x/web")), Path::new("/home/x/web"));
+        assert_eq!(directory(&place, Path::new("/home/xy")), Path::new("/home/x"));
     }
 
     #[test]

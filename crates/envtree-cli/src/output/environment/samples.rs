@@ -10,12 +10,12 @@ use jiff::Timestamp;
 pub(crate) fn environment() -> EnvironmentStatus {
     EnvironmentStatus {
         repository: "shop".to_owned(),
-        common_dir: "/work/shop/.git".into(),
+        common_dir: "/home/shop/.git".into(),
         task: "feature/login".to_owned(),
         id: "feature-login".to_owned(),
         project: "shop-feature-login".to_owned(),
         branch: Some("feature/login".to_owned()),
-        worktree: "/work/shop.worktrees/feature-login".into(),
+        worktree: "/home/shop.worktrees/feature-login".into(),
         is_main: false,
         state: EnvironmentState::Ready,
         services: vec![
@@ -28,7 +28,7 @@ pub(crate) fn environment() -> EnvironmentStatus {
             key: Some("db-data".to_owned()),
             size: Some(48_200_000),
         }],
-        env_file: Some("/work/shop.worktrees/feature-login/.env.local".into()),
+        env_file: Some("/home/shop.worktrees/feature-login/.env.local".into()),
         hooks: vec![HookStatus { hook: "post_create".to_owned(), outcome: HookOutcome::SkippedUntrusted }],
         last_failure: Some(FailureStatus {
             at: Timestamp::UNIX_EPOCH,
