@@ -58,9 +58,14 @@ fn a_command_inside_a_service_has_a_terminal_if_both_ends_are_one() {
     let envtree = env!("CARGO_BIN_EXE_envtree");
     let on_a_terminal = |arguments: &str| {
         let line = format!("{envtree} exec one cache {arguments} -- tty");
-        let output = sandbox.command("script").args(["-qec", &line, "/dev/null"]).output().unwrap();
-        // `script` echoes the end of its own input.
-        let shown = String::from_utf8(output.stdout).unwrap().trim().replace("^@", "");
+        let mut script = sandbox.command("script");
+        script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = script.spawn().unwrap();
+        // Held open: `script` writes the end of its own input to the terminal, which shows it.
+        let input = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
+        drop(input);
+        let shown = String::from_utf8(output.stdout).unwrap().trim().to_owned();
         (shown, output.status.code())
     };
     assert_eq!(on_a_terminal(""), ("/dev/pts/0".to_owned(), Some(0)));
