@@ -4,6 +4,9 @@
 #[cfg(test)]
 #[path = "../common.rs"]
 mod common;
+#[cfg(test)]
+#[path = "../engine.rs"]
+mod engine;
 
 #[cfg(test)]
 mod again;

@@ -1,12 +1,11 @@
 //! What scenarios share: commands that must succeed, their answers, and looks at the Engine.
 
-use std::process::{Command, Output};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::common::{Ran, Sandbox};
+pub(crate) use crate::engine::{checked, docker, eventually, inspect};
 
 /// Long enough for whatever is awaited, on a machine that others keep busy.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -106,43 +105,10 @@ impl Ran {
     }
 }
 
-/// Returns the standard output of a program that must succeed, without the last line's end.
-#[track_caller]
-pub(crate) fn checked(command: &mut Command) -> String {
-    let Output { stdout, stderr, status } = command.output().unwrap();
-    let stderr = String::from_utf8_lossy(&stderr);
-    let stdout = String::from_utf8_lossy(&stdout);
-    assert!(status.success(), "{command:?}: {status}\n{stdout}\n{stderr}");
-    stdout.trim_end().to_owned()
-}
-
-/// Runs Docker's own client.
-#[track_caller]
-pub(crate) fn docker(arguments: &[&str]) -> String {
-    checked(Command::new("docker").args(arguments))
-}
-
-/// Returns the Engine's description of an object, which must exist.
-#[track_caller]
-pub(crate) fn inspect(kind: &str, name: &str) -> Value {
-    let described = docker(&[kind, "inspect", name]);
-    serde_json::from_str::<Value>(&described).unwrap()[0].take()
-}
-
 /// Returns the host port that an answer of `up` or `status` gives for a service's first port.
 #[track_caller]
 pub(crate) fn port(answer: &Value, service: &str) -> u16 {
     let services = answer["environment"]["services"].as_array().unwrap();
     let found = services.iter().find(|found| found["name"] == service).unwrap();
     u16::try_from(found["ports"][0]["published"].as_u64().unwrap()).unwrap()
-}
-
-/// Waits until `check` holds; fails after `deadline`.
-#[track_caller]
-pub(crate) fn eventually(check: impl Fn() -> bool, deadline: Duration) {
-    let started = Instant::now();
-    while !check() {
-        assert!(started.elapsed() < deadline, "it did not come about within {deadline:?}");
-        thread::sleep(Duration::from_millis(50));
-    }
 }

@@ -12,6 +12,7 @@ pub mod label;
 pub mod name;
 pub mod nearest;
 pub mod observed;
+pub mod overtaken;
 pub mod plan;
 pub mod port;
 pub mod project;

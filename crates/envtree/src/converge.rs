@@ -4,7 +4,8 @@ use std::convert::Infallible;
 
 use envtree_core::engine::Engine;
 use envtree_core::observed::ObservedState;
-use envtree_core::plan::Await;
+use envtree_core::overtaken::is_overtaken;
+use envtree_core::plan::{Await, Plan};
 use envtree_core::reconcile::plan_pulls;
 use envtree_docker::DockerError;
 use tokio::sync::watch;
@@ -18,6 +19,9 @@ use crate::session::Session;
 use crate::state::record::EnvironmentRecord;
 use crate::target::Target;
 use crate::up::{UpOptions, plan_changes, scope};
+
+/// How often a plan is made anew because the environment changed under it.
+const CATCHING_UP: usize = 3;
 
 /// What a converging `up` did.
 #[derive(Debug, Clone, Default)]
@@ -43,18 +47,21 @@ impl Convergence<'_> {
         for warning in &environment.warnings {
             session.warn(warning.clone());
         }
-        let project = &environment.isolated.project;
-        let readiness = Readiness::new(&session.docker, project, options.timeout, &session.options.events);
         let (checked_out, progress) = watch::channel(Checkout::Running);
-        let gate = UpGate { readiness: &readiness, checkout: progress };
         let checkout = async {
             let result = session.check_out(record, self.target, environment).await;
             checked_out.send_replace(if result.is_ok() { Checkout::Done } else { Checkout::Failed });
             result
         };
+        let readiness = self.readiness();
+        let gate = UpGate { readiness: &readiness, checkout: progress };
         let (checkout, mut applied) = tokio::join!(checkout, self.apply_changes(observed, &gate));
         let created_worktree = match checkout {
-            Ok(created) => created,
+            Ok(created) => {
+                self.wait_ready(&mut applied, &readiness).await;
+                self.catch_up(&mut applied, &gate.checkout).await;
+                created
+            }
             // Where nothing else is to be told, it is better told in its own words.
             Err(error) if applied.failures.is_empty() && applied.done.is_empty() => return Err(error),
             Err(error) => {
@@ -62,10 +69,6 @@ impl Convergence<'_> {
                 false
             }
         };
-        if applied.failures.is_empty() && !options.no_wait {
-            let faults = readiness.wait_all().await.err().unwrap_or_default();
-            applied.failures = faults.iter().map(Failure::of_service).collect();
-        }
         self.refuse_failures(&mut applied)?;
         if !options.no_wait {
             session.run_hook_of(record, environment, HookKey::PostUp).await?;
@@ -75,6 +78,41 @@ impl Convergence<'_> {
         let mut warnings = environment.warnings.clone();
         warnings.extend(applied.warnings);
         Ok(Converged { created_worktree, operations: applied.done.len(), warnings })
+    }
+
+    fn readiness(&self) -> Readiness<'_> {
+        let project = &self.environment.isolated.project;
+        Readiness::new(&self.session.docker, project, self.options.timeout, &self.session.options.events)
+    }
+
+    /// Waits for all services, unless something failed before or nobody waits.
+    async fn wait_ready(&self, applied: &mut Applied, readiness: &Readiness<'_>) {
+        if applied.failures.is_empty() && !self.options.no_wait {
+            let faults = readiness.wait_all().await.err().unwrap_or_default();
+            applied.failures = faults.iter().map(Failure::of_service).collect();
+        }
+    }
+
+    /// Plans anew, a few times at most, where the plan failed because the environment changed under it.
+    async fn catch_up(&self, applied: &mut Applied, checkout: &watch::Receiver<Checkout>) {
+        for _ in 0..CATCHING_UP {
+            if applied.failures.is_empty() {
+                return;
+            }
+            let scope = scope(&self.environment.definition);
+            let (Some((before, plan)), Ok(now)) = (&applied.basis, self.session.docker.observe(&scope).await)
+            else {
+                return;
+            };
+            if !is_overtaken(&self.record.project, before, plan, &applied.done, &now) {
+                return;
+            }
+            let readiness = self.readiness();
+            let gate = UpGate { readiness: &readiness, checkout: checkout.clone() };
+            let mut again = self.apply_changes(now, &gate).await;
+            self.wait_ready(&mut again, &readiness).await;
+            applied.follow(again);
+        }
     }
 
     fn refuse_failures(&self, applied: &mut Applied) -> Result<(), Error> {
@@ -121,10 +159,14 @@ impl Convergence<'_> {
             session.warn(warning.clone());
         }
         applied.warnings.extend(plan.warnings.iter().cloned());
+        if !plan.is_empty() {
+            session.update_record(&self.record.project, |record| record.unsettled = true).await?;
+        }
         match apply(&session.docker, &plan, gate, &session.options.events).await {
             Ok(()) => applied.done.extend(plan.steps.iter().map(|step| step.operation.to_string())),
             Err(error) => applied.take(error, gate_failure),
         }
+        applied.basis = Some((observed, plan));
         Ok(())
     }
 }
@@ -135,9 +177,21 @@ struct Applied {
     done: Vec<String>,
     failures: Vec<Failure>,
     warnings: Vec<String>,
+    /// What the plan was made from, and the plan.
+    basis: Option<(ObservedState, Plan)>,
 }
 
 impl Applied {
+    /// Takes over what a second attempt came to, which began where the first had failed.
+    fn follow(&mut self, again: Self) {
+        self.done.extend(again.done);
+        self.failures = again.failures;
+        self.warnings.extend(
+            again.warnings.into_iter().filter(|warning| !self.warnings.contains(warning)).collect::<Vec<_>>(),
+        );
+        self.basis = again.basis;
+    }
+
     fn take<G>(&mut self, error: ApplyError<DockerError, G>, of_gate: impl Fn(G) -> Option<Failure>) {
         self.done.extend(error.done);
         self.failures

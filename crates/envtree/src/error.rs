@@ -253,13 +253,30 @@ pub struct Failure {
     pub log: Vec<String>,
     /// The host port that was taken, if that was the cause.
     pub port: Option<u16>,
+    /// Whether the Engine's answer never came, so that it may still do what it was asked to.
+    pub is_cut_off: bool,
 }
 
 impl Failure {
     /// Returns a failure with all causes of `error`, and no output.
     pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self { causes: causes(error), log: Vec::new(), port: None }
+        Self { causes: causes(error), log: Vec::new(), port: None, is_cut_off: is_cut_off(error) }
     }
+}
+
+impl Error {
+    /// Returns whether the Engine may still do what it was asked to, because its answer never came.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        match self {
+            Self::PartWay { failures, .. } => failures.iter().any(|failure| failure.is_cut_off),
+            other => is_cut_off(other),
+        }
+    }
+}
+
+fn is_cut_off(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| cause.downcast_ref::<EngineFailure>().is_some_and(|failure| failure.status.is_none()))
 }
 
 impl Failure {
@@ -274,7 +291,7 @@ impl Failure {
 
     /// Returns the failure of a service, with its last output.
     pub(crate) fn of_service(fault: &NotReady) -> Self {
-        Self { causes: vec![fault.to_string()], log: fault.log.clone(), port: None }
+        Self { causes: vec![fault.to_string()], log: fault.log.clone(), port: None, is_cut_off: false }
     }
 }
 

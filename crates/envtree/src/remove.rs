@@ -1,6 +1,7 @@
 //! `rm`: remove all that belongs to an environment, and say first what would be lost.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use envtree_core::plan::{Operation, Plan};
 use envtree_core::teardown::{RemovalOptions, plan_removal};
@@ -14,6 +15,9 @@ use crate::repository::{BranchPlace, CommitId, Repository, RepositoryError, Unsa
 use crate::session::Session;
 use crate::state::record::EnvironmentRecord;
 use crate::worktree;
+
+/// How long nothing may appear on the Engine before an environment counts as gone whose last command was cut off.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// How many uncommitted files are named before the rest is counted.
 const SHOWN: usize = 10;
@@ -115,18 +119,24 @@ impl Session {
     /// Removes containers, networks and volumes; returns what was done.
     ///
     /// The Engine carries out what an interrupted command asked for, though nobody waits for it: what appears only after
-    /// the first look is removed by the next one.
+    /// the first look is removed by a later one.
     async fn remove_objects(&self, record: &EnvironmentRecord) -> Result<Vec<String>, Error> {
         let removal = RemovalOptions { repository: record.repository.id.clone(), volumes: true, grace: None };
+        let quiet = if record.unsettled { SETTLING } else { Duration::ZERO };
         let mut done = Vec::new();
+        let mut changed = Instant::now();
         loop {
             let observed = self.observe_project(record).await?;
             let plan = plan_removal(&observed, &record.project, &removal);
-            if plan.is_empty() {
+            if !plan.is_empty() {
+                self.name_lost_volumes(&plan);
+                done.extend(self.carry_out(record, &plan, "remove").await?.done);
+                changed = Instant::now();
+            } else if changed.elapsed() >= quiet {
                 return Ok(done);
+            } else {
+                tokio::time::sleep(quiet / 10).await;
             }
-            self.name_lost_volumes(&plan);
-            done.extend(self.carry_out(record, &plan, "remove").await?.done);
         }
     }
 

@@ -135,7 +135,8 @@ impl Session {
         };
         // On the heap, because the whole of an `up` is large.
         let converged = Box::pin(self.converge(&prepared, &target, options)).await;
-        self.remember(&record, converged.as_ref().err()).await?;
+        let error = converged.as_ref().err();
+        self.remember(&record, error, |unsettled| *unsettled = error.is_some_and(Error::is_cut_off)).await?;
         let converged = converged?;
         let mut status = self.status(Some(&record.task)).await?;
         if !options.no_wait {
@@ -232,7 +233,8 @@ impl Session {
             .await?;
             lock.retire().map_err(StateError::from)?;
         } else {
-            self.remember(record, Some(&error)).await?;
+            // What an earlier command left unsettled, this one did not touch.
+            self.remember(record, Some(&error), |_| ()).await?;
         }
         Ok(error)
     }
@@ -281,11 +283,20 @@ impl Session {
         }
     }
 
-    /// Keeps the failure for `status`, or forgets an earlier one.
-    async fn remember(&self, record: &EnvironmentRecord, error: Option<&Error>) -> Result<(), Error> {
+    /// Keeps the failure for `status`, or forgets an earlier one, and notes whether the Engine may still be at work.
+    async fn remember(
+        &self,
+        record: &EnvironmentRecord,
+        error: Option<&Error>,
+        settle: impl FnOnce(&mut bool) + Send,
+    ) -> Result<(), Error> {
         let failure =
             error.map(|error| Failure { at: Timestamp::now(), what: "up".into(), message: summary(error) });
-        self.update_record(&record.project, |record| record.last_failure = failure).await
+        self.update_record(&record.project, |record| {
+            settle(&mut record.unsettled);
+            record.last_failure = failure;
+        })
+        .await
     }
 }
 

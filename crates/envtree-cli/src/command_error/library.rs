@@ -252,6 +252,7 @@ mod tests {
             causes: causes.iter().map(|&cause| cause.to_owned()).collect(),
             log: Vec::new(),
             port: None,
+            is_cut_off: false,
         }
     }
 

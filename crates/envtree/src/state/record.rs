@@ -61,6 +61,10 @@ pub struct EnvironmentRecord {
     /// The subnets that are its own.
     #[serde(default)]
     pub subnets: Vec<SubnetReservation>,
+    /// Whether the Engine was asked to make something by a command that did not come to its end. The Engine goes on
+    /// with it, so what is wanted may appear at any moment.
+    #[serde(default)]
+    pub unsettled: bool,
     /// What went wrong last; `None` after a success.
     #[serde(default)]
     pub last_failure: Option<Failure>,
@@ -149,6 +153,7 @@ impl EnvironmentRecord {
             services: Vec::new(),
             ports: Vec::new(),
             subnets: Vec::new(),
+            unsettled: false,
             last_failure: None,
             hooks_done: BTreeMap::new(),
             hooks_failed: Vec::new(),

@@ -1,0 +1,23 @@
+//! What is left when the Engine, its socket, the disk or envtree itself fails at the worst moment: nothing that the next
+//! `up` does not mend and the next `rm` does not remove.
+
+// `cfg(test)` tells clippy that all of it is test code.
+#[cfg(test)]
+#[path = "../common.rs"]
+mod common;
+#[cfg(test)]
+#[path = "../engine.rs"]
+mod engine;
+
+#[cfg(test)]
+mod crowd;
+#[cfg(test)]
+mod every_request;
+#[cfg(test)]
+mod leftovers;
+#[cfg(test)]
+mod long_run;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod proxy;
