@@ -91,6 +91,22 @@ impl Repositories {
     }
 }
 
+impl Drop for Repositories {
+    /// The sandbox knows its own repository alone.
+    fn drop(&mut self) {
+        let listed = self.sandbox.envtree().current_dir(&self.other).args(["ls", "--json"]).output();
+        let listed: Value =
+            listed.map(|output| serde_json::from_slice(&output.stdout).unwrap_or_default()).unwrap();
+        for environment in listed["environments"].as_array().into_iter().flatten() {
+            let task = environment["task"].as_str().unwrap();
+            let mut remove = self.sandbox.envtree();
+            remove.current_dir(&self.other).args(["rm", "--force", "--yes", task]);
+            let removed = remove.output().unwrap().status;
+            assert!(removed.success() || std::thread::panicking(), "rm {task} failed");
+        }
+    }
+}
+
 fn worktrees(sandbox: &Sandbox, folder: &Path) -> usize {
     let listed = sandbox.git(&["-C", folder.to_str().unwrap(), "worktree", "list", "--porcelain"]);
     listed.matches("worktree ").count()

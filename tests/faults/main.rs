@@ -21,3 +21,5 @@ mod long_run;
 mod process;
 #[cfg(test)]
 mod proxy;
+#[cfg(test)]
+mod state_files;

@@ -12,7 +12,9 @@ use crate::event::Event;
 use crate::hooks::HookKey;
 use crate::include::bring_included;
 use crate::load::{Files, env_file};
+use crate::mark;
 use crate::session::Session;
+use crate::state::StateError;
 use crate::state::record::EnvironmentRecord;
 use crate::target::{Origin, Target};
 use crate::worktree::{self, HowAdded};
@@ -93,6 +95,9 @@ impl Session {
             self.warn(format!(
                 "the `post-checkout` hook failed; the worktree is complete nevertheless: {failure}"
             ));
+        }
+        if let Some(worktree) = self.worktree_of(record)? {
+            mark::leave(&worktree, record).map_err(StateError::from)?;
         }
         if added.how == HowAdded::Existed {
             return Ok(false);

@@ -13,6 +13,7 @@ use crate::checkout::blocking;
 use crate::environment::{Environment, placeholder};
 use crate::error::Error;
 use crate::event::Event;
+use crate::mark;
 use crate::observe_status::{Look, environment_status, git_status};
 use crate::rebuild::lost_records;
 use crate::reserve::TakenPolicy;
@@ -76,9 +77,9 @@ impl Session {
         let mut records: Vec<EnvironmentRecord> = self.own_records(&state).cloned().collect();
         let repository = crate::state::identity::repository_id(self.repository.common_dir());
         let observed = observe(&self.docker, Some(&repository)).await;
-        if let Ok(observed) = &observed {
-            records.extend(lost_records(&state, observed));
-        }
+        let mut lost = observed.as_ref().map(|observed| lost_records(&state, observed)).unwrap_or_default();
+        mark::complete(&mut lost, &state, &self.repository)?;
+        records.extend(lost);
         sort(&mut records);
         let statuses = records.iter().map(|record| look_at(Some(self), record, observed.as_ref().ok()));
         Ok(Listing { environments: join_all(statuses).await, engine_error: observed.err().map(Error::from) })
@@ -97,6 +98,27 @@ impl Session {
             }
         }
         Ok(status)
+    }
+
+    /// Returns an environment that was just brought up; what was waited for is ready, so that no check is run again.
+    ///
+    /// The sizes of volumes are left out: the Engine takes its time to measure them.
+    pub(crate) async fn brought_up(
+        &self,
+        record: &EnvironmentRecord,
+        waited: bool,
+    ) -> Result<EnvironmentStatus, Error> {
+        let record = self.record(Some(&record.task)).await?;
+        let mut observed = self.observe_project(&record).await?;
+        if waited {
+            let containers = observed.containers.iter_mut();
+            for container in containers.filter(|container| container.health == Some(Health::Starting)) {
+                container.health = Some(Health::Healthy);
+            }
+        } else {
+            observed = with_own_checks(&self.docker, observed).await;
+        }
+        Ok(look_at(Some(self), &record, Some(&observed)).await)
     }
 
     /// Returns the variables of an environment.

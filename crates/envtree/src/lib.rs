@@ -18,6 +18,7 @@ pub mod include;
 pub mod init;
 pub mod inspect;
 pub mod load;
+mod mark;
 mod observe_status;
 pub mod port_probe;
 mod readiness;

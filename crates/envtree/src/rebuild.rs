@@ -1,4 +1,4 @@
-//! Rebuilds records that were lost out of the labels of Engine objects.
+//! Rebuilds records that were lost out of the labels of Engine objects and the marks of worktrees.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,25 +11,28 @@ use envtree_core::port::{Owner, PortKey};
 use indexmap::IndexMap;
 
 use crate::error::Error;
+use crate::mark;
 use crate::session::Session;
 use crate::state::State;
 use crate::state::record::{EnvironmentRecord, PortReservation, RepositoryRecord, SubnetReservation};
 
 impl Session {
-    /// Adds a record for every environment of this repository that has Engine objects and no record.
+    /// Adds a record for every environment of this repository that has Engine objects, or a worktree that envtree made,
+    /// and no record.
     ///
     /// Returns whether there was one. What labels do not hold is lost: ports of apps, hooks that were done.
     pub(crate) async fn rebuild_state(&self) -> Result<bool, Error> {
         let id = crate::state::identity::repository_id(self.repository.common_dir());
         let observed = self.docker.observe_all(Some(&id)).await?;
         let state = self.read_state()?;
-        let lost = lost_records(&state, &observed);
+        let mut lost = lost_records(&state, &observed);
+        mark::complete(&mut lost, &state, &self.repository)?;
         if lost.is_empty() {
             return Ok(false);
         }
         for record in &lost {
             self.warn(format!(
-                "the record of environment `{}` was lost; it was rebuilt from the Engine's labels",
+                "the record of environment `{}` was lost; it was rebuilt from what the Engine and git know of it",
                 record.project
             ));
         }

@@ -155,7 +155,7 @@ impl Session {
         }
     }
 
-    fn worktree_of(&self, record: &EnvironmentRecord) -> Result<Option<Worktree>, Error> {
+    pub(crate) fn worktree_of(&self, record: &EnvironmentRecord) -> Result<Option<Worktree>, Error> {
         let worktrees = self.repository.worktrees()?;
         Ok(worktrees.into_iter().find(|worktree| worktree.path == record.worktree))
     }

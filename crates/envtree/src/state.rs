@@ -4,7 +4,7 @@
 //! and every one can be lost: reservations and records are rebuilt from labels, trust is asked for again.
 
 mod document;
-mod file;
+pub(crate) mod file;
 pub mod identity;
 mod lock;
 pub mod record;

@@ -21,7 +21,7 @@ use crate::session::Session;
 use crate::state::identity::repository;
 use crate::state::record::{EnvironmentRecord, Failure};
 use crate::state::{Lock, State, StateError};
-use crate::status::{EnvironmentState, EnvironmentStatus};
+use crate::status::EnvironmentStatus;
 use crate::target::{Origin, Target, resolve};
 use crate::worktree;
 
@@ -138,10 +138,7 @@ impl Session {
         let error = converged.as_ref().err();
         self.remember(&record, error, |unsettled| *unsettled = error.is_some_and(Error::is_cut_off)).await?;
         let converged = converged?;
-        let mut status = self.status(Some(&record.task)).await?;
-        if !options.no_wait {
-            mark_ready(&mut status);
-        }
+        let status = self.brought_up(&record, !options.no_wait).await?;
         Ok(UpOutcome::Done(Box::new(UpReport {
             status,
             created_worktree: converged.created_worktree,
@@ -302,17 +299,6 @@ impl Session {
 
 fn may_be_starting(observed: &ObservedState) -> bool {
     observed.containers.iter().any(|container| container.state == ContainerState::Created)
-}
-
-/// Notes what waiting has proved: the Engine reports a health check as `starting` until it has run it itself.
-fn mark_ready(status: &mut EnvironmentStatus) {
-    for service in status.services.iter_mut().filter(|service| service.health.as_deref() == Some("starting"))
-    {
-        service.ready = true;
-    }
-    if status.state == EnvironmentState::Starting {
-        status.state = EnvironmentState::Ready;
-    }
 }
 
 /// Returns an error and its causes in one line.
