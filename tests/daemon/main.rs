@@ -31,6 +31,8 @@ mod mend;
 #[cfg(test)]
 mod parallel;
 #[cfg(test)]
+mod ports;
+#[cfg(test)]
 mod readiness;
 #[cfg(test)]
 mod refusals;

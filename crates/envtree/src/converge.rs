@@ -16,6 +16,7 @@ use crate::hooks::HookKey;
 use crate::readiness::{NotReady, Readiness};
 use crate::session::Session;
 use crate::state::record::EnvironmentRecord;
+use crate::taken::refused_port;
 use crate::target::Target;
 use crate::up::{UpOptions, plan_changes, scope};
 
@@ -108,7 +109,7 @@ impl Convergence<'_> {
         let pulls = plan_pulls(&environment.isolated.project, options.pull);
         if !pulls.is_empty() {
             if let Err(error) = apply(&session.docker, &pulls, &Open, &session.options.events).await {
-                applied.take(error, |never| match never {});
+                applied.take(error, self.record, |never| match never {});
                 return Ok(());
             }
             observed = session.docker.observe(&scope(&environment.definition)).await?;
@@ -123,7 +124,7 @@ impl Convergence<'_> {
         applied.warnings.extend(plan.warnings.iter().cloned());
         match apply(&session.docker, &plan, gate, &session.options.events).await {
             Ok(()) => applied.done.extend(plan.steps.iter().map(|step| step.operation.to_string())),
-            Err(error) => applied.take(error, gate_failure),
+            Err(error) => applied.take(error, self.record, gate_failure),
         }
         Ok(())
     }
@@ -138,26 +139,32 @@ struct Applied {
 }
 
 impl Applied {
-    fn take<G>(&mut self, error: ApplyError<DockerError, G>, of_gate: impl Fn(G) -> Option<Failure>) {
+    fn take<G>(
+        &mut self,
+        error: ApplyError<DockerError, G>,
+        record: &EnvironmentRecord,
+        of_gate: impl Fn(G) -> Option<Failure>,
+    ) {
         self.done.extend(error.done);
-        self.failures
-            .extend(error.failures.into_iter().filter_map(|failure| step_failure(failure, &of_gate)));
+        let failures = error.failures.into_iter();
+        self.failures.extend(failures.filter_map(|failure| step_failure(failure, record, &of_gate)));
     }
 }
 
 /// Returns the failure of one step of a plan for people.
 pub(crate) fn step_failure<G>(
     failure: FailureCause<DockerError, G>,
+    record: &EnvironmentRecord,
     of_gate: &impl Fn(G) -> Option<Failure>,
 ) -> Option<Failure> {
     match failure {
         FailureCause::Gate(cause) => of_gate(cause),
         FailureCause::Engine(error) => {
-            let port = match &error {
-                DockerError::PortInUse { port, .. } => *port,
+            let taken = match &error {
+                DockerError::PortInUse { container, port, .. } => refused_port(record, container, *port),
                 _ => None,
             };
-            Some(Failure { port, ..Failure::of(&error) })
+            Some(Failure { taken, ..Failure::of(&error) })
         }
     }
 }

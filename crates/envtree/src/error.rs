@@ -252,17 +252,15 @@ pub struct Failure {
     /// The last lines of output of what failed.
     pub log: Vec<String>,
     /// The host port that was taken, if that was the cause.
-    pub port: Option<u16>,
+    pub taken: Option<TakenPort>,
 }
 
 impl Failure {
     /// Returns a failure with all causes of `error`, and no output.
     pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self { causes: causes(error), log: Vec::new(), port: None }
+        Self { causes: causes(error), log: Vec::new(), taken: None }
     }
-}
 
-impl Failure {
     /// Returns the failure of the checkout or its hook, with the hook's last output.
     pub(crate) fn of_checkout(error: &Error) -> Self {
         let log = match error {
@@ -274,7 +272,7 @@ impl Failure {
 
     /// Returns the failure of a service, with its last output.
     pub(crate) fn of_service(fault: &NotReady) -> Self {
-        Self { causes: vec![fault.to_string()], log: fault.log.clone(), port: None }
+        Self { causes: vec![fault.to_string()], log: fault.log.clone(), taken: None }
     }
 }
 
@@ -297,7 +295,7 @@ pub struct TakenPort {
     pub port: u16,
     /// TCP or UDP.
     pub protocol: Protocol,
-    /// The service that it is reserved for.
+    /// The service that it is published for.
     pub service: String,
     /// The process that holds it, where that can be told.
     pub holder: Option<Holder>,
@@ -305,14 +303,29 @@ pub struct TakenPort {
     pub container: Option<String>,
 }
 
+impl TakenPort {
+    /// Returns the port as it is told to people; TCP goes without saying.
+    pub fn number(&self) -> String {
+        match self.protocol {
+            Protocol::Tcp => self.port.to_string(),
+            other => format!("{}/{}", self.port, other.as_str()),
+        }
+    }
+
+    /// Returns who holds the port, as far as that can be told.
+    pub fn held_by(&self) -> Option<String> {
+        match (&self.container, &self.holder) {
+            (Some(container), _) => Some(format!("container `{container}`")),
+            (None, Some(holder)) => Some(format!("process {} (`{}`)", holder.pid, holder.name)),
+            (None, None) => None,
+        }
+    }
+}
+
 fn taken_ports(taken: &[TakenPort]) -> String {
     let one = |port: &TakenPort| {
-        let holder = match (&port.container, &port.holder) {
-            (Some(container), _) => format!("container `{container}`"),
-            (None, Some(holder)) => format!("process {} (`{}`)", holder.pid, holder.name),
-            (None, None) => "another process".to_owned(),
-        };
-        format!("port {}, reserved for service `{}`, is taken by {holder}", port.port, port.service)
+        let holder = port.held_by().unwrap_or_else(|| "another process".to_owned());
+        format!("port {}, reserved for service `{}`, is taken by {holder}", port.number(), port.service)
     };
     taken.iter().map(one).collect::<Vec<_>>().join("; ")
 }

@@ -31,6 +31,7 @@ pub mod secret;
 pub mod session;
 pub mod state;
 pub mod status;
+mod taken;
 mod target;
 pub mod template;
 pub mod trust;
