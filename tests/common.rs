@@ -6,12 +6,17 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 /// The variables that pass from the test's environment into the sandbox: how to reach the Engine.
 const PASSED: [&str; 6] =
     ["PATH", "TMPDIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"];
+
+/// Long enough for whatever is awaited, on a machine that others keep busy.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// How many host ports a sandbox has for itself.
 const PORTS: usize = 50;
@@ -107,6 +112,14 @@ impl Sandbox {
         }
         let mut command = self.envtree();
         command.args(arguments);
+        command
+    }
+
+    /// Returns a program that runs envtree with these arguments, such as `setsid` or `nohup`.
+    pub(crate) fn through(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
+        let envtree = self.envtree_with(arguments);
+        let mut command = self.command(wrapper[0]);
+        command.args(&wrapper[1..]).arg(envtree.get_program()).args(envtree.get_args());
         command
     }
 
@@ -219,6 +232,16 @@ fn machine_configuration(part: usize) -> String {
         200 + part / 16,
         part % 16 * 16,
     )
+}
+
+/// Waits until `check` holds; fails after `deadline`.
+#[track_caller]
+pub(crate) fn eventually(check: impl Fn() -> bool, deadline: Duration) {
+    let started = Instant::now();
+    while !check() {
+        assert!(started.elapsed() < deadline, "it did not come about within {deadline:?}");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// What a program wrote and how it ended.

@@ -4,6 +4,10 @@
 #[cfg(test)]
 #[path = "../common.rs"]
 mod common;
+#[cfg(test)]
+#[cfg(unix)]
+#[path = "../pty.rs"]
+mod pty;
 
 #[cfg(test)]
 mod again;
@@ -22,6 +26,9 @@ mod exec_and_logs;
 mod hooks;
 #[cfg(test)]
 mod include;
+#[cfg(test)]
+#[cfg(unix)]
+mod interruption;
 #[cfg(test)]
 mod layouts;
 #[cfg(test)]

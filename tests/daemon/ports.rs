@@ -125,7 +125,7 @@ fn before_web(sandbox: &Sandbox, arguments: &[&str]) -> (Child, u16) {
     let mut command = sandbox.envtree_with(arguments);
     let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let gate = sandbox.container("fix", "gate");
-    eventually(|| docker(&["ps", "--quiet", "--filter", &format!("name=^{gate}$")]) != "", SOON);
+    eventually(|| !docker(&["ps", "--quiet", "--filter", &format!("name=^{gate}$")]).is_empty(), SOON);
     (running, port(sandbox, "fix", "web"))
 }
 

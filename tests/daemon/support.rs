@@ -1,15 +1,11 @@
 //! What scenarios share: commands that must succeed, their answers, and looks at the Engine.
 
 use std::process::{Command, Output};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::common::{Ran, Sandbox};
-
-/// Long enough for whatever is awaited, on a machine that others keep busy.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) use crate::common::{SOON, eventually};
 
 impl Sandbox {
     /// Runs envtree, which must succeed.
@@ -135,14 +131,4 @@ pub(crate) fn port(answer: &Value, service: &str) -> u16 {
     let services = answer["environment"]["services"].as_array().unwrap();
     let found = services.iter().find(|found| found["name"] == service).unwrap();
     u16::try_from(found["ports"][0]["published"].as_u64().unwrap()).unwrap()
-}
-
-/// Waits until `check` holds; fails after `deadline`.
-#[track_caller]
-pub(crate) fn eventually(check: impl Fn() -> bool, deadline: Duration) {
-    let started = Instant::now();
-    while !check() {
-        assert!(started.elapsed() < deadline, "it did not come about within {deadline:?}");
-        thread::sleep(Duration::from_millis(50));
-    }
 }

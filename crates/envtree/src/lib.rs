@@ -27,6 +27,7 @@ pub mod remove;
 pub mod repository;
 mod reserve;
 mod route;
+pub mod running;
 pub mod secret;
 pub mod session;
 pub mod state;
