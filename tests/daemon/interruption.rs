@@ -11,7 +11,7 @@ use rustix::termios::LocalModes;
 use crate::common::{Ran, Sandbox};
 use crate::pty::{INTERRUPT, Terminal};
 use crate::stage::{IDLE, beside, commit, containers, done, environment, idle, sandbox_with, worktree};
-use crate::support::{SOON, checked, eventually};
+use crate::support::{SOON, checked, docker, eventually, inspect};
 
 /// The signals that ask a command to end, with the exit status of one that they ended.
 const SIGNALS: [(&str, i32); 4] = [("INT", 130), ("TERM", 143), ("HUP", 129), ("QUIT", 131)];
@@ -152,12 +152,15 @@ fn a_pull_that_does_not_come_forward_can_be_given_up() {
     let registry = TcpListener::bind("127.0.0.1:0").unwrap();
     let image = format!("127.0.0.1:{}/slow:1", registry.local_addr().unwrap().port());
     let sandbox = sandbox_with(&[("compose.yaml", &IDLE.replace("busybox:1", &image))]);
-    let terminal = &mut Terminal::new(&sandbox, 60, &["up", "fix"]);
+    let mut terminal = Terminal::new(&sandbox, 60, &["up", "fix"]);
     terminal.wait_for("pulling 127.0.0.1");
+    // What a checkout that is cut short wrote is written again.
+    terminal.wait_for("created worktree");
     terminal.press(INTERRUPT);
-    eventually(|| terminal.shown().contains("continues from here"), SOON);
+    let (status, shown) = terminal.end();
+    assert_eq!(status, Some(130), "{shown}");
+    assert!(shown.contains("continues from here"), "{shown}");
     assert_none_left(&sandbox);
-    eventually(|| worktree(&sandbox, "fix").join("compose.yaml").exists(), SOON);
     fs::write(worktree(&sandbox, "fix").join("compose.yaml"), IDLE).unwrap();
     drop(registry);
     assert_continued(&sandbox);
@@ -192,10 +195,9 @@ fn a_second_interrupt_ends_it_at_once_and_leaves_no_process() {
     assert_continued(&sandbox);
 }
 
-#[test]
-fn a_question_of_up_ends_with_the_hook_that_runs_beside_it() {
-    let sandbox = with_hook("post_create");
-    fs::write(beside(&sandbox, "pass"), "").unwrap();
+/// Brings `fix` up, and changes its definition so that the next `up` asks before it goes on.
+fn with_question() -> Sandbox {
+    let sandbox = idle();
     let compose = |driver: &str| {
         IDLE.to_owned()
             + &format!(
@@ -206,6 +208,12 @@ fn a_question_of_up_ends_with_the_hook_that_runs_beside_it() {
     commit(&sandbox, "Keep data");
     done(&sandbox, &["up", "fix"]);
     fs::write(worktree(&sandbox, "fix").join("compose.yaml"), compose("two")).unwrap();
+    sandbox
+}
+
+#[test]
+fn a_question_of_up_can_be_interrupted_and_nothing_is_changed() {
+    let sandbox = with_question();
     let mut terminal = Terminal::new(&sandbox, 80, &["up", "fix"]);
     terminal.wait_for("[y/N]");
     terminal.press(INTERRUPT);
@@ -303,4 +311,25 @@ fn a_terminal_without_its_locale_shows_ascii_alone_and_tasks_keep_their_names() 
     let (_, shown) = Terminal::new(&sandbox, 40, &["ls"]).end();
     assert!(shown.contains(&format!("TASK      {task}\r\n")), "{shown}");
     assert_eq!(environment(&sandbox, task)["branch"], task);
+}
+
+#[test]
+fn a_network_that_the_engine_makes_late_for_an_interrupted_up_is_taken_over() {
+    let sandbox = with_question();
+    let name = format!("{}_default", sandbox.project("fix"));
+    let network = inspect("network", &name);
+    done(&sandbox, &["down", "fix"]);
+    let mut terminal = Terminal::new(&sandbox, 80, &["up", "fix"]);
+    terminal.wait_for("[y/N]");
+    // It comes into being after envtree looked, with everything that envtree had asked for.
+    let subnet = network["IPAM"]["Config"][0]["Subnet"].as_str().unwrap();
+    let labels = network["Labels"].as_object().unwrap().iter();
+    let labels: Vec<String> =
+        labels.map(|(key, value)| format!("--label={key}={}", value.as_str().unwrap())).collect();
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    docker(&[&["network", "create", "--subnet", subnet], &labels[..], &[&name]].concat());
+    terminal.press("y\n");
+    let (status, shown) = terminal.end();
+    assert_eq!(status, Some(0), "{shown}");
+    assert_eq!(crate::stage::answer(&sandbox, &["up", "fix"])["operations"], 0);
 }

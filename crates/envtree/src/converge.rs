@@ -1,6 +1,8 @@
 //! Makes an environment what it should be: the checkout beside images, network and services, then readiness and hooks.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::time::Instant;
 
 use envtree_core::engine::Engine;
 use envtree_core::observed::ObservedState;
@@ -16,7 +18,7 @@ use crate::hooks::HookKey;
 use crate::readiness::{NotReady, Readiness};
 use crate::session::Session;
 use crate::state::record::EnvironmentRecord;
-use crate::taken::refused_port;
+use crate::taken::{SETTLING, refused_port};
 use crate::target::Target;
 use crate::up::{UpOptions, plan_changes, scope};
 
@@ -115,18 +117,76 @@ impl Convergence<'_> {
             observed = session.docker.observe(&scope(&environment.definition)).await?;
         }
         let mut plan = plan_changes(environment, &observed, options, false)?;
-        if !plan.confirmations.is_empty() && (session.options.confirm)(&plan.confirmations) {
+        let consent = !plan.confirmations.is_empty() && (session.options.confirm)(&plan.confirmations);
+        if consent {
             plan = plan_changes(environment, &observed, options, true)?;
         }
         for warning in &plan.warnings {
             session.warn(warning.clone());
         }
         applied.warnings.extend(plan.warnings.iter().cloned());
-        match apply(&session.docker, &plan, gate, &session.options.events).await {
-            Ok(()) => applied.done.extend(plan.steps.iter().map(|step| step.operation.to_string())),
-            Err(error) => applied.take(error, self.record, gate_failure),
+        let mut met = BTreeSet::new();
+        loop {
+            let error = match apply(&session.docker, &plan, gate, &session.options.events).await {
+                Ok(()) => {
+                    applied.done.extend(plan.steps.iter().map(|step| step.operation.to_string()));
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            // Each object is made once by somebody else, so this ends.
+            match self.latecomers(&error).await? {
+                Some((names, observed)) if names.is_disjoint(&met) => {
+                    applied.done.extend(error.done);
+                    met.extend(names);
+                    plan = plan_changes(environment, &observed, options, consent)?;
+                }
+                _ => {
+                    applied.take(error, self.record, gate_failure);
+                    return Ok(());
+                }
+            }
         }
-        Ok(())
+    }
+
+    /// Returns the environment's own objects that stood in the way of every step that failed, and what the Engine has
+    /// now; nothing if something else was in the way.
+    ///
+    /// The Engine carries out a creation although the command that asked for it was interrupted. Such an object comes
+    /// into being after the observation, and a moment later it can be seen.
+    async fn latecomers<G>(
+        &self,
+        error: &ApplyError<DockerError, G>,
+    ) -> Result<Option<(BTreeSet<String>, ObservedState)>, Error> {
+        let name = |failure: &FailureCause<DockerError, G>| match failure {
+            FailureCause::Engine(
+                DockerError::NetworkAlreadyExists { network: name, .. }
+                | DockerError::SubnetOverlap { network: name, .. }
+                | DockerError::ContainerAlreadyExists { container: name, .. },
+            ) => Some(name.clone()),
+            _ => None,
+        };
+        let Some(names) = error.failures.iter().map(name).collect::<Option<BTreeSet<String>>>() else {
+            return Ok(None);
+        };
+        let started = Instant::now();
+        loop {
+            let observed = self.session.docker.observe(&scope(&self.environment.definition)).await?;
+            let networks = observed.networks.iter().map(|network| (&network.name, &network.labels));
+            let containers = observed.containers.iter().map(|container| (&container.name, &container.labels));
+            let own: BTreeSet<String> = networks
+                .chain(containers)
+                .filter(|(_, labels)| self.record.owns(labels))
+                .map(|(name, _)| name.clone())
+                .collect();
+            if names.is_subset(&own) {
+                return Ok(Some((names, observed)));
+            }
+            if started.elapsed() >= SETTLING {
+                return Ok(None);
+            }
+            tokio::time::sleep(SETTLING / 10).await;
+        }
     }
 }
 
