@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{OptionalActions, Termios, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use crate::common::{SOON, Sandbox, eventually};
 
@@ -90,6 +90,11 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// Puts the terminal into the modes that it began with, as a shell does.
+    pub(crate) fn reset(&self) {
+        tcsetattr(self.near.as_ref().unwrap(), OptionalActions::Now, &self.original).unwrap();
+    }
+
     /// Returns the modes that the terminal is in.
     pub(crate) fn modes(&self) -> Termios {
         tcgetattr(self.near.as_ref().unwrap()).unwrap()
@@ -103,6 +108,7 @@ impl Terminal {
         assert_eq!(modes.local_modes, self.original.local_modes, "{}", self.shown());
         assert_eq!(modes.input_modes, self.original.input_modes, "{}", self.shown());
         assert_eq!(modes.output_modes, self.original.output_modes, "{}", self.shown());
+        self.reset();
         drop(self.near.take());
         eventually(|| self.reader.is_finished(), SOON);
         (status.code(), self.shown())

@@ -116,15 +116,20 @@ fn a_hook_after_the_services_is_run_again() {
 }
 
 #[test]
-fn a_command_that_was_told_to_ignore_a_signal_goes_on() {
-    let sandbox = with_hook("post_create");
-    let mut command = sandbox.through(&["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"], &["up", "fix"]);
+fn an_up_that_was_told_to_ignore_a_signal_goes_on() {
+    let text = "cd \"$WORKTREE_MAIN_PATH/..\"; touch begun; while ! test -e pass; do sleep 0.1; done";
+    let settings = format!("hooks:\n  post_create: |\n    {text}\n");
+    let sandbox = sandbox_with(&[("compose.yaml", IDLE), ("envtree.yaml", &settings)]);
+    done(&sandbox, &["trust", "--yes"]);
+    let ignoring = "trap '' HUP INT; exec \"$@\"";
+    let mut command = sandbox.through(&["sh", "-c", ignoring, "sh"], &["up", "fix"]);
     let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     begun(&sandbox);
     send("HUP", running.id());
-    // Signals are heard in the order of their numbers where they come together, and the first would count.
-    let ran = interrupted(&sandbox, running, "TERM");
-    assert_eq!(ran.status, Some(143), "{ran}");
+    send("INT", running.id());
+    fs::write(beside(&sandbox, "pass"), "").unwrap();
+    let ran = sandbox.ran(&running.wait_with_output().unwrap());
+    assert_eq!(ran.status, Some(0), "{ran}");
 }
 
 #[test]
@@ -277,7 +282,7 @@ fn the_terminal_is_as_it_was_after_a_command_inside_a_service() {
     for (signal, expected) in SIGNALS {
         let terminal = Terminal::new(&sandbox, 80, &arguments);
         terminal.wait_for("inside");
-        assert!(is_raw(&terminal));
+        eventually(|| is_raw(&terminal), SOON);
         send(signal, terminal.child.id());
         let (status, shown) = terminal.end();
         assert_eq!(status, Some(expected), "{shown}");
@@ -287,7 +292,7 @@ fn the_terminal_is_as_it_was_after_a_command_inside_a_service() {
     let mut terminal =
         Terminal::new(&sandbox, 80, &["exec", "fix", "app", "--", "sh", "-c", "echo in''side; exec cat"]);
     terminal.wait_for("inside");
-    assert!(is_raw(&terminal));
+    eventually(|| is_raw(&terminal), SOON);
     terminal.press(INTERRUPT);
     let (status, shown) = terminal.end();
     assert_eq!(status, Some(130), "{shown}");
@@ -332,4 +337,73 @@ fn a_network_that_the_engine_makes_late_for_an_interrupted_up_is_taken_over() {
     let (status, shown) = terminal.end();
     assert_eq!(status, Some(0), "{shown}");
     assert_eq!(crate::stage::answer(&sandbox, &["up", "fix"])["operations"], 0);
+}
+
+#[test]
+fn a_command_inside_a_service_that_was_stopped_goes_on_with_the_keys_passed_on() {
+    let sandbox = idle();
+    done(&sandbox, &["up", "fix"]);
+    let arguments =
+        ["exec", "fix", "app", "--", "sh", "-c", "echo in''side; read line; echo got $line; exit 3"];
+    let mut terminal = Terminal::new(&sandbox, 80, &arguments);
+    terminal.wait_for("inside");
+    eventually(|| is_raw(&terminal), SOON);
+    let pid = terminal.child.id();
+    send("STOP", pid);
+    let is_stopped = || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        status.lines().any(|line| line.starts_with("State:") && line.contains("stopped"))
+    };
+    eventually(is_stopped, SOON);
+    // What a shell does when it is back.
+    terminal.reset();
+    assert!(!is_raw(&terminal));
+    send("CONT", pid);
+    eventually(|| is_raw(&terminal), SOON);
+    terminal.press("it\r");
+    let (status, shown) = terminal.end();
+    assert_eq!(status, Some(3), "{shown}");
+    assert!(shown.contains("got it"), "{shown}");
+}
+
+#[test]
+fn an_up_that_was_stopped_goes_on_and_leaves_the_terminal_as_it_was() {
+    let sandbox = with_hook("post_create");
+    let terminal = Terminal::new(&sandbox, 40, &["up", "fix"]);
+    begun(&sandbox);
+    let pid = terminal.child.id();
+    send("STOP", pid);
+    fs::write(beside(&sandbox, "pass"), "").unwrap();
+    send("CONT", pid);
+    send("INT", pid);
+    let (status, shown) = terminal.end();
+    assert_eq!(status, Some(130), "{shown}");
+    assert_none_left(&sandbox);
+    assert_continued(&sandbox);
+}
+
+#[test]
+fn outputs_that_are_closed_or_full_keep_no_work_from_being_done() {
+    let sandbox = idle();
+    let run = |script: &str, arguments: &[&str]| {
+        let mut command = sandbox.through(&["sh", "-c", script, "sh"], arguments);
+        sandbox.ran(&command.output().unwrap())
+    };
+    let closed = run("exec \"$@\" >&- 2>&-", &["up", "fix"]);
+    assert_eq!(closed.status, Some(0), "{closed}");
+    assert_eq!(containers(&sandbox), "sandbox-xxxxxxxx-fix-app-1");
+    let gone = run("\"$@\" 2>&1 | head -c0", &["up", "fix", "--force-recreate", "--verbose"]);
+    assert_eq!(gone.to_string(), "exit status 0\n");
+    eventually(|| environment(&sandbox, "fix")["state"] == "ready", SOON);
+    let full = run("exec \"$@\" 2>/dev/full", &["up", "fix", "--force-recreate", "--verbose"]);
+    assert_eq!(full.status, Some(0), "{full}");
+    for command in [&["ls"][..], &["status", "fix"], &["env", "fix"], &["config", "fix"]] {
+        let cut = run("\"$@\" | head -c0", command);
+        assert_eq!(cut.to_string(), "exit status 0\n", "{command:?}");
+        let full = run("exec \"$@\" >/dev/full", command);
+        assert_eq!(full.status, Some(1), "{command:?}: {full}");
+        assert!(full.stderr.starts_with("error: cannot write the output\n"), "{command:?}: {full}");
+        let closed = run("exec \"$@\" >&-", command);
+        assert_eq!(closed.to_string(), "exit status 0\n", "{command:?}");
+    }
 }
