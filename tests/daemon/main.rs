@@ -52,4 +52,7 @@ mod support;
 #[cfg(test)]
 mod templates;
 #[cfg(test)]
+#[cfg(unix)]
+mod terminal;
+#[cfg(test)]
 mod worktrees;
