@@ -6,12 +6,17 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 /// The variables that pass from the test's environment into the sandbox: how to reach the Engine.
 const PASSED: [&str; 6] =
     ["PATH", "TMPDIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"];
+
+/// Long enough for whatever is awaited, on a machine that others keep busy.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// How many host ports a sandbox has for itself.
 const PORTS: usize = 50;
@@ -219,6 +224,16 @@ fn machine_configuration(part: usize) -> String {
         200 + part / 16,
         part % 16 * 16,
     )
+}
+
+/// Waits until `check` holds; fails after `deadline`.
+#[track_caller]
+pub(crate) fn eventually(check: impl Fn() -> bool, deadline: Duration) {
+    let started = Instant::now();
+    while !check() {
+        assert!(started.elapsed() < deadline, "it did not come about within {deadline:?}");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// What a program wrote and how it ended.

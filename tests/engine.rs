@@ -1,8 +1,6 @@
-//! Looks at the Engine through its own client, and waits for what takes a moment.
+//! Looks at the Engine through its own client.
 
 use std::process::{Command, Output};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -27,14 +25,4 @@ pub(crate) fn docker(arguments: &[&str]) -> String {
 pub(crate) fn inspect(kind: &str, name: &str) -> Value {
     let described = docker(&[kind, "inspect", name]);
     serde_json::from_str::<Value>(&described).unwrap()[0].take()
-}
-
-/// Waits until `check` holds; fails after `deadline`.
-#[track_caller]
-pub(crate) fn eventually(check: impl Fn() -> bool, deadline: Duration) {
-    let started = Instant::now();
-    while !check() {
-        assert!(started.elapsed() < deadline, "it did not come about within {deadline:?}");
-        thread::sleep(Duration::from_millis(50));
-    }
 }

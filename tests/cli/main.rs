@@ -4,10 +4,17 @@
 #[cfg(test)]
 #[path = "../common.rs"]
 mod common;
+#[cfg(test)]
+#[cfg(unix)]
+#[path = "../pty.rs"]
+mod pty;
 
 mod completions;
 mod help;
 #[cfg(test)]
 mod no_engine;
 mod output;
+#[cfg(test)]
+#[cfg(unix)]
+mod terminal;
 mod usage;

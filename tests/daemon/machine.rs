@@ -66,43 +66,6 @@ fn a_pool_of_addresses_that_is_used_up_is_refused_and_nothing_is_made() {
 }
 
 #[test]
-fn a_port_that_a_stranger_took_is_named_and_moved_on_request_alone() {
-    let compose = WEB.replace("ports: ['80']", "ports: ['80', '81']");
-    let sandbox = sandbox_with(&[("compose.yaml", &compose)]);
-    done(&sandbox, &["up", "fix"]);
-    let ports = || {
-        let services = crate::stage::environment(&sandbox, "fix")["services"].clone();
-        let ports = services[0]["ports"].as_array().unwrap().clone();
-        ports.iter().map(|port| port["published"].as_u64().unwrap()).collect::<Vec<_>>()
-    };
-    let before = ports();
-    done(&sandbox, &["down", "fix"]);
-    let taken = u16::try_from(before[1]).unwrap();
-    let stranger = TcpListener::bind(("127.0.0.1", taken)).unwrap();
-    // As it is written: a process id can look like what is masked.
-    let output = sandbox.envtree_with(&["up", "fix"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(containers(&sandbox), "");
-    let told = String::from_utf8(output.stderr).unwrap();
-    let own = format!("process {} ", std::process::id());
-    assert!(told.contains(&own), "{told}");
-    let program = fs::read_to_string("/proc/self/comm").unwrap();
-    let told = sandbox.redact(&told.replace(&own, "process [pid] ").replace(program.trim_end(), "[name]"));
-    insta::assert_snapshot!(told, @"
-    error: port 2####, reserved for service `web`, is taken by process [pid] (`[name]`)
-    hint: `envtree up --reassign-ports fix` picks others
-    note: nothing was started
-    ");
-    done(&sandbox, &["up", "fix", "--reassign-ports"]);
-    let after = ports();
-    assert_eq!(before[0], after[0]);
-    assert_ne!(before[1], after[1]);
-    drop(stranger);
-    done(&sandbox, &["up", "fix"]);
-    assert_eq!(ports(), after);
-}
-
-#[test]
 fn a_state_file_that_is_gone_or_broken_is_rebuilt_with_the_same_ports() {
     let sandbox = web();
     done(&sandbox, &["up", "feature/Fix"]);

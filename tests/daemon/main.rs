@@ -7,6 +7,10 @@ mod common;
 #[cfg(test)]
 #[path = "../engine.rs"]
 mod engine;
+#[cfg(test)]
+#[cfg(unix)]
+#[path = "../pty.rs"]
+mod pty;
 
 #[cfg(test)]
 mod again;
@@ -26,6 +30,9 @@ mod hooks;
 #[cfg(test)]
 mod include;
 #[cfg(test)]
+#[cfg(unix)]
+mod interruption;
+#[cfg(test)]
 mod layouts;
 #[cfg(test)]
 mod machine;
@@ -33,6 +40,8 @@ mod machine;
 mod mend;
 #[cfg(test)]
 mod parallel;
+#[cfg(test)]
+mod ports;
 #[cfg(test)]
 mod readiness;
 #[cfg(test)]
@@ -45,5 +54,8 @@ mod stage;
 mod support;
 #[cfg(test)]
 mod templates;
+#[cfg(test)]
+#[cfg(unix)]
+mod terminal;
 #[cfg(test)]
 mod worktrees;

@@ -1,14 +1,10 @@
 //! What scenarios share: commands that must succeed, their answers, and looks at the Engine.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::common::{Ran, Sandbox};
-pub(crate) use crate::engine::{checked, docker, eventually, inspect};
-
-/// Long enough for whatever is awaited, on a machine that others keep busy.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) use crate::common::{SOON, eventually};
+pub(crate) use crate::engine::{checked, docker, inspect};
 
 impl Sandbox {
     /// Runs envtree, which must succeed.

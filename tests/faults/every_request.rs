@@ -10,10 +10,9 @@ use std::process::Stdio;
 use hyper::StatusCode;
 use serde_json::Value;
 
-use crate::common::{Ran, Sandbox};
-use crate::engine::eventually;
+use crate::common::{Ran, SOON, Sandbox, eventually};
 use crate::leftovers::{engine_objects, leftovers, processes};
-use crate::process::{DEADLINE, finish};
+use crate::process::finish;
 use crate::proxy::{Harm, Proxy};
 
 /// One of each: a network, a volume, services of which one waits for another, a health check, a port, a bind mount.
@@ -139,7 +138,7 @@ impl Range {
         let is_unknown = ran.stderr.starts_with("error: no environment of this repository has the task");
         assert_eq!(ran.status, Some(i32::from(is_unknown)), "after\n{after}\n{ran}");
         // A killed envtree leaves git to end by itself.
-        eventually(|| processes(&self.sandbox).is_empty(), DEADLINE);
+        eventually(|| processes(&self.sandbox).is_empty(), SOON);
         let left = leftovers(&self.sandbox);
         assert!(left.is_empty(), "left after\n{after}\n{}", left.join("\n"));
     }

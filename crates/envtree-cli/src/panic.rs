@@ -10,6 +10,7 @@ use crate::terminal;
 pub(crate) fn install() {
     set_hook(Box::new(|info| {
         terminal::restore();
+        envtree::running::end_all();
         let _ = anstream::stderr().write_all(report(info).as_bytes());
         std::process::exit(i32::from(Kind::Bug.exit_code()));
     }));

@@ -7,7 +7,15 @@ pub(crate) fn at_both_ends() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
-pub(crate) use platform::{RawMode, is_foreground, restore, size};
+/// Returns whether text beyond ASCII can be read where this process writes: whether the locale's character set is UTF-8.
+pub(crate) fn reads_utf8() -> bool {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
+    let locale = locale.to_string_lossy().to_ascii_lowercase();
+    cfg!(windows) || locale.contains("utf-8") || locale.contains("utf8")
+}
+
+pub(crate) use platform::{RawMode, is_foreground, renew, restore, size};
 
 #[cfg(unix)]
 mod platform {
@@ -50,6 +58,17 @@ mod platform {
         }
     }
 
+    /// Switches the terminal to raw mode again, if it should be in it: a shell switches back while this one is stopped.
+    pub(crate) fn renew() {
+        if ORIGINAL.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+            && let Ok(mut modes) = termios::tcgetattr(stdin())
+        {
+            modes.make_raw();
+            // A terminal that is gone needs no mode.
+            let _ = termios::tcsetattr(stdin(), OptionalActions::Now, &modes);
+        }
+    }
+
     /// Returns the rows and columns of the terminal of standard output.
     pub(crate) fn size() -> Option<(u16, u16)> {
         let size = termios::tcgetwinsize(stdout()).ok()?;
@@ -81,6 +100,9 @@ mod platform {
 
     /// Does nothing.
     pub(crate) fn restore() {}
+
+    /// Does nothing.
+    pub(crate) fn renew() {}
 
     /// Returns the rows and columns of the terminal of standard output.
     pub(crate) fn size() -> Option<(u16, u16)> {

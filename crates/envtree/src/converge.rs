@@ -1,6 +1,7 @@
 //! Makes an environment what it should be: the checkout beside images, network and services, then readiness and hooks.
 
 use std::convert::Infallible;
+use std::time::Instant;
 
 use envtree_core::engine::Engine;
 use envtree_core::observed::ObservedState;
@@ -17,6 +18,7 @@ use crate::hooks::HookKey;
 use crate::readiness::{NotReady, Readiness};
 use crate::session::Session;
 use crate::state::record::EnvironmentRecord;
+use crate::taken::{SETTLING, refused_port};
 use crate::target::Target;
 use crate::up::{UpOptions, plan_changes, scope};
 
@@ -99,19 +101,32 @@ impl Convergence<'_> {
             if applied.failures.is_empty() {
                 return;
             }
-            let scope = scope(&self.environment.definition);
-            let (Some((before, plan)), Ok(now)) = (&applied.basis, self.session.docker.observe(&scope).await)
-            else {
+            let Some(now) = self.overtaken(applied).await else {
                 return;
             };
-            if !is_overtaken(&self.record.project, before, plan, &applied.done, &now) {
-                return;
-            }
             let readiness = self.readiness();
             let gate = UpGate { readiness: &readiness, checkout: checkout.clone() };
             let mut again = self.apply_changes(now, &gate).await;
             self.wait_ready(&mut again, &readiness).await;
             applied.follow(again);
+        }
+    }
+
+    /// Returns what the Engine has now, if somebody changed the environment while the plan was carried out.
+    ///
+    /// What the Engine makes for an interrupted command stands in the way before it can be seen.
+    async fn overtaken(&self, applied: &Applied) -> Option<ObservedState> {
+        let (before, plan) = applied.basis.as_ref()?;
+        let started = Instant::now();
+        loop {
+            let now = self.session.docker.observe(&scope(&self.environment.definition)).await.ok()?;
+            if is_overtaken(&self.record.project, before, plan, &applied.done, &now) {
+                return Some(now);
+            }
+            if !applied.is_forestalled || started.elapsed() >= SETTLING {
+                return None;
+            }
+            tokio::time::sleep(SETTLING / 10).await;
         }
     }
 
@@ -146,13 +161,14 @@ impl Convergence<'_> {
         let pulls = plan_pulls(&environment.isolated.project, options.pull);
         if !pulls.is_empty() {
             if let Err(error) = apply(&session.docker, &pulls, &Open, &session.options.events).await {
-                applied.take(error, |never| match never {});
+                applied.take(error, self.record, |never| match never {});
                 return Ok(());
             }
             observed = session.docker.observe(&scope(&environment.definition)).await?;
         }
         let mut plan = plan_changes(environment, &observed, options, false)?;
-        if !plan.confirmations.is_empty() && (session.options.confirm)(&plan.confirmations) {
+        let consent = !plan.confirmations.is_empty() && (session.options.confirm)(&plan.confirmations);
+        if consent {
             plan = plan_changes(environment, &observed, options, true)?;
         }
         for warning in &plan.warnings {
@@ -164,7 +180,7 @@ impl Convergence<'_> {
         }
         match apply(&session.docker, &plan, gate, &session.options.events).await {
             Ok(()) => applied.done.extend(plan.steps.iter().map(|step| step.operation.to_string())),
-            Err(error) => applied.take(error, gate_failure),
+            Err(error) => applied.take(error, self.record, gate_failure),
         }
         applied.basis = Some((observed, plan));
         Ok(())
@@ -177,6 +193,8 @@ struct Applied {
     done: Vec<String>,
     failures: Vec<Failure>,
     warnings: Vec<String>,
+    /// Whether something of the name or the subnet that a step wanted was there already.
+    is_forestalled: bool,
     /// What the plan was made from, and the plan.
     basis: Option<(ObservedState, Plan)>,
 }
@@ -185,33 +203,52 @@ impl Applied {
     /// Takes over what a second attempt came to, which began where the first had failed.
     fn follow(&mut self, again: Self) {
         self.done.extend(again.done);
+        let new = again.warnings.into_iter().filter(|warning| !self.warnings.contains(warning));
+        self.warnings.extend(new.collect::<Vec<_>>());
         self.failures = again.failures;
-        self.warnings.extend(
-            again.warnings.into_iter().filter(|warning| !self.warnings.contains(warning)).collect::<Vec<_>>(),
-        );
+        self.is_forestalled = again.is_forestalled;
         self.basis = again.basis;
     }
 
-    fn take<G>(&mut self, error: ApplyError<DockerError, G>, of_gate: impl Fn(G) -> Option<Failure>) {
+    fn take<G>(
+        &mut self,
+        error: ApplyError<DockerError, G>,
+        record: &EnvironmentRecord,
+        of_gate: impl Fn(G) -> Option<Failure>,
+    ) {
+        self.is_forestalled |= error.failures.iter().any(is_forestalled);
         self.done.extend(error.done);
-        self.failures
-            .extend(error.failures.into_iter().filter_map(|failure| step_failure(failure, &of_gate)));
+        let failures = error.failures.into_iter();
+        self.failures.extend(failures.filter_map(|failure| step_failure(failure, record, &of_gate)));
     }
+}
+
+/// Returns whether a step failed because what it was to make was there already.
+fn is_forestalled<G>(failure: &FailureCause<DockerError, G>) -> bool {
+    matches!(
+        failure,
+        FailureCause::Engine(
+            DockerError::NetworkAlreadyExists { .. }
+                | DockerError::SubnetOverlap { .. }
+                | DockerError::ContainerAlreadyExists { .. }
+        )
+    )
 }
 
 /// Returns the failure of one step of a plan for people.
 pub(crate) fn step_failure<G>(
     failure: FailureCause<DockerError, G>,
+    record: &EnvironmentRecord,
     of_gate: &impl Fn(G) -> Option<Failure>,
 ) -> Option<Failure> {
     match failure {
         FailureCause::Gate(cause) => of_gate(cause),
         FailureCause::Engine(error) => {
-            let port = match &error {
-                DockerError::PortInUse { port, .. } => *port,
+            let taken = match &error {
+                DockerError::PortInUse { container, port, .. } => refused_port(record, container, *port),
                 _ => None,
             };
-            Some(Failure { port, ..Failure::of(&error) })
+            Some(Failure { taken, ..Failure::of(&error) })
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `down`, `stop`, `start`, `restart`: change what runs, keep worktree and reservations.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use envtree_core::engine::{Engine, Scope};
 use envtree_core::label;
@@ -16,6 +16,7 @@ use crate::readiness::Readiness;
 use crate::session::Session;
 use crate::state::Lock;
 use crate::state::record::EnvironmentRecord;
+use crate::taken::{SETTLING, may_be_starting, taken_by_strangers};
 
 /// How long services may take to become ready after `start` and `restart`.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -115,14 +116,36 @@ impl Session {
         command: &'static str,
         task: Option<&str>,
         services: &[String],
-        plan: impl FnOnce(&EnvironmentRecord, &ObservedState) -> Plan,
+        plan: impl Fn(&EnvironmentRecord, &ObservedState) -> Plan,
     ) -> Result<ChangeReport, Error> {
         let (record, _lock) = self.hold(task).await?;
-        let observed = self.observe_services(&record, services).await?;
-        refuse_none(&record, &observed)?;
-        let report = self.carry_out(&record, &plan(&record, &observed), command).await?;
+        let plan = self.plan_starts(&record, services, plan).await?;
+        let report = self.carry_out(&record, &plan, command).await?;
         self.wait_started(&record, services, &report).await?;
         Ok(report)
+    }
+
+    /// Returns a plan of which no port is taken; a refusal counts only once no earlier start is under way any more.
+    async fn plan_starts(
+        &self,
+        record: &EnvironmentRecord,
+        services: &[String],
+        plan: impl Fn(&EnvironmentRecord, &ObservedState) -> Plan,
+    ) -> Result<Plan, Error> {
+        let began = Instant::now();
+        loop {
+            let observed = self.observe_services(record, services).await?;
+            refuse_none(record, &observed)?;
+            let plan = plan(record, &observed);
+            let taken = taken_by_strangers(&plan, &observed);
+            if taken.is_empty() {
+                return Ok(plan);
+            }
+            if !may_be_starting(&observed) || began.elapsed() >= SETTLING {
+                return Err(self.with_containers(Error::PortsTaken(taken)).await);
+            }
+            tokio::time::sleep(SETTLING / 10).await;
+        }
     }
 
     /// Returns the record of an environment, once no other command works on it.
@@ -187,13 +210,14 @@ impl Session {
             let failures = error
                 .failures
                 .into_iter()
-                .filter_map(|failure| step_failure(failure, &|never| match never {}));
-            return Err(Error::PartWay {
+                .filter_map(|failure| step_failure(failure, record, &|never| match never {}));
+            let error = Error::PartWay {
                 command,
                 project: record.project.to_string(),
                 failures: failures.collect(),
                 done: error.done,
-            });
+            };
+            return Err(self.with_containers(error).await);
         }
         Ok(ChangeReport {
             task: record.task.clone(),

@@ -252,7 +252,7 @@ pub struct Failure {
     /// The last lines of output of what failed.
     pub log: Vec<String>,
     /// The host port that was taken, if that was the cause.
-    pub port: Option<u16>,
+    pub taken: Option<TakenPort>,
     /// Whether the Engine's answer never came, so that it may still do what it was asked to.
     pub is_cut_off: bool,
 }
@@ -260,7 +260,21 @@ pub struct Failure {
 impl Failure {
     /// Returns a failure with all causes of `error`, and no output.
     pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self { causes: causes(error), log: Vec::new(), port: None, is_cut_off: is_cut_off(error) }
+        Self { causes: causes(error), log: Vec::new(), taken: None, is_cut_off: is_cut_off(error) }
+    }
+
+    /// Returns the failure of the checkout or its hook, with the hook's last output.
+    pub(crate) fn of_checkout(error: &Error) -> Self {
+        let log = match error {
+            Error::Hook(HookError::Failed { lines, .. }) => lines.clone(),
+            _ => Vec::new(),
+        };
+        Self { log, ..Self::of(error) }
+    }
+
+    /// Returns the failure of a service, with its last output.
+    pub(crate) fn of_service(fault: &NotReady) -> Self {
+        Self { causes: vec![fault.to_string()], log: fault.log.clone(), taken: None, is_cut_off: false }
     }
 }
 
@@ -277,22 +291,6 @@ impl Error {
 fn is_cut_off(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error| error.source());
     causes.any(|cause| cause.downcast_ref::<EngineFailure>().is_some_and(|failure| failure.status.is_none()))
-}
-
-impl Failure {
-    /// Returns the failure of the checkout or its hook, with the hook's last output.
-    pub(crate) fn of_checkout(error: &Error) -> Self {
-        let log = match error {
-            Error::Hook(HookError::Failed { lines, .. }) => lines.clone(),
-            _ => Vec::new(),
-        };
-        Self { log, ..Self::of(error) }
-    }
-
-    /// Returns the failure of a service, with its last output.
-    pub(crate) fn of_service(fault: &NotReady) -> Self {
-        Self { causes: vec![fault.to_string()], log: fault.log.clone(), port: None, is_cut_off: false }
-    }
 }
 
 /// Returns `error` and what caused it, outermost first, each in its own words.
@@ -314,7 +312,7 @@ pub struct TakenPort {
     pub port: u16,
     /// TCP or UDP.
     pub protocol: Protocol,
-    /// The service that it is reserved for.
+    /// The service that it is published for.
     pub service: String,
     /// The process that holds it, where that can be told.
     pub holder: Option<Holder>,
@@ -322,14 +320,29 @@ pub struct TakenPort {
     pub container: Option<String>,
 }
 
+impl TakenPort {
+    /// Returns the port as it is told to people; TCP goes without saying.
+    pub fn number(&self) -> String {
+        match self.protocol {
+            Protocol::Tcp => self.port.to_string(),
+            other => format!("{}/{}", self.port, other.as_str()),
+        }
+    }
+
+    /// Returns who holds the port, as far as that can be told.
+    pub fn held_by(&self) -> Option<String> {
+        match (&self.container, &self.holder) {
+            (Some(container), _) => Some(format!("container `{container}`")),
+            (None, Some(holder)) => Some(format!("process {} (`{}`)", holder.pid, holder.name)),
+            (None, None) => None,
+        }
+    }
+}
+
 fn taken_ports(taken: &[TakenPort]) -> String {
     let one = |port: &TakenPort| {
-        let holder = match (&port.container, &port.holder) {
-            (Some(container), _) => format!("container `{container}`"),
-            (None, Some(holder)) => format!("process {} (`{}`)", holder.pid, holder.name),
-            (None, None) => "another process".to_owned(),
-        };
-        format!("port {}, reserved for service `{}`, is taken by {holder}", port.port, port.service)
+        let holder = port.held_by().unwrap_or_else(|| "another process".to_owned());
+        format!("port {}, reserved for service `{}`, is taken by {holder}", port.number(), port.service)
     };
     taken.iter().map(one).collect::<Vec<_>>().join("; ")
 }

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 use crate::event::{Event, Events};
+use crate::running::Leash;
 use crate::trust::Visible;
 use crate::worktree::REPOSITORY_VARIABLES;
 
@@ -122,7 +123,7 @@ pub async fn run_hook(
 /// A command that runs. Its group is killed when this is dropped.
 struct Running {
     // Dropped first: while the command is not reaped, no other process can have its id.
-    group: Group,
+    group: Leash,
     child: Child,
 }
 
@@ -138,7 +139,7 @@ impl Running {
         #[cfg(unix)]
         shell.process_group(0);
         let child = shell.spawn()?;
-        Ok(Self { group: Group(child.id()), child })
+        Ok(Self { group: Leash::of_group(child.id()), child })
     }
 
     /// Reports the output until the command has ended, and returns how it did.
@@ -160,7 +161,7 @@ impl Running {
                 None => self.child.wait().await,
             };
             // From here on, the id may belong to a stranger.
-            self.group.forget();
+            self.group.release();
             if !is_read {
                 let _ = tokio::time::timeout(DRAIN, read).await;
             }
@@ -169,27 +170,6 @@ impl Running {
         output.report_rest(&stdout_rest);
         output.report_rest(&stderr_rest);
         status
-    }
-}
-
-/// The process group of a command that has not been reaped.
-struct Group(Option<u32>);
-
-impl Group {
-    fn forget(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        if let Some(id) =
-            self.0.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
-        {
-            // The group may be empty already.
-            let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
-        }
     }
 }
 

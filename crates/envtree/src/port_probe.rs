@@ -19,11 +19,14 @@ pub struct Holder {
     pub pid: u32,
     /// The name of its program, of 15 bytes at most, without control characters.
     pub name: String,
+    /// The id of the container that it runs in, if its control group has the name of one.
+    pub container: Option<String>,
 }
 
-/// Returns whether `port` can be bound on 127.0.0.1, on 0.0.0.0 and on `::1`.
+/// Returns whether `port` can be bound on 127.0.0.1, on 0.0.0.0, on `::1` and on `::`.
 ///
-/// A machine without IPv6 counts as free there. A port that this user may not bind is not free. An SCTP port counts as
+/// A port that anybody holds on any address of the machine is therefore not free, even where another address would do:
+/// `localhost` may lead there. A machine without IPv6 counts as free there. A port that this user may not bind is not free. An SCTP port counts as
 /// free, for nothing here can bind it.
 pub fn is_free(port: u16, protocol: Protocol) -> bool {
     let bind = |address: IpAddr| match protocol {
@@ -33,9 +36,11 @@ pub fn is_free(port: u16, protocol: Protocol) -> bool {
         Protocol::Udp => UdpSocket::bind((address, port)).map(drop),
         Protocol::Sctp => Ok(()),
     };
+    let is_free_or_absent = |address: Ipv6Addr| !bind(address.into()).is_err_and(|error| is_held(&error));
     bind(Ipv4Addr::LOCALHOST.into()).is_ok()
         && bind(Ipv4Addr::UNSPECIFIED.into()).is_ok()
-        && !bind(Ipv6Addr::LOCALHOST.into()).is_err_and(|error| is_held(&error))
+        && is_free_or_absent(Ipv6Addr::LOCALHOST)
+        && is_free_or_absent(Ipv6Addr::UNSPECIFIED)
 }
 
 fn is_held(error: &io::Error) -> bool {
@@ -88,7 +93,16 @@ fn process_with(inode: u64) -> Option<Holder> {
     let pid = pids.into_iter().find(|pid| holds(*pid, Path::new(&wanted)))?;
     let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     let name = String::from_utf8_lossy(&name).trim_end().replace(char::is_control, "?");
-    Some(Holder { pid, name })
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    Some(Holder { pid, name, container: container_id(&groups) })
+}
+
+/// Returns the id of a container out of the control groups of a process: Engines name the group by the 64 digits.
+fn container_id(groups: &str) -> Option<String> {
+    let mut words = groups.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_id = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // The innermost group comes last.
+    words.rfind(is_id).map(str::to_owned)
 }
 
 fn holds(pid: u32, socket: &Path) -> bool {
@@ -164,6 +178,17 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         assert_eq!(holder(port, Protocol::Udp).unwrap().pid, std::process::id());
+    }
+
+    #[test]
+    fn the_container_of_a_process_is_the_innermost_of_its_control_groups() {
+        let [outer, inner] = ["0123456789abcdef", "fedcba9876543210"].map(|digits| digits.repeat(4));
+        let nested = format!("1:cpu:/docker/{outer}/docker/{inner}\n");
+        let slice = format!("0::/system.slice/docker-{inner}.scope\n");
+        for groups in [nested, slice] {
+            assert_eq!(container_id(&groups).as_ref(), Some(&inner));
+        }
+        assert_eq!(container_id("0::/user.slice/user-1000.slice/session-2.scope\n"), None);
     }
 
     #[test]

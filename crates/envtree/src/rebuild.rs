@@ -101,7 +101,8 @@ fn subnets_of(project: &ProjectName, networks: &[ObservedNetwork]) -> Vec<Subnet
     .collect()
 }
 
-fn ports_of(labels: &IndexMap<String, String>) -> Vec<PortReservation> {
+/// Returns the host ports that a container was made with.
+pub(crate) fn ports_of(labels: &IndexMap<String, String>) -> Vec<PortReservation> {
     let (Some(service), Some(text)) = (labels.get(label::COMPOSE_SERVICE), labels.get(label::PORTS)) else {
         return Vec::new();
     };

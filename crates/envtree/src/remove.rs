@@ -290,7 +290,7 @@ fn losses(work: &UnsavedWork, branch: Option<&str>) -> Vec<String> {
     let mut losses: Vec<String> =
         work.files.iter().take(SHOWN).map(|file| format!("uncommitted: {file}")).collect();
     if work.files.len() > SHOWN {
-        losses.push(format!("… and {} more uncommitted files", work.files.len() - SHOWN));
+        losses.push(format!("and {} more uncommitted files", work.files.len() - SHOWN));
     }
     losses.extend(work.submodules.iter().map(|path| format!("submodule with work of its own: {path}")));
     if work.commits > 0 {
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(
             text[10..],
             [
-                "… and 2 more uncommitted files",
+                "and 2 more uncommitted files",
                 "submodule with work of its own: lib",
                 "2 commits on `login`, neither pushed nor merged:",
                 "  Add login",

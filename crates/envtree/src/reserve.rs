@@ -12,10 +12,11 @@ use envtree_core::settings::machine::MachineSettings;
 use envtree_core::subnet::{Subnet, choose};
 
 use crate::environment::{Definition, wanted_ports};
-use crate::error::{Error, TakenPort};
+use crate::error::Error;
 use crate::port_probe;
 use crate::state::State;
 use crate::state::record::{EnvironmentRecord, PortReservation, SubnetReservation};
+use crate::taken::describe;
 
 /// What a reservation depends on besides the record.
 pub(crate) struct Circumstances<'a> {
@@ -29,6 +30,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) machine: &'a MachineSettings,
     /// What is done about a reserved port that a stranger took.
     pub(crate) taken: TakenPolicy,
+    /// Ports that the Engine could not publish a moment ago: they are taken, whatever can be seen from here.
+    pub(crate) refused: &'a BTreeSet<u16>,
 }
 
 /// What is done about a reserved port that a stranger took.
@@ -83,13 +86,14 @@ fn reserve_ports(record: &mut EnvironmentRecord, state: &State, on: &Circumstanc
     let mut reserved: BTreeSet<u16> = state.ports_of_others(&record.project);
     let taken = match on.taken {
         TakenPolicy::Keep => Vec::new(),
-        TakenPolicy::Refuse | TakenPolicy::Reassign => taken_ports(record, &wanted, on.observed),
+        TakenPolicy::Refuse | TakenPolicy::Reassign => taken_ports(record, &wanted, on),
     };
     if !taken.is_empty() && on.taken == TakenPolicy::Refuse {
         return Err(Error::PortsTaken(taken.iter().map(describe).collect()));
     }
     record.ports.retain(|reservation| !taken.contains(reservation));
     reserved.extend(taken.iter().map(|reservation| reservation.published));
+    reserved.extend(on.refused);
     let has_udp = wanted.iter().any(|key| key.protocol == Protocol::Udp);
     let is_free = |port| {
         port_probe::is_free(port, Protocol::Tcp) && (!has_udp || port_probe::is_free(port, Protocol::Udp))
@@ -128,10 +132,10 @@ fn address_of(key: &PortKey, definition: &Definition) -> IpAddr {
 fn taken_ports(
     record: &EnvironmentRecord,
     wanted: &[PortKey],
-    observed: &ObservedState,
+    on: &Circumstances<'_>,
 ) -> Vec<PortReservation> {
     let is_running = |service: &str| {
-        observed.containers.iter().any(|container| {
+        on.observed.containers.iter().any(|container| {
             container.is_active() && container.service() == Some(service) && record.names(&container.labels)
         })
     };
@@ -139,22 +143,12 @@ fn taken_ports(
         Owner::Service(service) => {
             wanted.contains(&reservation.key())
                 && !is_running(service)
-                && !port_probe::is_free(reservation.published, reservation.protocol)
+                && (on.refused.contains(&reservation.published)
+                    || !port_probe::is_free(reservation.published, reservation.protocol))
         }
         Owner::App(_) => false,
     };
     record.ports.iter().filter(is_taken).cloned().collect()
-}
-
-fn describe(reservation: &PortReservation) -> TakenPort {
-    let (Owner::Service(service) | Owner::App(service)) = &reservation.owner;
-    TakenPort {
-        port: reservation.published,
-        protocol: reservation.protocol,
-        service: service.clone(),
-        holder: port_probe::holder(reservation.published, reservation.protocol),
-        container: None,
-    }
 }
 
 fn reserve_subnets(

@@ -2,18 +2,19 @@
 
 mod preview;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use envtree_core::engine::Engine;
-use envtree_core::observed::{ContainerState, ObservedState};
+use envtree_core::observed::ObservedState;
 use envtree_core::service::PullPolicy;
 use jiff::Timestamp;
 
 use crate::checkout::{files_of, refuse_tracked_env_file};
 use crate::converge::{Converged, Convergence};
 use crate::environment::{Definition, Environment};
-use crate::error::{Error, TakenPort, causes};
+use crate::error::{Error, causes};
 use crate::load::load_settings;
 use crate::reserve::{Circumstances, TakenPolicy, reserve};
 use crate::route::host_subnets;
@@ -22,14 +23,15 @@ use crate::state::identity::repository;
 use crate::state::record::{EnvironmentRecord, Failure};
 use crate::state::{Lock, State, StateError};
 use crate::status::EnvironmentStatus;
+use crate::taken::{SETTLING, may_be_starting};
 use crate::target::{Origin, Target, resolve};
 use crate::worktree;
 
 pub use preview::{PlannedStep, PlannedUp};
 pub(crate) use preview::{plan_changes, scope};
 
-/// How long a container that the Engine is starting may take to run.
-const SETTLING: Duration = Duration::from_secs(3);
+/// How often `up` moves on from ports that the Engine could not publish.
+const REASSIGNMENTS: usize = 10;
 
 /// Choices of `up`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,29 +125,50 @@ impl Session {
         if options.dry_run {
             return Ok(UpOutcome::Planned(self.plan_only(options).await?));
         }
+        let mut refused = BTreeSet::new();
+        loop {
+            let outcome = Box::pin(self.up_without(&refused, options, started)).await;
+            let known = refused.len();
+            refused.extend(outcome.as_ref().err().into_iter().flat_map(refused_ports));
+            if !options.reassign_ports || refused.len() == known || known >= REASSIGNMENTS {
+                return outcome.map(|report| UpOutcome::Done(Box::new(report)));
+            }
+        }
+    }
+
+    /// Brings the environment up on other ports than those that the Engine refused.
+    async fn up_without(
+        &self,
+        refused: &BTreeSet<u16>,
+        options: &UpOptions,
+        started: Instant,
+    ) -> Result<UpReport, Error> {
         let home = load_settings(&self.home_files())?;
         let state = self.known_state(options.task.as_deref()).await?;
         let target = resolve(self, &state, options, home.base.as_deref())?;
         let is_new =
             state.environment(&repository(&state, self.repository.common_dir()).id, &target.task).is_none();
         let (record, lock) = self.claim(&target, home.worktrees.as_deref()).await?;
-        let prepared = match Box::pin(self.prepare(&record, &target, options)).await {
+        let prepared = match Box::pin(self.prepare(&record, &target, options, refused)).await {
             Ok(prepared) => prepared,
             Err(error) => return Err(self.give_up(&record, lock, is_new, error).await?),
         };
         // On the heap, because the whole of an `up` is large.
-        let converged = Box::pin(self.converge(&prepared, &target, options)).await;
+        let converged = match Box::pin(self.converge(&prepared, &target, options)).await {
+            Ok(converged) => Ok(converged),
+            Err(error) => Err(self.with_containers(error).await),
+        };
         let error = converged.as_ref().err();
         self.remember(&record, error, |unsettled| *unsettled = error.is_some_and(Error::is_cut_off)).await?;
         let converged = converged?;
         let status = self.brought_up(&record, !options.no_wait).await?;
-        Ok(UpOutcome::Done(Box::new(UpReport {
+        Ok(UpReport {
             status,
             created_worktree: converged.created_worktree,
             operations: converged.operations,
             warnings: converged.warnings,
             elapsed: started.elapsed(),
-        })))
+        })
     }
 
     /// Puts the environment into the state, unless it is there, and waits until no other command works on it.
@@ -185,6 +208,7 @@ impl Session {
         record: &EnvironmentRecord,
         target: &Target,
         options: &UpOptions,
+        refused: &BTreeSet<u16>,
     ) -> Result<Prepared, Error> {
         if let Origin::Checkout { branch, .. } = &target.origin {
             worktree::check(&self.repository, &record.worktree, branch)?;
@@ -192,7 +216,7 @@ impl Session {
         let files = files_of(self, target, record);
         let definition = self.define(record, &files, &self.secret(record)?)?;
         refuse_tracked_env_file(self, &files, &definition)?;
-        let (record, observed) = self.reserve_for(record, &definition, options).await?;
+        let (record, observed) = self.reserve_for(record, &definition, options, refused).await?;
         let environment = self.assemble(definition, &record)?;
         // What no plan can bring about is refused before the worktree is made.
         plan_changes(&environment, &observed, options, false)?;
@@ -218,10 +242,7 @@ impl Session {
         is_new: bool,
         error: Error,
     ) -> Result<Error, Error> {
-        let error = match error {
-            Error::PortsTaken(taken) => Error::PortsTaken(self.with_containers(taken).await),
-            error => error,
-        };
+        let error = self.with_containers(error).await;
         if is_new {
             self.update_state(|state| {
                 state.remove(&record.project);
@@ -236,14 +257,6 @@ impl Session {
         Ok(error)
     }
 
-    /// Adds the containers that publish the ports: the process that holds such a port is the Engine's own.
-    async fn with_containers(&self, mut taken: Vec<TakenPort>) -> Vec<TakenPort> {
-        for port in &mut taken {
-            port.container = self.docker.container_publishing(port.port, port.protocol).await.ok().flatten();
-        }
-        taken
-    }
-
     /// Reserves what the definition wants; returns the record with it, and what the Engine has.
     ///
     /// The Engine carries out a start although the command that asked for it was interrupted. For a moment the ports of
@@ -253,6 +266,7 @@ impl Session {
         record: &EnvironmentRecord,
         definition: &Definition,
         options: &UpOptions,
+        refused: &BTreeSet<u16>,
     ) -> Result<(EnvironmentRecord, ObservedState), Error> {
         let started = Instant::now();
         let routes = host_subnets();
@@ -264,6 +278,7 @@ impl Session {
                 routes: &routes,
                 machine: &self.machine,
                 taken: options.taken_policy(),
+                refused,
             };
             let reserved = self.update_state(|state| {
                 let mut record = state.by_project(&record.project).unwrap_or(record).clone();
@@ -297,8 +312,12 @@ impl Session {
     }
 }
 
-fn may_be_starting(observed: &ObservedState) -> bool {
-    observed.containers.iter().any(|container| container.state == ContainerState::Created)
+/// Returns the ports that the Engine could not publish.
+fn refused_ports(error: &Error) -> Vec<u16> {
+    let Error::PartWay { failures, .. } = error else {
+        return Vec::new();
+    };
+    failures.iter().filter_map(|failure| Some(failure.taken.as_ref()?.port)).collect()
 }
 
 /// Returns an error and its causes in one line.

@@ -140,7 +140,7 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
     match error {
         Error::UnknownTask { task, known } => unknown_task(shown, &task, &known),
         Error::UnknownService { service, known, .. } => unknown_service(shown, &service, &known),
-        Error::PortsTaken(_) => shown.hint(format!("`envtree up --reassign-ports{TASK}` picks others")).note("nothing was started"),
+        Error::PortsTaken(_) => shown.hint(format!("`envtree up{TASK} --reassign-ports` picks others")).note("nothing was started"),
         Error::Ports(_) => shown.hint("`envtree ls --all` shows who holds them; `envtree rm TASK` frees those of a task; `ports.range` in the machine's configuration widens the range"),
         Error::SubnetsExhausted { .. } => shown.hint("`envtree ls --all` shows who holds them; `network.pool` in the machine's configuration names another pool"),
         Error::NameTaken { .. } => shown.hint("choose another task name").note("nothing was changed"),
@@ -222,8 +222,11 @@ fn part_way(shown: CommandError, failures: &[Failure], done: &[String]) -> Comma
     for failure in failures {
         shown = shown.log(&failure.log);
     }
-    if failures.iter().any(|failure| failure.port.is_some()) {
-        shown = shown.hint(format!("`envtree up --reassign-ports{TASK}` picks other ports"));
+    for taken in failures.iter().filter_map(|failure| failure.taken.as_ref()) {
+        let port = taken.number();
+        let holder = taken.held_by().map(|holder| format!("{holder} holds port {port}; "));
+        let holder = holder.unwrap_or_default();
+        shown = shown.hint(format!("{holder}`envtree up{TASK} --reassign-ports` picks another port"));
     }
     let shown =
         shown.hint(format!("{AGAIN} continues from here, `envtree status{TASK}` shows what there is"));
@@ -240,6 +243,10 @@ fn quoted(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use envtree::error::TakenPort;
+    use envtree::port_probe::Holder;
+    use envtree_core::service::Protocol;
+
     use super::*;
 
     fn shown(error: Error) -> String {
@@ -251,7 +258,7 @@ mod tests {
         Failure {
             causes: causes.iter().map(|&cause| cause.to_owned()).collect(),
             log: Vec::new(),
-            port: None,
+            taken: None,
             is_cut_off: false,
         }
     }
@@ -267,8 +274,16 @@ mod tests {
 
     #[test]
     fn a_failure_part_way_says_why_what_is_left_and_what_to_run() {
+        let postgres = Holder { pid: 4711, name: "postgres".to_owned(), container: None };
+        let port = TakenPort {
+            port: 20_014,
+            protocol: Protocol::Tcp,
+            service: "db".to_owned(),
+            holder: Some(postgres),
+            container: None,
+        };
         let taken = Failure {
-            port: Some(20_014),
+            taken: Some(port),
             ..failure(&["cannot start container `shop-x-db-1`", "address already in use"])
         };
         let error = part_way(vec![taken], &["create network shop-x_default"]);
@@ -276,7 +291,7 @@ mod tests {
         error: cannot bring up environment `shop-x`
           caused by: cannot start container `shop-x-db-1`
           caused by: address already in use
-        hint: `envtree up --reassign-ports x` picks other ports
+        hint: process 4711 (`postgres`) holds port 20014; `envtree up x --reassign-ports` picks another port
         hint: `envtree up x` continues from here, `envtree status x` shows what there is
         note: created and kept: network `shop-x_default`
         ");

@@ -7,19 +7,36 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::step::{Phase, Step, pulled};
-use crate::text;
+use crate::{terminal, text};
 
 /// The lines on the terminal.
 pub(super) struct Bars {
     verbose: bool,
+    marks: Marks,
     lines: MultiProgress,
     running: HashMap<String, ProgressBar>,
+}
+
+/// The characters that stand beside the words.
+struct Marks {
+    done: char,
+    failed: char,
+    spinner: &'static str,
+    bar: &'static str,
+}
+
+impl Marks {
+    const UTF_8: Self = Self {
+        done: '✓', failed: '✗', spinner: "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ", bar: "█▉▊▋▌▍▎▏ "
+    };
+    const ASCII: Self = Self { done: '+', failed: '!', spinner: "-\\|/ ", bar: "#>-" };
 }
 
 impl Bars {
     /// Begins with an untouched terminal; `verbose` keeps the lines that hooks write.
     pub(super) fn new(verbose: bool) -> Self {
-        Self { verbose, lines: MultiProgress::new(), running: HashMap::new() }
+        let marks = if terminal::reads_utf8() { Marks::UTF_8 } else { Marks::ASCII };
+        Self { verbose, marks, lines: MultiProgress::new(), running: HashMap::new() }
     }
 
     /// Shows `step`.
@@ -40,21 +57,23 @@ impl Bars {
             }
             Phase::Pulling(progress) => {
                 let bar = self.line(step);
-                bar.set_style(pull_style());
+                bar.set_style(pull_style(&self.marks));
                 bar.set_length(progress.bytes);
                 bar.set_position(progress.bytes_done);
                 bar.set_message(format!("{} ({})", step.text, pulled(progress)));
             }
             Phase::Ended(elapsed) => {
                 self.end(&step.key);
+                let done = self.marks.done;
                 let (mark, dim) = (AnsiColor::Green.on_default(), Style::new().dimmed());
                 let elapsed = elapsed.map(text::elapsed).unwrap_or_default();
-                self.keep(&format!("{mark}✓{mark:#} {} {dim}{elapsed}{dim:#}", step.text));
+                self.keep(&format!("{mark}{done}{mark:#} {} {dim}{elapsed}{dim:#}", step.text));
             }
             Phase::Failed => {
                 self.end(&step.key);
+                let failed = self.marks.failed;
                 let mark = AnsiColor::Red.on_default();
-                self.keep(&format!("{mark}✗{mark:#} {}", step.text));
+                self.keep(&format!("{mark}{failed}{mark:#} {}", step.text));
             }
         }
     }
@@ -74,10 +93,10 @@ impl Bars {
     }
 
     fn line(&mut self, step: &Step) -> ProgressBar {
-        let lines = &self.lines;
+        let (lines, marks) = (&self.lines, &self.marks);
         let bar = self.running.entry(step.key.clone()).or_insert_with(|| {
             let bar = lines.add(ProgressBar::new_spinner());
-            bar.set_style(spinner_style());
+            bar.set_style(spinner_style(marks));
             bar.set_message(step.text.clone());
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
@@ -97,10 +116,12 @@ impl Bars {
     }
 }
 
-fn spinner_style() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {wide_msg} {elapsed:>4}").expect("the template is valid")
+fn spinner_style(marks: &Marks) -> ProgressStyle {
+    let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed:>4}");
+    style.expect("the template is valid").tick_chars(marks.spinner)
 }
 
-fn pull_style() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {bar:12} {wide_msg} {elapsed:>4}").expect("the template is valid")
+fn pull_style(marks: &Marks) -> ProgressStyle {
+    let style = ProgressStyle::with_template("{spinner} {bar:12} {wide_msg} {elapsed:>4}");
+    style.expect("the template is valid").tick_chars(marks.spinner).progress_chars(marks.bar)
 }

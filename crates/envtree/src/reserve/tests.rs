@@ -18,6 +18,7 @@ struct Stage {
     observed: ObservedState,
     routes: Vec<Subnet>,
     state: State,
+    refused: BTreeSet<u16>,
 }
 
 impl Stage {
@@ -30,7 +31,8 @@ impl Stage {
         let definition = session.define(&record, &session.present(&shop.path), "secret").unwrap();
         let machine = MachineSettings { port_range: 26500..=26999, ..session.machine.clone() };
         let (observed, routes, state) = (ObservedState::default(), Vec::new(), State::default());
-        Self { session, record, definition, machine, observed, routes, state }
+        let refused = BTreeSet::new();
+        Self { session, record, definition, machine, observed, routes, state, refused }
     }
 
     fn reserve(&mut self, taken: TakenPolicy) -> Result<(), Error> {
@@ -40,6 +42,7 @@ impl Stage {
             routes: &self.routes,
             machine: &self.machine,
             taken,
+            refused: &self.refused,
         };
         reserve(&mut self.record, &self.state, &on)
     }
@@ -94,6 +97,17 @@ fn a_held_port_that_a_stranger_took_is_refused_kept_or_replaced() {
     stage.reserve(TakenPolicy::Reassign).unwrap();
     assert_eq!(stage.record.ports.len(), 2);
     assert!(stage.record.ports.iter().all(|reservation| reservation.published != port));
+}
+
+#[test]
+fn a_port_that_the_engine_refused_is_replaced_although_it_looks_free() {
+    let mut stage = Stage::new(COMPOSE, "");
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    let before: Vec<u16> = stage.record.ports.iter().map(|reservation| reservation.published).collect();
+    stage.refused = BTreeSet::from([before[0]]);
+    stage.reserve(TakenPolicy::Reassign).unwrap();
+    let after: Vec<u16> = stage.record.ports.iter().map(|reservation| reservation.published).collect();
+    assert!(after.contains(&before[1]) && !after.contains(&before[0]), "{before:?} {after:?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What `up` would do: the environment and the plan, without a change to anything.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use envtree_core::engine::{Engine, Scope};
@@ -131,6 +132,7 @@ impl Session {
             routes: &routes,
             machine: &self.machine,
             taken,
+            refused: &BTreeSet::new(),
         };
         reserve(&mut record, &state, &circumstances)?;
         let environment = self.assemble(definition, &record)?;

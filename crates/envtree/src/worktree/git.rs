@@ -4,9 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{Command, ExitStatus, Output, Stdio};
 
 use crate::repository::Repository;
+use crate::running::Leash;
 
 /// What git itself takes as "this repository" from the environment, `git rev-parse --local-env-vars`, but for
 /// the configuration that a user may pass this way. envtree itself may run inside a hook of git.
@@ -95,11 +97,23 @@ impl Git {
         self
     }
 
-    /// Runs to the end. The process is killed when the future is dropped.
+    /// Runs to the end. When the future is dropped, git is killed with all that it started, hooks and filters.
     pub(crate) async fn run(self) -> Result<(), GitError> {
         let failing = self.failing();
         let mut process = tokio::process::Command::from(self.into_process());
-        let output = process.kill_on_drop(true).output().await;
+        process.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let output = match process.spawn() {
+            Ok(child) => {
+                let id = child.id();
+                let mut ended = pin!(child.wait_with_output());
+                // Dropped before the child, whose descendants could not be told once it is dead.
+                let mut leash = Leash::of_tree(id);
+                let output = ended.as_mut().await;
+                leash.release();
+                output
+            }
+            Err(error) => Err(error),
+        };
         failing.stdout_of(output).map(drop)
     }
 

@@ -82,7 +82,7 @@ async fn carry(session: &mut ServiceSession, tty: bool) -> Result<Option<Output>
     if tty {
         resize(session).await;
     }
-    let mut changes = SizeChanges::new(tty)?;
+    let mut changes = Changes::new(tty)?;
     let mut pieces = 0_u64;
     let mut held: Option<Output> = None;
     let result = loop {
@@ -102,7 +102,10 @@ async fn carry(session: &mut ServiceSession, tty: bool) -> Result<Option<Output>
                 Some(Err(error)) => break Err(error.into()),
                 None => break Ok(held),
             },
-            () = changes.next() => resize(session).await,
+            () = changes.next() => {
+                terminal::renew();
+                resize(session).await;
+            }
         }
     };
     // The command has ended: what is still typed is not for it.
@@ -152,24 +155,29 @@ async fn feed(mut input: Pin<Box<dyn AsyncWrite + Send>>, mut bytes: mpsc::Recei
     let _ = input.shutdown().await;
 }
 
-/// Tells when the terminal changes its size.
-struct SizeChanges {
+/// Tells when the terminal changes its size, and when it is envtree's again after a stop.
+struct Changes {
     #[cfg(unix)]
-    signal: Option<tokio::signal::unix::Signal>,
+    signals: Option<[tokio::signal::unix::Signal; 2]>,
 }
 
-impl SizeChanges {
+impl Changes {
     #[cfg(unix)]
     fn new(tty: bool) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let signal = if tty { Some(signal(SignalKind::window_change())?) } else { None };
-        Ok(Self { signal })
+        const CONTINUED: i32 = rustix::process::Signal::CONT.as_raw();
+        let kinds = [SignalKind::window_change(), SignalKind::from_raw(CONTINUED)];
+        let signals = if tty { Some([signal(kinds[0])?, signal(kinds[1])?]) } else { None };
+        Ok(Self { signals })
     }
 
     #[cfg(unix)]
     async fn next(&mut self) {
-        match &mut self.signal {
-            Some(signal) => drop(signal.recv().await),
+        match &mut self.signals {
+            Some([size, continued]) => tokio::select! {
+                _ = size.recv() => {}
+                _ = continued.recv() => {}
+            },
             None => std::future::pending().await,
         }
     }

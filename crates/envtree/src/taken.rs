@@ -1,0 +1,99 @@
+//! Names who holds a host port that an environment needs: before a start, and after one that the Engine refused.
+
+use std::time::Duration;
+
+use envtree_core::observed::{ContainerState, ObservedContainer, ObservedState};
+use envtree_core::plan::{Operation, Plan};
+use envtree_core::port::Owner;
+use envtree_core::service::Protocol;
+
+use crate::error::{Error, Failure, TakenPort};
+use crate::port_probe;
+use crate::rebuild::ports_of;
+use crate::session::Session;
+use crate::state::record::{EnvironmentRecord, PortReservation};
+
+/// How long a container that the Engine is starting may take to run.
+pub(crate) const SETTLING: Duration = Duration::from_secs(3);
+
+/// Returns a reservation whose port somebody else has, with the process that holds it.
+pub(crate) fn describe(reservation: &PortReservation) -> TakenPort {
+    let (Owner::Service(service) | Owner::App(service)) = &reservation.owner;
+    taken(reservation.published, reservation.protocol, service)
+}
+
+fn taken(port: u16, protocol: Protocol, service: &str) -> TakenPort {
+    let holder = port_probe::holder(port, protocol);
+    TakenPort { port, protocol, service: service.to_owned(), holder, container: None }
+}
+
+/// Returns the port that the Engine could not publish for `container`; `port` is the number it gave, if it gave one.
+pub(crate) fn refused_port(
+    record: &EnvironmentRecord,
+    container: &str,
+    port: Option<u16>,
+) -> Option<TakenPort> {
+    let service = container.strip_prefix(&format!("{}-", record.project))?.strip_suffix("-1")?;
+    let is_its = |reservation: &&PortReservation| reservation.owner == Owner::Service(service.to_owned());
+    let mut own = record.ports.iter().filter(is_its);
+    let Some(port) = port else {
+        return own.find(|held| !port_probe::is_free(held.published, held.protocol)).map(describe);
+    };
+    // A container made before its ports moved publishes one that is reserved no more.
+    let found = own.find(|held| held.published == port).map(describe);
+    Some(found.unwrap_or_else(|| taken(port, Protocol::Tcp, service)))
+}
+
+/// Returns the ports of containers that `plan` starts and that somebody else listens on.
+pub(crate) fn taken_by_strangers(plan: &Plan, observed: &ObservedState) -> Vec<TakenPort> {
+    let is_started = |container: &&ObservedContainer| {
+        !container.is_active()
+            && plan.steps.iter().any(|step| {
+                matches!(&step.operation, Operation::StartContainer { container: name, .. } if *name == container.name)
+            })
+    };
+    let started = observed.containers.iter().filter(is_started);
+    // A container publishes what it was made with, whatever is reserved by now.
+    let ports = started.flat_map(|container| ports_of(&container.labels));
+    ports
+        .filter(|port| !port_probe::is_free(port.published, port.protocol))
+        .map(|port| describe(&port))
+        .collect()
+}
+
+/// Returns whether the Engine may be about to start a container: then it holds ports and does not run yet.
+pub(crate) fn may_be_starting(observed: &ObservedState) -> bool {
+    observed.containers.iter().any(|container| container.state == ContainerState::Created)
+}
+
+impl Session {
+    /// Adds the containers behind the processes: one that publishes a port leaves it to the Engine's own process.
+    pub(crate) async fn with_containers(&self, error: Error) -> Error {
+        match error {
+            Error::PortsTaken(mut taken) => {
+                for port in &mut taken {
+                    self.name_container(port).await;
+                }
+                Error::PortsTaken(taken)
+            }
+            Error::PartWay { command, project, mut failures, done } => {
+                for Failure { taken, .. } in &mut failures {
+                    if let Some(port) = taken {
+                        self.name_container(port).await;
+                    }
+                }
+                Error::PartWay { command, project, failures, done }
+            }
+            other => other,
+        }
+    }
+
+    /// An Engine that cannot be asked leaves the process alone to be named.
+    async fn name_container(&self, taken: &mut TakenPort) {
+        taken.container = self.docker.container_publishing(taken.port, taken.protocol).await.ok().flatten();
+        let inside = taken.holder.as_ref().and_then(|holder| holder.container.as_ref());
+        if let (None, Some(id)) = (&taken.container, inside) {
+            taken.container = self.docker.inspect_container(id).await.ok().map(|detail| detail.name);
+        }
+    }
+}
