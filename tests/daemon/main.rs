@@ -31,16 +31,27 @@ mod mend;
 #[cfg(test)]
 mod parallel;
 #[cfg(test)]
+#[cfg(feature = "private-engine")]
+mod private_engine;
+#[cfg(test)]
 mod readiness;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod registry_credentials;
+#[cfg(test)]
 mod side_by_side;
+#[cfg(test)]
+#[cfg(feature = "private-engine")]
+mod ssh;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
 mod templates;
+#[cfg(test)]
+#[cfg(feature = "private-engine")]
+mod tls;
 #[cfg(test)]
 mod worktrees;

@@ -1,6 +1,7 @@
 //! What scenarios share: commands that must succeed, their answers, and looks at the Engine.
 
-use std::process::{Command, Output};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -114,6 +115,17 @@ pub(crate) fn checked(command: &mut Command) -> String {
     let stdout = String::from_utf8_lossy(&stdout);
     assert!(status.success(), "{command:?}: {status}\n{stdout}\n{stderr}");
     stdout.trim_end().to_owned()
+}
+
+/// Returns the standard output of a program that reads `input` to its end, and must succeed.
+#[track_caller]
+pub(crate) fn fed(command: &mut Command, input: &str) -> String {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let Output { stdout, stderr, status } = child.wait_with_output().unwrap();
+    assert!(status.success(), "{command:?}: {status}\n{}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap()
 }
 
 /// Runs Docker's own client.

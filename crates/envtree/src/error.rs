@@ -7,7 +7,7 @@ use envtree_core::reconcile::ReconcileError;
 use envtree_core::service::Protocol;
 use envtree_core::subnet::Subnet;
 pub use envtree_docker::connect::Attempt;
-pub use envtree_docker::{ConnectError, DockerError, EngineFailure};
+pub use envtree_docker::{ConnectError, DockerError, EngineFailure, SshProblem};
 
 use crate::env_file::EnvFileError;
 use crate::hook::HookError;

@@ -29,6 +29,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) machine: &'a MachineSettings,
     /// What is done about a reserved port that a stranger took.
     pub(crate) taken: TakenPolicy,
+    /// Whether the Engine runs on another machine, whose ports and routes only it knows.
+    pub(crate) is_remote: bool,
 }
 
 /// What is done about a reserved port that a stranger took.
@@ -81,9 +83,12 @@ fn reserve_names(record: &mut EnvironmentRecord, state: &State, on: &Circumstanc
 fn reserve_ports(record: &mut EnvironmentRecord, state: &State, on: &Circumstances<'_>) -> Result<(), Error> {
     let wanted = wanted_ports(on.definition);
     let mut reserved: BTreeSet<u16> = state.ports_of_others(&record.project);
+    if on.is_remote {
+        reserved.extend(&record.refused_ports);
+    }
     let taken = match on.taken {
         TakenPolicy::Keep => Vec::new(),
-        TakenPolicy::Refuse | TakenPolicy::Reassign => taken_ports(record, &wanted, on.observed),
+        TakenPolicy::Refuse | TakenPolicy::Reassign => taken_ports(record, &wanted, on),
     };
     if !taken.is_empty() && on.taken == TakenPolicy::Refuse {
         return Err(Error::PortsTaken(taken.iter().map(describe).collect()));
@@ -91,11 +96,18 @@ fn reserve_ports(record: &mut EnvironmentRecord, state: &State, on: &Circumstanc
     record.ports.retain(|reservation| !taken.contains(reservation));
     reserved.extend(taken.iter().map(|reservation| reservation.published));
     let has_udp = wanted.iter().any(|key| key.protocol == Protocol::Udp);
-    let is_free = |port| {
+    let is_free_here = |port| {
         port_probe::is_free(port, Protocol::Tcp) && (!has_udp || port_probe::is_free(port, Protocol::Udp))
     };
     let held = record.held_ports();
-    let assigned = assign(&wanted, &held, on.machine.port_range.clone(), &reserved, is_free)?;
+    // The programs behind apps run here, wherever the Engine is.
+    let (apps, services): (Vec<_>, Vec<_>) =
+        wanted.into_iter().partition(|key| matches!(key.owner, Owner::App(_)));
+    let range = || on.machine.port_range.clone();
+    let is_free = |port| on.is_remote || is_free_here(port);
+    let mut assigned = assign(&services, &held, range(), &reserved, is_free)?;
+    reserved.extend(assigned.values());
+    assigned.extend(assign(&apps, &held, range(), &reserved, is_free_here)?);
     for (key, published) in assigned {
         let address = address_of(&key, on.definition);
         if let Some(kept) = record.ports.iter_mut().find(|reservation| reservation.key() == key) {
@@ -124,12 +136,19 @@ fn address_of(key: &PortKey, definition: &Definition) -> IpAddr {
 
 /// Returns the held ports of services that somebody else listens on.
 ///
+/// What is taken on another machine shows only when its Engine refuses to publish it. It may be free again by now, so
+/// such a port is given up on request, and no reason to refuse.
+///
 /// The ports of a container that runs are taken by itself, and those of apps by the person's own programs.
 fn taken_ports(
     record: &EnvironmentRecord,
     wanted: &[PortKey],
-    observed: &ObservedState,
+    on: &Circumstances<'_>,
 ) -> Vec<PortReservation> {
+    let Circumstances { observed, is_remote, .. } = *on;
+    if is_remote && on.taken == TakenPolicy::Refuse {
+        return Vec::new();
+    }
     let is_running = |service: &str| {
         observed.containers.iter().any(|container| {
             container.is_active() && container.service() == Some(service) && record.names(&container.labels)
@@ -139,7 +158,11 @@ fn taken_ports(
         Owner::Service(service) => {
             wanted.contains(&reservation.key())
                 && !is_running(service)
-                && !port_probe::is_free(reservation.published, reservation.protocol)
+                && if is_remote {
+                    record.refused_ports.contains(&reservation.published)
+                } else {
+                    !port_probe::is_free(reservation.published, reservation.protocol)
+                }
         }
         Owner::App(_) => false,
     };

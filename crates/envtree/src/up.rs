@@ -1,6 +1,7 @@
 //! `up`: make or adopt the worktree, converge the environment, wait until it is ready.
 
 mod preview;
+mod remote;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -194,8 +195,10 @@ impl Session {
         let files = files_of(self, target, record);
         let definition = self.define(record, &files, &self.secret(record)?)?;
         refuse_tracked_env_file(self, &files, &definition)?;
+        let remote = self.remote_engine(&definition).await?;
         let (record, observed) = self.reserve_for(record, &definition, options).await?;
-        let environment = self.assemble(definition, &record)?;
+        let mut environment = self.assemble(definition, &record)?;
+        environment.warnings.extend(remote);
         // What no plan can bring about is refused before the worktree is made.
         plan_changes(&environment, &observed, options, false)?;
         Ok(Prepared { record, environment, observed })
@@ -256,7 +259,8 @@ impl Session {
         options: &UpOptions,
     ) -> Result<(EnvironmentRecord, ObservedState), Error> {
         let started = Instant::now();
-        let routes = host_subnets();
+        let is_remote = self.docker.facts().await?.is_remote();
+        let routes = if is_remote { Vec::new() } else { host_subnets() };
         loop {
             let observed = self.docker.observe(&scope(definition)).await?;
             let circumstances = Circumstances {
@@ -265,6 +269,7 @@ impl Session {
                 routes: &routes,
                 machine: &self.machine,
                 taken: options.taken_policy(),
+                is_remote,
             };
             let reserved = self.update_state(|state| {
                 let mut record = state.by_project(&record.project).unwrap_or(record).clone();
@@ -285,7 +290,15 @@ impl Session {
     async fn remember(&self, record: &EnvironmentRecord, error: Option<&Error>) -> Result<(), Error> {
         let failure =
             error.map(|error| Failure { at: Timestamp::now(), what: "up".into(), message: summary(error) });
-        self.update_record(&record.project, |record| record.last_failure = failure).await
+        let refused = error.map(refused_ports);
+        let remember = |record: &mut EnvironmentRecord| {
+            record.last_failure = failure;
+            match refused {
+                Some(ports) => record.refused_ports.extend(ports),
+                None => record.refused_ports.clear(),
+            }
+        };
+        self.update_record(&record.project, remember).await
     }
 }
 
@@ -301,6 +314,14 @@ fn mark_ready(status: &mut EnvironmentStatus) {
     }
     if status.state == EnvironmentState::Starting {
         status.state = EnvironmentState::Ready;
+    }
+}
+
+/// Returns the ports that the Engine could not publish.
+fn refused_ports(error: &Error) -> Vec<u16> {
+    match error {
+        Error::PartWay { failures, .. } => failures.iter().filter_map(|failure| failure.port).collect(),
+        _ => Vec::new(),
     }
 }
 

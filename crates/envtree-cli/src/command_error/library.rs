@@ -2,13 +2,14 @@
 
 use std::error::Error as StdError;
 
-use envtree::error::{ConnectError, DockerError, EngineFailure, Error, Failure, causes};
+use envtree::error::{DockerError, EngineFailure, Error, Failure, causes};
 use envtree::load::LoadError;
 use envtree::repository::RepositoryError;
 use envtree::worktree::WorktreeError;
 use envtree_core::nearest::nearest;
 use envtree_core::reconcile::ReconcileError;
 
+use super::connect::no_engine;
 use super::{AGAIN, CommandError, Kind, TASK};
 
 impl From<Error> for CommandError {
@@ -49,22 +50,6 @@ fn kind(error: &Error) -> Kind {
             | WorktreeError::File { .. },
         ) => Kind::PartWay,
         _ => Kind::Input,
-    }
-}
-
-fn no_engine(shown: CommandError, error: &ConnectError) -> CommandError {
-    match error {
-        ConnectError::NoEngine { tried } => {
-            let attempts = tried.iter().map(|attempt| format!("{}: {}", attempt.endpoint, attempt.cause));
-            CommandError { causes: attempts.collect(), ..shown }
-                .hint("start Docker, or name another Engine with `DOCKER_HOST` or `docker context use`")
-                .note("nothing was changed")
-        }
-        ConnectError::PermissionDenied { .. } => shown.hint(
-            "join the group that owns the socket: `sudo usermod -aG docker \"$USER\"`, then log in again",
-        ),
-        ConnectError::ContextMissing { .. } => shown.hint("`docker context ls` lists the contexts there are"),
-        _ => shown,
     }
 }
 
@@ -240,6 +225,8 @@ fn quoted(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use envtree::error::ConnectError;
+
     use super::*;
 
     fn shown(error: Error) -> String {

@@ -40,6 +40,7 @@ impl Stage {
             routes: &self.routes,
             machine: &self.machine,
             taken,
+            is_remote: false,
         };
         reserve(&mut self.record, &self.state, &on)
     }

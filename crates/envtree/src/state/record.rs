@@ -58,6 +58,9 @@ pub struct EnvironmentRecord {
     /// The host ports that are its own.
     #[serde(default)]
     pub ports: Vec<PortReservation>,
+    /// Ports that the Engine could not publish since the last success.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_ports: Vec<u16>,
     /// The subnets that are its own.
     #[serde(default)]
     pub subnets: Vec<SubnetReservation>,
@@ -148,6 +151,7 @@ impl EnvironmentRecord {
             env_file: None,
             services: Vec::new(),
             ports: Vec::new(),
+            refused_ports: Vec::new(),
             subnets: Vec::new(),
             last_failure: None,
             hooks_done: BTreeMap::new(),

@@ -93,6 +93,7 @@ impl Session {
         let changes = plan_changes(&environment, &observed, options, false)?;
         plan.steps.extend(changes.steps);
         let mut warnings = environment.warnings;
+        warnings.extend(self.remote_engine(&environment.definition).await?);
         warnings.extend(changes.warnings);
         Ok(PlannedUp {
             task: record.task,
@@ -123,7 +124,8 @@ impl Session {
         refuse_tracked_env_file(self, &files, &definition)?;
         let observed = self.docker.observe(&scope(&definition)).await.ok();
         // Without the Engine, the route to a network of this environment would look like somebody else's.
-        let routes = if observed.is_some() { host_subnets() } else { Vec::new() };
+        let is_remote = observed.is_some() && self.docker.facts().await?.is_remote();
+        let routes = if observed.is_some() && !is_remote { host_subnets() } else { Vec::new() };
         let nothing = ObservedState::default();
         let circumstances = Circumstances {
             definition: &definition,
@@ -131,6 +133,7 @@ impl Session {
             routes: &routes,
             machine: &self.machine,
             taken,
+            is_remote,
         };
         reserve(&mut record, &state, &circumstances)?;
         let environment = self.assemble(definition, &record)?;
