@@ -10,8 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
 /// The variables that pass from the test's environment into the sandbox: how to reach the Engine.
-const PASSED: [&str; 6] =
-    ["PATH", "TMPDIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"];
+const PASSED: [&str; 7] = [
+    "PATH",
+    "TMPDIR",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CERT_PATH",
+    "DOCKER_TLS",
+    "DOCKER_TLS_VERIFY",
+];
 
 /// How many host ports a sandbox has for itself.
 const PORTS: usize = 50;

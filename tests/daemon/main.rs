@@ -38,6 +38,7 @@ mod readiness;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+#[cfg(feature = "private-engine")]
 mod registry_credentials;
 #[cfg(test)]
 mod side_by_side;

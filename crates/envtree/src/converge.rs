@@ -157,7 +157,11 @@ pub(crate) fn step_failure<G>(
                 DockerError::PortInUse { port, .. } => *port,
                 _ => None,
             };
-            Some(Failure { port, ..Failure::of(&error) })
+            let registry = match &error {
+                DockerError::RegistryDenied { registry, .. } => Some(registry.clone()),
+                _ => None,
+            };
+            Some(Failure { port, registry, ..Failure::of(&error) })
         }
     }
 }

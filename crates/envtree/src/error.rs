@@ -253,12 +253,14 @@ pub struct Failure {
     pub log: Vec<String>,
     /// The host port that was taken, if that was the cause.
     pub port: Option<u16>,
+    /// The registry that denied access to an image, if that was the cause.
+    pub registry: Option<String>,
 }
 
 impl Failure {
     /// Returns a failure with all causes of `error`, and no output.
     pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self { causes: causes(error), log: Vec::new(), port: None }
+        Self { causes: causes(error), log: Vec::new(), port: None, registry: None }
     }
 }
 
@@ -274,7 +276,7 @@ impl Failure {
 
     /// Returns the failure of a service, with its last output.
     pub(crate) fn of_service(fault: &NotReady) -> Self {
-        Self { causes: vec![fault.to_string()], log: fault.log.clone(), port: None }
+        Self { causes: vec![fault.to_string()], log: fault.log.clone(), port: None, registry: None }
     }
 }
 

@@ -29,8 +29,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) machine: &'a MachineSettings,
     /// What is done about a reserved port that a stranger took.
     pub(crate) taken: TakenPolicy,
-    /// Whether the Engine runs on another machine, whose ports and routes only it knows.
-    pub(crate) is_remote: bool,
+    /// The ports that containers publish on the other machine, if the Engine runs on one: this one's do not count then.
+    pub(crate) remote_ports: Option<&'a BTreeSet<u16>>,
 }
 
 /// What is done about a reserved port that a stranger took.
@@ -83,15 +83,16 @@ fn reserve_names(record: &mut EnvironmentRecord, state: &State, on: &Circumstanc
 fn reserve_ports(record: &mut EnvironmentRecord, state: &State, on: &Circumstances<'_>) -> Result<(), Error> {
     let wanted = wanted_ports(on.definition);
     let mut reserved: BTreeSet<u16> = state.ports_of_others(&record.project);
-    if on.is_remote {
-        reserved.extend(&record.refused_ports);
+    if let Some(published) = on.remote_ports {
+        reserved.extend(record.refused_ports.iter().chain(published));
     }
     let taken = match on.taken {
         TakenPolicy::Keep => Vec::new(),
         TakenPolicy::Refuse | TakenPolicy::Reassign => taken_ports(record, &wanted, on),
     };
     if !taken.is_empty() && on.taken == TakenPolicy::Refuse {
-        return Err(Error::PortsTaken(taken.iter().map(describe).collect()));
+        let is_here = on.remote_ports.is_none();
+        return Err(Error::PortsTaken(taken.iter().map(|taken| describe(taken, is_here)).collect()));
     }
     record.ports.retain(|reservation| !taken.contains(reservation));
     reserved.extend(taken.iter().map(|reservation| reservation.published));
@@ -104,7 +105,7 @@ fn reserve_ports(record: &mut EnvironmentRecord, state: &State, on: &Circumstanc
     let (apps, services): (Vec<_>, Vec<_>) =
         wanted.into_iter().partition(|key| matches!(key.owner, Owner::App(_)));
     let range = || on.machine.port_range.clone();
-    let is_free = |port| on.is_remote || is_free_here(port);
+    let is_free = |port| on.remote_ports.is_some() || is_free_here(port);
     let mut assigned = assign(&services, &held, range(), &reserved, is_free)?;
     reserved.extend(assigned.values());
     assigned.extend(assign(&apps, &held, range(), &reserved, is_free_here)?);
@@ -136,8 +137,8 @@ fn address_of(key: &PortKey, definition: &Definition) -> IpAddr {
 
 /// Returns the held ports of services that somebody else listens on.
 ///
-/// What is taken on another machine shows only when its Engine refuses to publish it. It may be free again by now, so
-/// such a port is given up on request, and no reason to refuse.
+/// On another machine, that is what its containers publish. What else is taken there shows only when the Engine refuses
+/// to publish it. It may be free again by now, so such a port is given up on request, and no reason to refuse.
 ///
 /// The ports of a container that runs are taken by itself, and those of apps by the person's own programs.
 fn taken_ports(
@@ -145,10 +146,12 @@ fn taken_ports(
     wanted: &[PortKey],
     on: &Circumstances<'_>,
 ) -> Vec<PortReservation> {
-    let Circumstances { observed, is_remote, .. } = *on;
-    if is_remote && on.taken == TakenPolicy::Refuse {
-        return Vec::new();
-    }
+    let observed = on.observed;
+    let is_held = |reservation: &PortReservation| match on.remote_ports {
+        None => !port_probe::is_free(reservation.published, reservation.protocol),
+        Some(published) if published.contains(&reservation.published) => true,
+        Some(_) => on.taken == TakenPolicy::Reassign && record.refused_ports.contains(&reservation.published),
+    };
     let is_running = |service: &str| {
         observed.containers.iter().any(|container| {
             container.is_active() && container.service() == Some(service) && record.names(&container.labels)
@@ -156,26 +159,20 @@ fn taken_ports(
     };
     let is_taken = |reservation: &&PortReservation| match &reservation.owner {
         Owner::Service(service) => {
-            wanted.contains(&reservation.key())
-                && !is_running(service)
-                && if is_remote {
-                    record.refused_ports.contains(&reservation.published)
-                } else {
-                    !port_probe::is_free(reservation.published, reservation.protocol)
-                }
+            wanted.contains(&reservation.key()) && !is_running(service) && is_held(reservation)
         }
         Owner::App(_) => false,
     };
     record.ports.iter().filter(is_taken).cloned().collect()
 }
 
-fn describe(reservation: &PortReservation) -> TakenPort {
+fn describe(reservation: &PortReservation, is_here: bool) -> TakenPort {
     let (Owner::Service(service) | Owner::App(service)) = &reservation.owner;
     TakenPort {
         port: reservation.published,
         protocol: reservation.protocol,
         service: service.clone(),
-        holder: port_probe::holder(reservation.published, reservation.protocol),
+        holder: is_here.then(|| port_probe::holder(reservation.published, reservation.protocol)).flatten(),
         container: None,
     }
 }

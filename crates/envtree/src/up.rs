@@ -262,6 +262,7 @@ impl Session {
         let is_remote = self.docker.facts().await?.is_remote();
         let routes = if is_remote { Vec::new() } else { host_subnets() };
         loop {
+            let remote_ports = self.remote_ports().await?;
             let observed = self.docker.observe(&scope(definition)).await?;
             let circumstances = Circumstances {
                 definition,
@@ -269,7 +270,7 @@ impl Session {
                 routes: &routes,
                 machine: &self.machine,
                 taken: options.taken_policy(),
-                is_remote,
+                remote_ports: remote_ports.as_ref(),
             };
             let reserved = self.update_state(|state| {
                 let mut record = state.by_project(&record.project).unwrap_or(record).clone();

@@ -210,6 +210,9 @@ fn part_way(shown: CommandError, failures: &[Failure], done: &[String]) -> Comma
     if failures.iter().any(|failure| failure.port.is_some()) {
         shown = shown.hint(format!("`envtree up --reassign-ports{TASK}` picks other ports"));
     }
+    for registry in failures.iter().filter_map(|failure| failure.registry.as_deref()) {
+        shown = shown.hint(format!("`docker login {registry}` gives credentials; without any, many registries deny images that they do not have"));
+    }
     let shown =
         shown.hint(format!("{AGAIN} continues from here, `envtree status{TASK}` shows what there is"));
     if done.is_empty() {
@@ -239,6 +242,7 @@ mod tests {
             causes: causes.iter().map(|&cause| cause.to_owned()).collect(),
             log: Vec::new(),
             port: None,
+            registry: None,
         }
     }
 

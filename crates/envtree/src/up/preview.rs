@@ -124,8 +124,8 @@ impl Session {
         refuse_tracked_env_file(self, &files, &definition)?;
         let observed = self.docker.observe(&scope(&definition)).await.ok();
         // Without the Engine, the route to a network of this environment would look like somebody else's.
-        let is_remote = observed.is_some() && self.docker.facts().await?.is_remote();
-        let routes = if observed.is_some() && !is_remote { host_subnets() } else { Vec::new() };
+        let remote_ports = if observed.is_some() { self.remote_ports().await? } else { None };
+        let routes = if observed.is_some() && remote_ports.is_none() { host_subnets() } else { Vec::new() };
         let nothing = ObservedState::default();
         let circumstances = Circumstances {
             definition: &definition,
@@ -133,7 +133,7 @@ impl Session {
             routes: &routes,
             machine: &self.machine,
             taken,
-            is_remote,
+            remote_ports: remote_ports.as_ref(),
         };
         reserve(&mut record, &state, &circumstances)?;
         let environment = self.assemble(definition, &record)?;

@@ -1,5 +1,7 @@
 //! What `up` refuses and says where the Engine runs on another machine.
 
+use std::collections::BTreeSet;
+
 use envtree_core::host_path::refuse_host_paths;
 
 use crate::environment::Definition;
@@ -8,6 +10,14 @@ use crate::load::LoadError;
 use crate::session::Session;
 
 impl Session {
+    /// Returns the host ports of the Engine's containers, if it runs on another machine.
+    pub(super) async fn remote_ports(&self) -> Result<Option<BTreeSet<u16>>, Error> {
+        if !self.docker.facts().await?.is_remote() {
+            return Ok(None);
+        }
+        Ok(Some(self.docker.published_ports().await?))
+    }
+
     /// Returns what the person should know where the Engine runs on another machine; refuses what cannot work there.
     pub(super) async fn remote_engine(&self, definition: &Definition) -> Result<Option<String>, Error> {
         let Some(engine) = &self.docker.facts().await?.remote_host else {
