@@ -139,12 +139,11 @@ async fn tls_refusal(address: &Address, error: &Bollard) -> Option<ConnectError>
     let Address::Tls(host, tls) = address else {
         return None;
     };
-    let cause = match inside::<rustls::Error>(error) {
-        Some(cause) => cause.clone(),
-        None => {
-            let dialer = TlsDialer::load(host, tls).ok()?;
-            tokio::time::timeout(REASON, dialer.refusal()).await.ok()??
-        }
+    let cause = if let Some(cause) = inside::<rustls::Error>(error) {
+        cause.clone()
+    } else {
+        let dialer = TlsDialer::load(host, tls).ok()?;
+        tokio::time::timeout(REASON, dialer.refusal()).await.ok()??
     };
     let shown = |path: &Path| path.display().to_string();
     let endpoint = address.to_string();

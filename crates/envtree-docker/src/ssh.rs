@@ -41,9 +41,10 @@ impl fmt::Display for SshHost {
         if let Some(user) = &self.user {
             write!(formatter, "{user}@")?;
         }
-        match self.host.contains(':') {
-            true => write!(formatter, "[{}]", self.host)?,
-            false => formatter.write_str(&self.host)?,
+        if self.host.contains(':') {
+            write!(formatter, "[{}]", self.host)?;
+        } else {
+            formatter.write_str(&self.host)?;
         }
         if let Some(port) = self.port {
             write!(formatter, ":{port}")?;
