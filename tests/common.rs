@@ -12,8 +12,15 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The variables that pass from the test's environment into the sandbox: how to reach the Engine.
-const PASSED: [&str; 6] =
-    ["PATH", "TMPDIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"];
+const PASSED: [&str; 7] = [
+    "PATH",
+    "TMPDIR",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CERT_PATH",
+    "DOCKER_TLS",
+    "DOCKER_TLS_VERIFY",
+];
 
 /// Long enough for whatever is awaited, on a machine that others keep busy.
 pub(crate) const SOON: Duration = Duration::from_secs(30);

@@ -43,11 +43,20 @@ mod parallel;
 #[cfg(test)]
 mod ports;
 #[cfg(test)]
+#[cfg(feature = "private-engine")]
+mod private_engine;
+#[cfg(test)]
 mod readiness;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+#[cfg(feature = "private-engine")]
+mod registry_credentials;
+#[cfg(test)]
 mod side_by_side;
+#[cfg(test)]
+#[cfg(feature = "private-engine")]
+mod ssh;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]
@@ -57,5 +66,8 @@ mod templates;
 #[cfg(test)]
 #[cfg(unix)]
 mod terminal;
+#[cfg(test)]
+#[cfg(feature = "private-engine")]
+mod tls;
 #[cfg(test)]
 mod worktrees;

@@ -2,6 +2,7 @@
 //!
 //! Nothing else chooses an exit status or words a hint.
 
+mod connect;
 mod library;
 
 use std::error::Error as StdError;

@@ -84,6 +84,18 @@ impl KnownImage {
         matches!(self, Self::Postgres | Self::MySql | Self::MariaDb)
     }
 
+    /// Returns a command of the image that succeeds once its server answers, where there is one without credentials.
+    pub fn check(self) -> Option<Vec<String>> {
+        let words: &[&str] = match self {
+            // Over TCP, because the server that fills a new data directory listens on its socket alone.
+            Self::Postgres => &["pg_isready", "--host=127.0.0.1"],
+            // A server that wants a password says so, and succeeds.
+            Self::Redis => &["redis-cli", "ping"],
+            _ => return None,
+        };
+        Some(words.iter().map(|&word| word.to_owned()).collect())
+    }
+
     /// Reads the credentials that the service was given, by the rules that its image documents.
     ///
     /// `command` matters for Redis alone, whose password is an argument.

@@ -6,6 +6,7 @@ pub mod anonymous;
 pub mod compose_file;
 pub mod config_hash;
 pub mod engine;
+pub mod host_path;
 pub mod isolate;
 pub mod known_image;
 pub mod label;

@@ -1,5 +1,8 @@
 //! Connects to the first of an endpoint's addresses at which an Engine answers, and learns its version.
 
+mod error;
+
+use std::error::Error as StdError;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -9,88 +12,21 @@ use bollard::{API_DEFAULT_VERSION, ClientVersion};
 
 use crate::endpoint::{Address, Endpoint};
 use crate::failure::EngineFailure;
+use crate::ssh::{SshDialer, SshFailure};
+use crate::tls::{TlsDialer, TlsFault};
+use crate::transport::{self, Dialer};
 use crate::version::{ApiVersion, EngineFacts, facts, host_kernel};
+
+pub use error::{Attempt, ConnectError};
 
 /// How long the Engine may take to begin an answer.
 const TIMEOUT_SECONDS: u64 = 120;
 /// How long the first answer of an endpoint may take.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
-
-/// Why no Engine could be reached.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// Nothing answers at any of the endpoints.
-    #[error("no Engine answers at {}", attempts(tried))]
-    NoEngine {
-        /// The endpoints in the order of the attempts.
-        tried: Vec<Attempt>,
-    },
-    /// The socket exists, but this user may not open it.
-    #[error("no permission to open `{endpoint}`")]
-    PermissionDenied {
-        /// The endpoint.
-        endpoint: String,
-    },
-    /// The Engine does not speak the API that envtree needs.
-    #[error("the Engine at `{endpoint}` speaks API {api}, which is older than {minimum}")]
-    ApiTooOld {
-        /// The endpoint.
-        endpoint: String,
-        /// The newest version that the Engine speaks.
-        api: ApiVersion,
-        /// The oldest version that is enough.
-        minimum: ApiVersion,
-    },
-    /// The endpoint uses a way of transport that envtree does not speak.
-    #[error("endpoint `{endpoint}` is not supported yet: {transport}")]
-    EndpointUnsupported {
-        /// The endpoint.
-        endpoint: String,
-        /// The way of transport.
-        transport: &'static str,
-    },
-    /// The text does not name an endpoint.
-    #[error("`{endpoint}` is not an endpoint: {rule}")]
-    EndpointInvalid {
-        /// The text.
-        endpoint: String,
-        /// The rule that it breaks.
-        rule: &'static str,
-    },
-    /// The selected Docker context does not exist, or names no endpoint.
-    #[error("Docker context `{context}`, chosen by {chosen_by}, does not exist or has no endpoint")]
-    ContextMissing {
-        /// The context's name.
-        context: String,
-        /// What selected it.
-        chosen_by: String,
-    },
-    /// Docker's `config.json` cannot be read.
-    #[error("cannot read `{path}`")]
-    ConfigUnreadable {
-        /// The file.
-        path: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
-
-/// One endpoint at which no Engine answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    /// The endpoint.
-    pub endpoint: String,
-    /// Why it failed, as a lower-case fragment.
-    pub cause: String,
-}
-
-fn attempts(tried: &[Attempt]) -> String {
-    let tried: Vec<String> =
-        tried.iter().map(|attempt| format!("`{}` ({})", attempt.endpoint, attempt.cause)).collect();
-    tried.join(", ")
-}
+/// How long it may take through ssh, which makes several ways to the other machine and back before.
+const FIRST_ANSWER_OF_SSH: Duration = Duration::from_secs(40);
+/// How long an Engine that ended a connection is listened to for the reason.
+const REASON: Duration = Duration::from_secs(5);
 
 /// A client of the Engine that answered, and what it said about itself.
 #[derive(Debug, Clone)]
@@ -114,7 +50,8 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Connection, ConnectEr
                 });
             }
             Ok(connection) => return Ok(connection),
-            Err(Refusal { cause, is_denied }) => {
+            Err(Refusal::Fatal(error)) => return Err(error),
+            Err(Refusal::Passed { cause, is_denied }) => {
                 if is_denied {
                     denied.get_or_insert(endpoint.clone());
                 }
@@ -129,24 +66,32 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Connection, ConnectEr
     }
 }
 
-/// Why an address is passed over.
-struct Refusal {
-    cause: String,
-    is_denied: bool,
+/// Why an address does not do.
+enum Refusal {
+    /// Another address may.
+    Passed { cause: String, is_denied: bool },
+    /// It is the one that was meant, and this is in the way.
+    Fatal(ConnectError),
 }
 
 impl Refusal {
     fn new(cause: &str) -> Self {
-        Self { cause: cause.to_owned(), is_denied: false }
+        Self::Passed { cause: cause.to_owned(), is_denied: false }
     }
 }
 
 impl From<Bollard> for Refusal {
     fn from(error: Bollard) -> Self {
-        Self {
+        Self::Passed {
             is_denied: is_permission_denied(&error),
             cause: EngineFailure::from(error).message.to_lowercase(),
         }
+    }
+}
+
+impl From<ConnectError> for Refusal {
+    fn from(error: ConnectError) -> Self {
+        Self::Fatal(error)
     }
 }
 
@@ -157,11 +102,63 @@ async fn attempt(address: &Address) -> Result<Connection, Refusal> {
     {
         return Err(Refusal::new("no such socket"));
     }
-    let first = client_of(address, API_DEFAULT_VERSION)?.with_timeout(FIRST_ANSWER);
-    let answer = first.version().await?;
+    let patience = if matches!(address, Address::Ssh(_)) { FIRST_ANSWER_OF_SSH } else { FIRST_ANSWER };
+    let first = client_of(address, API_DEFAULT_VERSION)?.with_timeout(patience);
+    let answer = match first.version().await {
+        Ok(answer) => answer,
+        Err(error) => return Err(refusal(address, error).await),
+    };
     let facts = facts(address, answer, host_kernel().as_deref())
         .ok_or_else(|| Refusal::new("what answers is not a Docker Engine"))?;
     Ok(Connection { client: client_of(address, &client_version(facts.api))?, facts })
+}
+
+/// Says why the Engine at `address` gave no answer.
+async fn refusal(address: &Address, error: Bollard) -> Refusal {
+    let endpoint = address.to_string();
+    match address {
+        Address::Tcp(_) if error.to_string().contains("HTTP request to an HTTPS server") => {
+            ConnectError::TlsMismatch { endpoint, engine_speaks_tls: true }.into()
+        }
+        Address::Tls(..) => match tls_refusal(address, &error).await {
+            Some(refusal) => refusal.into(),
+            None => error.into(),
+        },
+        Address::Ssh(_) => match inside::<SshFailure>(&error) {
+            Some(failure) => {
+                let (problem, message) = (failure.problem, failure.to_string());
+                ConnectError::Ssh { endpoint, problem, message }.into()
+            }
+            None => error.into(),
+        },
+        _ => error.into(),
+    }
+}
+
+async fn tls_refusal(address: &Address, error: &Bollard) -> Option<ConnectError> {
+    let Address::Tls(host, tls) = address else {
+        return None;
+    };
+    let cause = if let Some(cause) = inside::<rustls::Error>(error) {
+        cause.clone()
+    } else {
+        let dialer = TlsDialer::load(host, tls).ok()?;
+        tokio::time::timeout(REASON, dialer.refusal()).await.ok()??
+    };
+    let shown = |path: &Path| path.display().to_string();
+    let endpoint = address.to_string();
+    match TlsFault::of(&cause) {
+        TlsFault::ServerUntrusted => {
+            let ca = tls.ca.as_deref().map(shown);
+            Some(ConnectError::ServerUntrusted { endpoint, ca, cause: cause.to_string() })
+        }
+        TlsFault::ClientRefused => {
+            let certificate = tls.client.as_ref().map(|(certificate, _)| shown(certificate));
+            Some(ConnectError::ClientRefused { endpoint, certificate, cause: cause.to_string() })
+        }
+        TlsFault::NotTls => Some(ConnectError::TlsMismatch { endpoint, engine_speaks_tls: false }),
+        TlsFault::Other => None,
+    }
 }
 
 /// Returns whether something is at `path`; what may not be looked at counts, so that the permission is named.
@@ -170,8 +167,8 @@ fn exists(path: &Path) -> bool {
 }
 
 /// Makes a client; nothing is sent yet.
-fn client_of(address: &Address, version: &ClientVersion) -> Result<bollard::Docker, Bollard> {
-    match address {
+fn client_of(address: &Address, version: &ClientVersion) -> Result<bollard::Docker, Refusal> {
+    let client = match address {
         // bollard takes a socket that it may not look at for one that does not exist.
         #[cfg(unix)]
         Address::Unix(path) => match path.try_exists() {
@@ -181,50 +178,40 @@ fn client_of(address: &Address, version: &ClientVersion) -> Result<bollard::Dock
         #[cfg(windows)]
         Address::Pipe(path) => bollard::Docker::connect_with_named_pipe(path, TIMEOUT_SECONDS, version),
         Address::Tcp(host) => bollard::Docker::connect_with_http(host, TIMEOUT_SECONDS, version),
+        Address::Tls(host, tls) => {
+            transport::client(Dialer::Tls(TlsDialer::load(host, tls)?), TIMEOUT_SECONDS, version)
+        }
+        Address::Ssh(host) => transport::client(Dialer::Ssh(SshDialer::new(host)), TIMEOUT_SECONDS, version),
         other => Err(Bollard::UnsupportedURISchemeError { uri: other.to_string() }),
-    }
+    };
+    Ok(client?)
 }
 
 fn is_permission_denied(error: &Bollard) -> bool {
-    if let Bollard::IOError { err } = error {
-        return err.kind() == io::ErrorKind::PermissionDenied;
-    }
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>()
-            && error.kind() == io::ErrorKind::PermissionDenied
-        {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// Returns the first cause of type `T`. The standard library's error hides what it carries from the chain.
+fn inside<T: StdError + 'static>(error: &Bollard) -> Option<&T> {
+    causes(error).find_map(|cause| {
+        let carried = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause.downcast_ref::<T>().or_else(|| carried?.downcast_ref::<T>())
+    })
+}
+
+fn causes(error: &Bollard) -> impl Iterator<Item = &'_ (dyn StdError + 'static)> {
+    // bollard hands on the causes of such an error, but not the error itself.
+    let first: &(dyn StdError + 'static) = match error {
+        Bollard::IOError { err } => err,
+        other => other,
+    };
+    std::iter::successors(Some(first), |error| (*error).source())
 }
 
 /// Returns the newest version that both sides speak.
 fn client_version(api: ApiVersion) -> ClientVersion {
     let wanted = ClientVersion { major_version: api.major.into(), minor_version: api.minor.into() };
     if wanted < *API_DEFAULT_VERSION { wanted } else { *API_DEFAULT_VERSION }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_endpoint_that_was_tried_is_named() {
-        let error = ConnectError::NoEngine {
-            tried: vec![
-                Attempt {
-                    endpoint: "unix:///var/run/docker.sock".to_owned(),
-                    cause: "no such socket".to_owned(),
-                },
-                Attempt {
-                    endpoint: "unix:///run/podman/podman.sock".to_owned(),
-                    cause: "connection refused".to_owned(),
-                },
-            ],
-        };
-        insta::assert_snapshot!(error, @"no Engine answers at `unix:///var/run/docker.sock` (no such socket), `unix:///run/podman/podman.sock` (connection refused)");
-    }
 }

@@ -3,13 +3,17 @@
 //! Docker contexts are read here because bollard ignores them. Where nothing is selected, the usual sockets are named
 //! in turn.
 
-use std::fmt;
-use std::io;
+mod address;
+mod context;
+mod sockets;
+
 use std::path::PathBuf;
 
-use serde_json::Value;
-
 use crate::connect::ConnectError;
+use crate::tls::Tls;
+
+pub use address::Address;
+pub(crate) use address::host_of;
 
 /// The values that select the Engine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,12 +22,22 @@ pub struct Endpoint {
     pub docker_host: Option<String>,
     /// `DOCKER_CONTEXT`.
     pub docker_context: Option<String>,
-    /// Whether `DOCKER_TLS` or `DOCKER_TLS_VERIFY` asks for TLS.
+    /// Whether `DOCKER_TLS` asks for encryption.
     pub tls: bool,
+    /// Whether `DOCKER_TLS_VERIFY` asks for encryption with an Engine that proves who it is.
+    pub tls_verify: bool,
+    /// The folder of certificates: `DOCKER_CERT_PATH`, else that of Docker's `config.json`.
+    pub cert_dir: Option<PathBuf>,
     /// The folder of Docker's `config.json`: `DOCKER_CONFIG`, else `~/.docker`.
     pub config_dir: Option<PathBuf>,
-    /// `XDG_RUNTIME_DIR`.
+    /// `XDG_RUNTIME_DIR`, else the folder that the system makes for the user.
     pub runtime_dir: Option<PathBuf>,
+    /// `XDG_CONFIG_HOME`.
+    pub config_home: Option<PathBuf>,
+    /// `COLIMA_HOME`.
+    pub colima_home: Option<PathBuf>,
+    /// The folder for temporary files.
+    pub temporary_dir: Option<PathBuf>,
     /// The user's home.
     pub home: Option<PathBuf>,
 }
@@ -31,161 +45,169 @@ pub struct Endpoint {
 impl Endpoint {
     /// Takes the values from the environment of this process.
     pub fn from_environment() -> Self {
+        // Like Docker's client, which asks of each of its variables only whether it is empty.
         let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let path = |name| text(name).map(PathBuf::from);
         let home = std::env::home_dir();
+        let config_dir = path("DOCKER_CONFIG").or_else(|| home.as_ref().map(|home| home.join(".docker")));
         Self {
             docker_host: text("DOCKER_HOST"),
             docker_context: text("DOCKER_CONTEXT"),
-            tls: text("DOCKER_TLS").or(text("DOCKER_TLS_VERIFY")).is_some(),
-            config_dir: path("DOCKER_CONFIG").or_else(|| home.as_ref().map(|home| home.join(".docker"))),
-            runtime_dir: path("XDG_RUNTIME_DIR"),
+            tls: text("DOCKER_TLS").is_some(),
+            tls_verify: text("DOCKER_TLS_VERIFY").is_some(),
+            cert_dir: path("DOCKER_CERT_PATH").or_else(|| config_dir.clone()),
+            config_dir,
+            runtime_dir: path("XDG_RUNTIME_DIR").or_else(user_runtime_dir),
+            config_home: path("XDG_CONFIG_HOME"),
+            colima_home: path("COLIMA_HOME"),
+            temporary_dir: Some(std::env::temp_dir()),
             home,
         }
     }
 
-    /// Returns the addresses to try, in order: one if `DOCKER_HOST` or a context selects it, else the usual sockets.
+    /// Returns the addresses to try, in order: one if `DOCKER_HOST`, a context or TLS selects it, else the usual sockets.
+    ///
+    /// `DOCKER_HOST` comes before every context. A context brings its own certificates, so the variables about TLS
+    /// count only where none is selected.
     pub fn addresses(&self) -> Result<Vec<Address>, ConnectError> {
         if let Some(host) = &self.docker_host {
-            return Ok(vec![Address::parse(host, self.tls)?]);
+            let host = host.trim();
+            return if host.is_empty() { self.default_addresses() } else { Ok(vec![self.named(host)?]) };
         }
-        if let Some((context, chosen_by)) = self.context()? {
-            let missing = ConnectError::ContextMissing { context: context.clone(), chosen_by };
-            let (host, tls) = self.context_host(&context).ok_or(missing)?;
-            return Ok(vec![Address::parse(&host, tls)?]);
+        match self.context_address()? {
+            Some(address) => Ok(vec![address]),
+            None => self.default_addresses(),
         }
-        Ok(self.default_addresses())
     }
 
-    /// Returns the selected context and what selected it. The context `default` is the absence of one.
-    fn context(&self) -> Result<Option<(String, String)>, ConnectError> {
-        let selected = match &self.docker_context {
-            Some(context) => Some((context.clone(), "`DOCKER_CONTEXT`".to_owned())),
-            None => self.current_context()?,
-        };
-        Ok(selected.filter(|(context, _)| context != "default"))
+    fn named(&self, host: &str) -> Result<Address, ConnectError> {
+        let tls =
+            self.tls_of_variables().or_else(|| host.starts_with("https://").then(|| self.tls_of_https()));
+        Address::parse(host, tls)
     }
 
-    fn current_context(&self) -> Result<Option<(String, String)>, ConnectError> {
-        let Some(path) = self.config_dir.as_ref().map(|dir| dir.join("config.json")) else {
-            return Ok(None);
-        };
-        let unreadable = |source| ConnectError::ConfigUnreadable { path: path.display().to_string(), source };
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unreadable(error)),
-        };
-        let config: Value = serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
-        let context = config["currentContext"].as_str().filter(|name| !name.is_empty());
-        Ok(context.map(|name| (name.to_owned(), format!("`{}`", path.display()))))
+    fn default_addresses(&self) -> Result<Vec<Address>, ConnectError> {
+        // With TLS, Docker's client does not look for sockets.
+        if self.tls || self.tls_verify {
+            return Ok(vec![self.named("tcp://localhost:2376")?]);
+        }
+        if cfg!(windows) {
+            let pipes = ["docker_engine", "dockerDesktopLinuxEngine", "podman-machine-default"];
+            return Ok(pipes.map(|name| Address::Pipe(format!("//./pipe/{name}"))).to_vec());
+        }
+        Ok(sockets::usual_sockets(self).into_iter().map(Address::Unix).collect())
     }
 
-    /// Returns the host of a context and whether it comes with certificates.
-    ///
-    /// Its folder is named after a hash, so each `meta.json` is read until one bears the name.
-    fn context_host(&self, context: &str) -> Option<(String, bool)> {
-        let contexts = self.config_dir.as_ref()?.join("contexts");
-        std::fs::read_dir(contexts.join("meta")).ok()?.flatten().find_map(|entry| {
-            let text = std::fs::read_to_string(entry.path().join("meta.json")).ok()?;
-            let meta: Value = serde_json::from_str(&text).ok()?;
-            if meta["Name"] != context {
-                return None;
-            }
-            let host = meta["Endpoints"]["docker"]["Host"].as_str()?;
-            let certificates = contexts.join("tls").join(entry.file_name()).join("docker");
-            Some((host.to_owned(), certificates.is_dir()))
+    /// Returns how the variables want TLS to be spoken: `DOCKER_TLS` alone encrypts, but trusts any Engine.
+    fn tls_of_variables(&self) -> Option<Tls> {
+        let folder = self.cert_dir.clone().unwrap_or_default();
+        (self.tls || self.tls_verify).then(|| Tls {
+            // Docker's client wants this file even where nothing is verified.
+            ca: Some(folder.join("ca.pem")),
+            ..Tls::in_folder(&folder, self.tls_verify)
         })
     }
 
-    fn default_addresses(&self) -> Vec<Address> {
-        if cfg!(windows) {
-            return ["docker_engine", "dockerDesktopLinuxEngine", "podman-machine-default"]
-                .map(|name| Address::Pipe(format!("//./pipe/{name}")))
-                .to_vec();
-        }
-        let in_dir = |dir: &Option<PathBuf>, path: &str| dir.as_ref().map(|dir| dir.join(path));
-        [
-            Some(PathBuf::from("/var/run/docker.sock")),
-            in_dir(&self.runtime_dir, "docker.sock"),
-            in_dir(&self.home, ".docker/run/docker.sock"),
-            in_dir(&self.home, ".docker/desktop/docker.sock"),
-            in_dir(&self.home, ".orbstack/run/docker.sock"),
-            in_dir(&self.home, ".colima/default/docker.sock"),
-            in_dir(&self.home, ".rd/docker.sock"),
-            in_dir(&self.runtime_dir, "podman/podman.sock"),
-            Some(PathBuf::from("/run/podman/podman.sock")),
-        ]
-        .into_iter()
-        .flatten()
-        .map(Address::Unix)
-        .collect()
+    fn tls_of_https(&self) -> Tls {
+        Tls::in_folder(&self.cert_dir.clone().unwrap_or_default(), true)
     }
 }
 
-/// An address at which an Engine may answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// A unix socket.
-    Unix(PathBuf),
-    /// `host:port`, without encryption.
-    Tcp(String),
-    /// A named pipe of Windows.
-    Pipe(String),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(formatter, "unix://{}", path.display()),
-            Self::Tcp(host) => write!(formatter, "tcp://{host}"),
-            Self::Pipe(path) => write!(formatter, "npipe://{path}"),
-        }
+/// Returns the folder that systemd makes for the user of this process, if it is there.
+fn user_runtime_dir() -> Option<PathBuf> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let user = std::fs::metadata("/proc/self").ok()?.uid();
+        Some(PathBuf::from(format!("/run/user/{user}"))).filter(|path| path.is_dir())
     }
+    #[cfg(not(unix))]
+    None
 }
 
-impl Address {
-    /// Reads an address as `DOCKER_HOST` gives it; `tls` says that certificates are to be used over TCP.
-    pub fn parse(text: &str, tls: bool) -> Result<Self, ConnectError> {
-        let unsupported =
-            |transport| Err(ConnectError::EndpointUnsupported { endpoint: text.to_owned(), transport });
-        let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
-        match scheme {
-            "unix" if rest.is_empty() => Ok(Self::Unix(PathBuf::from("/var/run/docker.sock"))),
-            "unix" if cfg!(unix) => Ok(Self::Unix(PathBuf::from(rest))),
-            "npipe" if cfg!(windows) => Ok(Self::Pipe(rest.to_owned())),
-            "tcp" | "http" if tls => unsupported("TCP with TLS"),
-            "tcp" | "http" => tcp_host(text, rest.trim_end_matches('/')).map(Self::Tcp),
-            "https" => unsupported("TCP with TLS"),
-            "ssh" => unsupported("SSH"),
-            "npipe" => unsupported("named pipes exist on Windows only"),
-            "unix" => unsupported("a unix socket on Windows"),
-            _ => Err(ConnectError::EndpointInvalid {
-                endpoint: text.to_owned(),
-                rule: "it must begin with `unix://`, `tcp://`, `npipe://` or `ssh://`",
-            }),
-        }
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Docker's folder with certificates and the contexts `safe`, `lax` and `plain`, of which `plain` is current.
+    fn docker_folder() -> (TempDir, Endpoint) {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let context = |name: &str, host: &str, skip: bool| {
+            let endpoint = format!(r#"{{"Host": "{host}", "SkipTLSVerify": {skip}}}"#);
+            let meta = format!(r#"{{"Name": "{name}", "Endpoints": {{"docker": {endpoint}}}}}"#);
+            write(&format!("contexts/meta/of-{name}/meta.json"), &meta);
+        };
+        write("config.json", r#"{"currentContext": "plain"}"#);
+        write("ca.pem", "");
+        write("cert.pem", "");
+        context("plain", "tcp://plain:1", false);
+        context("safe", "tcp://safe:2", false);
+        write("contexts/tls/of-safe/docker/ca.pem", "");
+        write("contexts/tls/of-safe/docker/cert.pem", "");
+        write("contexts/tls/of-safe/docker/key.pem", "");
+        context("lax", "tcp://lax:3", true);
+        let config_dir = Some(folder.path().to_owned());
+        let endpoint = Endpoint { cert_dir: config_dir.clone(), config_dir, ..Endpoint::default() };
+        (folder, endpoint)
     }
-}
 
-/// Returns `host:port`; Docker's default port fills a gap.
-fn tcp_host(text: &str, rest: &str) -> Result<String, ConnectError> {
-    let host = rest.rsplit_once(':').map_or(
-        rest,
-        |(host, port)| {
-            if port.parse::<u16>().is_ok() { host } else { rest }
-        },
-    );
-    let is_valid = host.starts_with('[') == host.ends_with(']')
-        && !rest.contains(['/', '@'])
-        && (host.starts_with('[') || !host.contains(':'));
-    match (is_valid, host, host == rest) {
-        (false, ..) => Err(ConnectError::EndpointInvalid {
-            endpoint: text.to_owned(),
-            rule: "a TCP endpoint is `tcp://host:port`",
-        }),
-        (true, "", true) => Ok("localhost:2375".to_owned()),
-        (true, _, true) => Ok(format!("{host}:2375")),
-        (true, ..) => Ok(rest.to_owned()),
+    fn only(endpoint: &Endpoint) -> Address {
+        let addresses = endpoint.addresses().unwrap();
+        assert_eq!(addresses.len(), 1, "{addresses:?}");
+        addresses.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn the_variable_comes_before_every_context_and_brings_its_own_tls() {
+        let (folder, endpoint) = docker_folder();
+        assert_eq!(only(&endpoint), Address::Tcp("plain:1".into()));
+        let named = Endpoint { docker_context: Some("safe".into()), ..endpoint };
+        let files = folder.path().join("contexts/tls/of-safe/docker");
+        assert_eq!(only(&named), Address::Tls("safe:2".into(), Tls::in_folder(&files, true)));
+        let host = Endpoint { docker_host: Some(" tcp://host ".into()), ..named };
+        assert_eq!(only(&host), Address::Tcp("host:2375".into()));
+        let unset = Endpoint { docker_host: Some(" ".into()), ..host };
+        assert!(unset.addresses().unwrap().iter().all(|address| matches!(address, Address::Unix(_))));
+    }
+
+    #[test]
+    fn variables_about_tls_do_not_touch_a_context() {
+        let (_folder, endpoint) = docker_folder();
+        let endpoint = Endpoint { tls_verify: true, ..endpoint };
+        assert_eq!(only(&endpoint), Address::Tcp("plain:1".into()));
+        let lax = Endpoint { docker_context: Some("lax".into()), ..endpoint };
+        let nothing = Tls { ca: None, client: None, verify: false };
+        assert_eq!(only(&lax), Address::Tls("lax:3".into(), nothing));
+    }
+
+    #[test]
+    fn without_verification_any_engine_is_trusted_but_the_files_are_wanted() {
+        let (folder, endpoint) = docker_folder();
+        let ca = Some(folder.path().join("ca.pem"));
+        let encrypted = Endpoint { docker_host: Some("tcp://host".into()), tls: true, ..endpoint };
+        // There is no key, so there is no client certificate either.
+        let tls = Tls { ca: ca.clone(), client: None, verify: false };
+        assert_eq!(only(&encrypted), Address::Tls("host:2375".into(), tls));
+        let verified = Endpoint { tls_verify: true, ..encrypted };
+        let tls = Tls { ca, client: None, verify: true };
+        assert_eq!(only(&verified), Address::Tls("host:2375".into(), tls));
+        let nowhere = Endpoint { docker_host: None, docker_context: Some("default".into()), ..verified };
+        assert!(matches!(only(&nowhere), Address::Tls(host, _) if host == "localhost:2376"));
+    }
+
+    #[test]
+    fn a_context_that_does_not_exist_is_named_with_what_chose_it() {
+        let (_folder, endpoint) = docker_folder();
+        let error = Endpoint { docker_context: Some("gone".into()), ..endpoint }.addresses().unwrap_err();
+        insta::assert_snapshot!(error, @"Docker context `gone`, chosen by `DOCKER_CONTEXT`, does not exist or has no endpoint");
     }
 }

@@ -47,7 +47,8 @@ impl Docker {
     }
 
     async fn connection(&self) -> Result<&Connection, DockerError> {
-        let connection = self.connection.get_or_try_init(|| connect(&self.endpoint)).await;
+        // On the heap, because every call holds it and all but the first need none of it.
+        let connection = self.connection.get_or_try_init(|| Box::pin(connect(&self.endpoint))).await;
         Ok(connection?)
     }
 }

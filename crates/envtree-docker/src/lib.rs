@@ -17,6 +17,9 @@ pub mod network;
 pub mod observe;
 pub mod output;
 pub mod reference;
+pub mod ssh;
+pub mod tls;
+mod transport;
 pub mod version;
 pub mod volume;
 
@@ -25,3 +28,4 @@ pub use endpoint::Endpoint;
 pub use engine::Docker;
 pub use error::DockerError;
 pub use failure::EngineFailure;
+pub use ssh::SshProblem;

@@ -1,10 +1,11 @@
 //! What the Engine has, as plain data: all requests of an observation run side by side.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bollard::models::{ContainerSummary, ContainerSummaryHealthStatusEnum, ContainerSummaryStateEnum};
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    ListContainersOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+    ListVolumesOptionsBuilder,
 };
 use envtree_core::engine::Scope;
 use envtree_core::label;
@@ -60,6 +61,15 @@ impl Docker {
         let filter = HashMap::from([("publish", vec![format!("{port}/{}", protocol.as_str())])]);
         let containers = self.list_containers(&filter).await?;
         Ok(containers.into_iter().find(ObservedContainer::is_active).map(|container| container.name))
+    }
+
+    /// Returns the host ports that running containers publish, of whichever protocol.
+    pub async fn published_ports(&self) -> Result<BTreeSet<u16>, DockerError> {
+        let client = self.client().await?;
+        let running = client.list_containers(None::<ListContainersOptions>).await;
+        let running = running.map_err(|error| DockerError::ListContainers(error.into()))?;
+        let ports = running.into_iter().filter_map(|container| container.ports).flatten();
+        Ok(ports.filter_map(|port| port.public_port).collect())
     }
 
     async fn list_containers(&self, filter: &Filter) -> Result<Vec<ObservedContainer>, DockerError> {

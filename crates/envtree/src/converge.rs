@@ -248,7 +248,11 @@ pub(crate) fn step_failure<G>(
                 DockerError::PortInUse { container, port, .. } => refused_port(record, container, *port),
                 _ => None,
             };
-            Some(Failure { taken, ..Failure::of(&error) })
+            let registry = match &error {
+                DockerError::RegistryDenied { registry, .. } => Some(registry.clone()),
+                _ => None,
+            };
+            Some(Failure { taken, registry, ..Failure::of(&error) })
         }
     }
 }

@@ -133,11 +133,13 @@ impl Session {
         plan: impl Fn(&EnvironmentRecord, &ObservedState) -> Plan,
     ) -> Result<Plan, Error> {
         let began = Instant::now();
+        // Of an Engine on another machine, the ports of this one say nothing.
+        let is_remote = self.docker.facts().await?.is_remote();
         loop {
             let observed = self.observe_services(record, services).await?;
             refuse_none(record, &observed)?;
             let plan = plan(record, &observed);
-            let taken = taken_by_strangers(&plan, &observed);
+            let taken = if is_remote { Vec::new() } else { taken_by_strangers(&plan, &observed) };
             if taken.is_empty() {
                 return Ok(plan);
             }

@@ -7,7 +7,7 @@ use envtree_core::reconcile::ReconcileError;
 use envtree_core::service::Protocol;
 use envtree_core::subnet::Subnet;
 pub use envtree_docker::connect::Attempt;
-pub use envtree_docker::{ConnectError, DockerError, EngineFailure};
+pub use envtree_docker::{ConnectError, DockerError, EngineFailure, SshProblem};
 
 use crate::env_file::EnvFileError;
 use crate::hook::HookError;
@@ -255,12 +255,20 @@ pub struct Failure {
     pub taken: Option<TakenPort>,
     /// Whether the Engine's answer never came, so that it may still do what it was asked to.
     pub is_cut_off: bool,
+    /// The registry that denied access to an image, if that was the cause.
+    pub registry: Option<String>,
 }
 
 impl Failure {
     /// Returns a failure with all causes of `error`, and no output.
     pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self { causes: causes(error), log: Vec::new(), taken: None, is_cut_off: is_cut_off(error) }
+        Self {
+            causes: causes(error),
+            log: Vec::new(),
+            taken: None,
+            registry: None,
+            is_cut_off: is_cut_off(error),
+        }
     }
 
     /// Returns the failure of the checkout or its hook, with the hook's last output.
@@ -274,7 +282,13 @@ impl Failure {
 
     /// Returns the failure of a service, with its last output.
     pub(crate) fn of_service(fault: &NotReady) -> Self {
-        Self { causes: vec![fault.to_string()], log: fault.log.clone(), taken: None, is_cut_off: false }
+        Self {
+            causes: vec![fault.to_string()],
+            log: fault.log.clone(),
+            taken: None,
+            registry: None,
+            is_cut_off: false,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! A service with a health check is ready when that passes. Where the Engine would wait a whole interval before the
 //! first check, envtree runs the check's command itself. Any other service is ready when it answers: Postgres and Redis
 //! in their protocols, HTTP where the file says `app_protocol: http`, else TCP. A service that publishes nothing and is
-//! not known is ready when it has run for [`STEADY`].
+//! not known is ready when it has run for [`STEADY`]. Ports on another machine are not asked.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,6 +19,7 @@ use envtree_docker::container::ContainerDetail;
 use envtree_docker::engine::Docker;
 use envtree_docker::error::DockerError;
 use envtree_docker::exec::ExecStatus;
+use envtree_docker::version::EngineFacts;
 use tokio::sync::OnceCell;
 
 use crate::event::{Event, Events};
@@ -240,6 +241,9 @@ impl<'a> Readiness<'a> {
     /// Asks a running service without a health check whether it answers.
     async fn probe(&self, service: &Service, detail: &ContainerDetail) -> Probe {
         let known = KnownImage::recognise(&service.image);
+        if self.docker.facts().await.is_ok_and(EngineFacts::is_remote) {
+            return self.probe_remotely(service, detail, known).await;
+        }
         let Some((address, port)) = self.address(service, detail, known).await else {
             return steady(detail);
         };
@@ -260,6 +264,25 @@ impl<'a> Readiness<'a> {
                 None => ready::tcp::probe(address, watch(detail)).await,
             },
             _ => ready::tcp::probe(address, watch(detail)).await,
+        }
+    }
+
+    /// Asks a service on another machine, whose loopback cannot be reached from here, by a command of its image.
+    ///
+    /// Where the image has none, a service is ready when it has run for [`STEADY`].
+    async fn probe_remotely(
+        &self,
+        service: &Service,
+        detail: &ContainerDetail,
+        known: Option<KnownImage>,
+    ) -> Probe {
+        let Some(command) = known.and_then(KnownImage::check) else {
+            return steady(detail);
+        };
+        match self.docker.exec_status(container_of(service), &command, CHECK_TIMEOUT).await {
+            Ok(ExecStatus { code: 0, .. }) => Probe::Ready,
+            Ok(ExecStatus { output, .. }) => Probe::NotYet(output.trim().to_owned()),
+            Err(error) => Probe::NotYet(format!("`{}` could not be run: {error}", command[0])),
         }
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) taken: TakenPolicy,
     /// Ports that the Engine could not publish a moment ago: they are taken, whatever can be seen from here.
     pub(crate) refused: &'a BTreeSet<u16>,
+    /// The ports that containers publish on the other machine, if the Engine runs on one: this one's do not count then.
+    pub(crate) remote_ports: Option<&'a BTreeSet<u16>>,
 }
 
 /// What is done about a reserved port that a stranger took.
@@ -84,6 +86,9 @@ fn reserve_names(record: &mut EnvironmentRecord, state: &State, on: &Circumstanc
 fn reserve_ports(record: &mut EnvironmentRecord, state: &State, on: &Circumstances<'_>) -> Result<(), Error> {
     let wanted = wanted_ports(on.definition);
     let mut reserved: BTreeSet<u16> = state.ports_of_others(&record.project);
+    if let Some(published) = on.remote_ports {
+        reserved.extend(published);
+    }
     let taken = match on.taken {
         TakenPolicy::Keep => Vec::new(),
         TakenPolicy::Refuse | TakenPolicy::Reassign => taken_ports(record, &wanted, on),
@@ -95,11 +100,18 @@ fn reserve_ports(record: &mut EnvironmentRecord, state: &State, on: &Circumstanc
     reserved.extend(taken.iter().map(|reservation| reservation.published));
     reserved.extend(on.refused);
     let has_udp = wanted.iter().any(|key| key.protocol == Protocol::Udp);
-    let is_free = |port| {
+    let is_free_here = |port| {
         port_probe::is_free(port, Protocol::Tcp) && (!has_udp || port_probe::is_free(port, Protocol::Udp))
     };
     let held = record.held_ports();
-    let assigned = assign(&wanted, &held, on.machine.port_range.clone(), &reserved, is_free)?;
+    // The programs behind apps run here, wherever the Engine is.
+    let (apps, services): (Vec<_>, Vec<_>) =
+        wanted.into_iter().partition(|key| matches!(key.owner, Owner::App(_)));
+    let range = || on.machine.port_range.clone();
+    let is_free = |port| on.remote_ports.is_some() || is_free_here(port);
+    let mut assigned = assign(&services, &held, range(), &reserved, is_free)?;
+    reserved.extend(assigned.values());
+    assigned.extend(assign(&apps, &held, range(), &reserved, is_free_here)?);
     for (key, published) in assigned {
         let address = address_of(&key, on.definition);
         if let Some(kept) = record.ports.iter_mut().find(|reservation| reservation.key() == key) {
@@ -128,12 +140,22 @@ fn address_of(key: &PortKey, definition: &Definition) -> IpAddr {
 
 /// Returns the held ports of services that somebody else listens on.
 ///
+/// On another machine, that is what its containers publish. What else is taken there shows only when the Engine refuses
+/// to publish it. It may be free again by now, so such a port is given up on request, and no reason to refuse.
+///
 /// The ports of a container that runs are taken by itself, and those of apps by the person's own programs.
 fn taken_ports(
     record: &EnvironmentRecord,
     wanted: &[PortKey],
     on: &Circumstances<'_>,
 ) -> Vec<PortReservation> {
+    let is_held = |reservation: &PortReservation| {
+        on.refused.contains(&reservation.published)
+            || match on.remote_ports {
+                None => !port_probe::is_free(reservation.published, reservation.protocol),
+                Some(published) => published.contains(&reservation.published),
+            }
+    };
     let is_running = |service: &str| {
         on.observed.containers.iter().any(|container| {
             container.is_active() && container.service() == Some(service) && record.names(&container.labels)
@@ -141,10 +163,7 @@ fn taken_ports(
     };
     let is_taken = |reservation: &&PortReservation| match &reservation.owner {
         Owner::Service(service) => {
-            wanted.contains(&reservation.key())
-                && !is_running(service)
-                && (on.refused.contains(&reservation.published)
-                    || !port_probe::is_free(reservation.published, reservation.protocol))
+            wanted.contains(&reservation.key()) && !is_running(service) && is_held(reservation)
         }
         Owner::App(_) => false,
     };

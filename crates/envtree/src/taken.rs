@@ -7,6 +7,8 @@ use envtree_core::plan::{Operation, Plan};
 use envtree_core::port::Owner;
 use envtree_core::service::Protocol;
 
+use envtree_docker::version::EngineFacts;
+
 use crate::error::{Error, Failure, TakenPort};
 use crate::port_probe;
 use crate::rebuild::ports_of;
@@ -68,6 +70,8 @@ pub(crate) fn may_be_starting(observed: &ObservedState) -> bool {
 
 impl Session {
     /// Adds the containers behind the processes: one that publishes a port leaves it to the Engine's own process.
+    ///
+    /// Of an Engine on another machine, the processes of this one say nothing.
     pub(crate) async fn with_containers(&self, error: Error) -> Error {
         match error {
             Error::PortsTaken(mut taken) => {
@@ -90,6 +94,9 @@ impl Session {
 
     /// An Engine that cannot be asked leaves the process alone to be named.
     async fn name_container(&self, taken: &mut TakenPort) {
+        if self.docker.facts().await.is_ok_and(EngineFacts::is_remote) {
+            taken.holder = None;
+        }
         taken.container = self.docker.container_publishing(taken.port, taken.protocol).await.ok().flatten();
         let inside = taken.holder.as_ref().and_then(|holder| holder.container.as_ref());
         if let (None, Some(id)) = (&taken.container, inside) {

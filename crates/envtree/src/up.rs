@@ -1,6 +1,7 @@
 //! `up`: make or adopt the worktree, converge the environment, wait until it is ready.
 
 mod preview;
+mod remote;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -216,8 +217,10 @@ impl Session {
         let files = files_of(self, target, record);
         let definition = self.define(record, &files, &self.secret(record)?)?;
         refuse_tracked_env_file(self, &files, &definition)?;
+        let remote = self.remote_engine(&definition).await?;
         let (record, observed) = self.reserve_for(record, &definition, options, refused).await?;
-        let environment = self.assemble(definition, &record)?;
+        let mut environment = self.assemble(definition, &record)?;
+        environment.warnings.extend(remote);
         // What no plan can bring about is refused before the worktree is made.
         plan_changes(&environment, &observed, options, false)?;
         Ok(Prepared { record, environment, observed })
@@ -269,8 +272,10 @@ impl Session {
         refused: &BTreeSet<u16>,
     ) -> Result<(EnvironmentRecord, ObservedState), Error> {
         let started = Instant::now();
-        let routes = host_subnets();
+        let is_remote = self.docker.facts().await?.is_remote();
+        let routes = if is_remote { Vec::new() } else { host_subnets() };
         loop {
+            let remote_ports = self.remote_ports().await?;
             let observed = self.docker.observe(&scope(definition)).await?;
             let circumstances = Circumstances {
                 definition,
@@ -279,6 +284,7 @@ impl Session {
                 machine: &self.machine,
                 taken: options.taken_policy(),
                 refused,
+                remote_ports: remote_ports.as_ref(),
             };
             let reserved = self.update_state(|state| {
                 let mut record = state.by_project(&record.project).unwrap_or(record).clone();

@@ -2,13 +2,14 @@
 
 use std::error::Error as StdError;
 
-use envtree::error::{ConnectError, DockerError, EngineFailure, Error, Failure, causes};
+use envtree::error::{DockerError, EngineFailure, Error, Failure, causes};
 use envtree::load::LoadError;
 use envtree::repository::RepositoryError;
 use envtree::worktree::WorktreeError;
 use envtree_core::nearest::nearest;
 use envtree_core::reconcile::ReconcileError;
 
+use super::connect::no_engine;
 use super::{AGAIN, CommandError, Kind, TASK};
 
 impl From<Error> for CommandError {
@@ -49,22 +50,6 @@ fn kind(error: &Error) -> Kind {
             | WorktreeError::File { .. },
         ) => Kind::PartWay,
         _ => Kind::Input,
-    }
-}
-
-fn no_engine(shown: CommandError, error: &ConnectError) -> CommandError {
-    match error {
-        ConnectError::NoEngine { tried } => {
-            let attempts = tried.iter().map(|attempt| format!("{}: {}", attempt.endpoint, attempt.cause));
-            CommandError { causes: attempts.collect(), ..shown }
-                .hint("start Docker, or name another Engine with `DOCKER_HOST` or `docker context use`")
-                .note("nothing was changed")
-        }
-        ConnectError::PermissionDenied { .. } => shown.hint(
-            "join the group that owns the socket: `sudo usermod -aG docker \"$USER\"`, then log in again",
-        ),
-        ConnectError::ContextMissing { .. } => shown.hint("`docker context ls` lists the contexts there are"),
-        _ => shown,
     }
 }
 
@@ -228,6 +213,9 @@ fn part_way(shown: CommandError, failures: &[Failure], done: &[String]) -> Comma
         let holder = holder.unwrap_or_default();
         shown = shown.hint(format!("{holder}`envtree up{TASK} --reassign-ports` picks another port"));
     }
+    for registry in failures.iter().filter_map(|failure| failure.registry.as_deref()) {
+        shown = shown.hint(format!("`docker login {registry}` gives credentials; without any, many registries deny images that they do not have"));
+    }
     let shown =
         shown.hint(format!("{AGAIN} continues from here, `envtree status{TASK}` shows what there is"));
     if done.is_empty() {
@@ -243,7 +231,7 @@ fn quoted(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use envtree::error::TakenPort;
+    use envtree::error::{ConnectError, TakenPort};
     use envtree::port_probe::Holder;
     use envtree_core::service::Protocol;
 
@@ -259,6 +247,7 @@ mod tests {
             causes: causes.iter().map(|&cause| cause.to_owned()).collect(),
             log: Vec::new(),
             taken: None,
+            registry: None,
             is_cut_off: false,
         }
     }

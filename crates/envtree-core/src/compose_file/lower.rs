@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use indexmap::IndexMap;
 
 use super::node::{Diagnostic, Node, Place, Value};
+use crate::host_path::HostPath;
 use crate::name::{NameError, NetworkName, ProjectName, ServiceName, VolumeName};
 use crate::project::{Network, Project, Volume};
 use crate::service::{MountSource, Service};
@@ -60,6 +61,8 @@ pub struct Lowered {
     pub inactive: Vec<String>,
     /// What was left out.
     pub warnings: Vec<Diagnostic>,
+    /// The paths of the host that the active services mount.
+    pub binds: Vec<HostPath>,
 }
 
 const KEYS: Keys = Keys {
@@ -90,9 +93,10 @@ pub fn lower(node: &Node, options: &LowerOptions<'_>) -> Result<Lowered, Vec<Dia
     let reports = Reports::default();
     let lowered =
         Section::new(node, String::new(), &KEYS, &reports).map(|root| lower_root(&root, options, &reports));
+    let binds = reports.binds.take();
     let (errors, warnings) = (in_order(reports.errors), in_order(reports.warnings));
     match lowered {
-        Some((project, inactive)) if errors.is_empty() => Ok(Lowered { project, inactive, warnings }),
+        Some((project, inactive)) if errors.is_empty() => Ok(Lowered { project, inactive, warnings, binds }),
         _ => Err(errors),
     }
 }

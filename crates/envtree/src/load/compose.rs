@@ -10,6 +10,7 @@ use envtree_core::compose_file::lower::{LowerOptions, Lowered, lower};
 use envtree_core::compose_file::merge::{finish, merge};
 use envtree_core::compose_file::node::{Diagnostic, Node};
 use envtree_core::compose_file::parse::parse;
+use envtree_core::host_path::HostPath;
 use envtree_core::name::ProjectName;
 use envtree_core::project::Project;
 use envtree_core::settings::{EnvFile, Settings};
@@ -58,6 +59,8 @@ pub(crate) struct Wanted {
     pub(crate) compose_files: Vec<PathBuf>,
     /// The variables of `.env`, for further interpolation.
     pub(crate) dotenv: IndexMap<String, String>,
+    /// The paths of the host that services mount.
+    pub(crate) binds: Vec<HostPath>,
     /// What was noticed, `path:line:column: message` where it has a place.
     pub(crate) warnings: Vec<String>,
 }
@@ -95,6 +98,7 @@ pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadE
     Ok(Wanted {
         project: lowered.project,
         inactive: lowered.inactive,
+        binds: lowered.binds,
         compose_files: sources.into_iter().filter_map(|source| source.path).collect(),
         dotenv,
         warnings: distinct(&warnings),

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use std::net::TcpListener;
 
 use super::*;
@@ -16,6 +18,7 @@ struct Stage {
     definition: Definition,
     machine: MachineSettings,
     observed: ObservedState,
+    remote_ports: Option<BTreeSet<u16>>,
     routes: Vec<Subnet>,
     state: State,
     refused: BTreeSet<u16>,
@@ -32,7 +35,8 @@ impl Stage {
         let machine = MachineSettings { port_range: 26500..=26999, ..session.machine.clone() };
         let (observed, routes, state) = (ObservedState::default(), Vec::new(), State::default());
         let refused = BTreeSet::new();
-        Self { session, record, definition, machine, observed, routes, state, refused }
+        let remote_ports = None;
+        Self { session, record, definition, machine, observed, remote_ports, routes, state, refused }
     }
 
     fn reserve(&mut self, taken: TakenPolicy) -> Result<(), Error> {
@@ -43,6 +47,7 @@ impl Stage {
             machine: &self.machine,
             taken,
             refused: &self.refused,
+            remote_ports: self.remote_ports.as_ref(),
         };
         reserve(&mut self.record, &self.state, &on)
     }
@@ -133,6 +138,27 @@ fn ports_of_others_and_ports_in_use_are_passed_over() {
     stage.state.put(other.record);
     stage.reserve(TakenPolicy::Refuse).unwrap();
     assert!(stage.record.ports.iter().all(|own| own.published != port && !held.contains(&own.published)));
+}
+
+#[test]
+fn another_machine_has_its_own_ports_and_only_apps_are_probed_here() {
+    let mut stage = Stage::new(COMPOSE, "apps: { web: { port: 3000 } }\n");
+    let (_listener, port) = taken();
+    stage.machine.port_range = port..=port.saturating_add(200);
+    stage.remote_ports = Some(BTreeSet::from([port + 1]));
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    let published = |stage: &Stage| stage.record.ports.iter().map(|own| own.published).collect::<Vec<_>>();
+    assert_eq!(published(&stage)[..2], [port, port + 2]);
+    assert!(published(&stage)[2] > port + 2);
+    // A container there has taken one since, and the Engine has refused the other.
+    stage.remote_ports = Some(BTreeSet::from([port + 2]));
+    let error = stage.reserve(TakenPolicy::Refuse).unwrap_err();
+    assert!(matches!(error, Error::PortsTaken(taken) if taken.len() == 1));
+    stage.remote_ports = Some(BTreeSet::new());
+    stage.refused = BTreeSet::from([port, port + 1]);
+    stage.reserve(TakenPolicy::Reassign).unwrap();
+    let moved = stage.record.ports.iter().map(|own| own.published).max().unwrap();
+    assert!(moved > port + 2 && !published(&stage).contains(&port), "{:?}", published(&stage));
 }
 
 #[test]

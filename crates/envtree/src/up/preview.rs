@@ -94,6 +94,7 @@ impl Session {
         let changes = plan_changes(&environment, &observed, options, false)?;
         plan.steps.extend(changes.steps);
         let mut warnings = environment.warnings;
+        warnings.extend(self.remote_engine(&environment.definition).await?);
         warnings.extend(changes.warnings);
         Ok(PlannedUp {
             task: record.task,
@@ -124,7 +125,8 @@ impl Session {
         refuse_tracked_env_file(self, &files, &definition)?;
         let observed = self.docker.observe(&scope(&definition)).await.ok();
         // Without the Engine, the route to a network of this environment would look like somebody else's.
-        let routes = if observed.is_some() { host_subnets() } else { Vec::new() };
+        let remote_ports = if observed.is_some() { self.remote_ports().await? } else { None };
+        let routes = if observed.is_some() && remote_ports.is_none() { host_subnets() } else { Vec::new() };
         let nothing = ObservedState::default();
         let circumstances = Circumstances {
             definition: &definition,
@@ -133,6 +135,7 @@ impl Session {
             machine: &self.machine,
             taken,
             refused: &BTreeSet::new(),
+            remote_ports: remote_ports.as_ref(),
         };
         reserve(&mut record, &state, &circumstances)?;
         let environment = self.assemble(definition, &record)?;

@@ -99,6 +99,7 @@ fn bind(service: &Section<'_>, item: &Node, path: &str, scope: &Scope<'_>) -> Op
         service.error(&item.place, format!("`{path}` needs a home directory, and there is none"));
         return None;
     };
+    service.mounts(&item.place, &path);
     Some(MountSource::Bind { path, create_host_path: true, propagation: None })
 }
 

@@ -6,12 +6,15 @@ use indexmap::IndexMap;
 
 use super::unknown::{self, Keys};
 use crate::compose_file::node::{Diagnostic, Entry, Node, Place, Value};
+use crate::host_path::HostPath;
 
 /// What was found wrong so far.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
     pub(super) errors: RefCell<Vec<Diagnostic>>,
     pub(super) warnings: RefCell<Vec<Diagnostic>>,
+    /// The paths of the host that services mount.
+    pub(super) binds: RefCell<Vec<HostPath>>,
 }
 
 impl Reports {
@@ -109,6 +112,12 @@ impl<'a> Section<'a> {
 
     pub(super) fn warn(&self, place: &Place, message: impl AsRef<str>) {
         self.reports.warn(place, format!("{}{}", self.owner, message.as_ref()));
+    }
+
+    /// Notes that the owner mounts a path of the host.
+    pub(super) fn mounts(&self, place: &Place, path: &str) {
+        let bind = HostPath { owner: self.owner.clone(), path: path.to_owned(), place: place.clone() };
+        self.reports.binds.borrow_mut().push(bind);
     }
 
     /// Says that `node`, the value of `key`, is not what was expected.

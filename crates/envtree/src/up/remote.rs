@@ -1,0 +1,34 @@
+//! What `up` refuses and says where the Engine runs on another machine.
+
+use std::collections::BTreeSet;
+
+use envtree_core::host_path::refuse_host_paths;
+
+use crate::environment::Definition;
+use crate::error::Error;
+use crate::load::LoadError;
+use crate::session::Session;
+
+impl Session {
+    /// Returns the host ports of the Engine's containers, if it runs on another machine.
+    pub(super) async fn remote_ports(&self) -> Result<Option<BTreeSet<u16>>, Error> {
+        if !self.docker.facts().await?.is_remote() {
+            return Ok(None);
+        }
+        Ok(Some(self.docker.published_ports().await?))
+    }
+
+    /// Returns what the person should know where the Engine runs on another machine; refuses what cannot work there.
+    pub(super) async fn remote_engine(&self, definition: &Definition) -> Result<Option<String>, Error> {
+        let Some(engine) = &self.docker.facts().await?.remote_host else {
+            return Ok(None);
+        };
+        let refused = refuse_host_paths(&definition.wanted.binds, engine);
+        if !refused.is_empty() {
+            return Err(LoadError::Invalid(refused).into());
+        }
+        Ok(Some(format!(
+            "the Engine runs on `{engine}`: ports are published there, 127.0.0.1 in an address means that machine, and a port without a check of its own is not probed"
+        )))
+    }
+}

@@ -1,0 +1,168 @@
+//! Images of a registry that wants a password: each place where Docker keeps one is asked.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::{Ran, Sandbox};
+use crate::stage::{idle, sandbox_with};
+use crate::support::{SOON, checked, docker, eventually};
+
+/// `me` with the password `secret`.
+const HTPASSWD: &str = "me:$2y$05$bst2jSFj6XnqgUmawLzD.uB1X3m2Nr50rCmfS.KaTnlRW7BqnjSLW\n";
+/// `me:secret` in base 64, as `docker login` keeps it.
+const AUTH: &str = "bWU6c2VjcmV0";
+
+/// A registry that lets `me` in alone; dropping it ends it.
+struct Registry {
+    folder: TempDir,
+    process: Child,
+    address: String,
+    image: String,
+}
+
+impl Registry {
+    /// Starts a registry that has an image.
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("htpasswd"), HTPASSWD).unwrap();
+        let configuration = format!(
+            "version: 0.1\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: 127.0.0.1:0 }}\n\
+             auth: {{ htpasswd: {{ realm: test, path: {} }} }}\n",
+            path("data").display(),
+            path("htpasswd").display(),
+        );
+        fs::write(path("config.yml"), configuration).unwrap();
+        let log = File::create(path("log")).unwrap();
+        let process = Command::new("docker-registry")
+            .arg("serve")
+            .arg(path("config.yml"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut registry = Self { folder, process, address: String::new(), image: String::new() };
+        eventually(|| registry.listens_at().is_some(), SOON);
+        registry.address = registry.listens_at().unwrap();
+        registry.image = format!("{}/private/busybox:1", registry.address);
+        registry.push();
+        registry
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Returns the address that the system gave it, which its log names.
+    fn listens_at(&self) -> Option<String> {
+        let log = fs::read_to_string(self.path("log")).unwrap();
+        let (_, address) = log.split_once("listening on ")?;
+        let end = address.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':')?;
+        Some(address[..end].to_owned())
+    }
+
+    fn push(&self) {
+        // Brings the image to the Engine, from wherever this machine has it.
+        let sandbox = idle();
+        sandbox.succeed(&["up", "any"]);
+        docker(&["tag", "busybox:1", &self.image]);
+        let config = self.configured(&self.auths(AUTH));
+        checked(Command::new("docker").args(["push", "--quiet", &self.image]).env("DOCKER_CONFIG", config));
+        self.forget();
+    }
+
+    /// Removes the image from the Engine.
+    fn forget(&self) {
+        docker(&["image", "rm", &self.image]);
+    }
+
+    fn auths(&self, auth: &str) -> Value {
+        json!({ "auths": { &self.address: { "auth": auth } } })
+    }
+
+    /// Returns Docker's folder with this configuration.
+    fn configured(&self, configuration: &Value) -> PathBuf {
+        let config = self.path("docker");
+        fs::create_dir_all(&config).unwrap();
+        fs::write(config.join("config.json"), configuration.to_string()).unwrap();
+        config
+    }
+
+    /// Writes a helper that gives out the credentials of this registry alone, and returns the folder that it is in.
+    fn helper(&self, name: &str) -> PathBuf {
+        let folder = self.path("bin");
+        fs::create_dir_all(&folder).unwrap();
+        let helper = folder.join(format!("docker-credential-{name}"));
+        let script = format!(
+            "#!/bin/sh\nread -r server\n[ \"$1 $server\" = 'get {address}' ] || {{ echo 'credentials not found in native keychain'; exit 1; }}\necho '{{\"ServerURL\":\"{address}\",\"Username\":\"me\",\"Secret\":\"secret\"}}'\n",
+            address = self.address
+        );
+        fs::write(&helper, script).unwrap();
+        fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+        folder
+    }
+
+    /// Brings an environment up whose image is this registry's, with this configuration of Docker.
+    fn up(&self, sandbox: &Sandbox, configuration: &Value) -> Ran {
+        let path = std::env::var("PATH").unwrap();
+        let mut command = sandbox.envtree_with(&["up", "fix"]);
+        command
+            .env("DOCKER_CONFIG", self.configured(configuration))
+            .env("PATH", format!("{}:{path}", self.path("bin").display()));
+        sandbox.ran(&command.output().unwrap())
+    }
+
+    fn sandbox(&self) -> Sandbox {
+        let compose =
+            format!("services:\n  app:\n    image: {}\n    command: sleep inf\n    init: true\n", self.image);
+        sandbox_with(&[("compose.yaml", &compose)])
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+#[test]
+fn credentials_are_found_wherever_docker_keeps_them() {
+    let registry = Registry::start();
+    let sandbox = registry.sandbox();
+    registry.helper("teststore");
+    registry.helper("testhelper");
+    let configurations = [
+        registry.auths(AUTH),
+        // What `docker login` leaves where a store keeps the secret.
+        json!({ "auths": { &registry.address: {} }, "credsStore": "teststore" }),
+        json!({ "credHelpers": { &registry.address: "testhelper" } }),
+    ];
+    for configuration in configurations {
+        let up = registry.up(&sandbox, &configuration);
+        assert_eq!(up.status, Some(0), "{configuration}\n{up}");
+        sandbox.succeed(&["rm", "fix", "--yes"]);
+        registry.forget();
+    }
+}
+
+#[test]
+fn refused_credentials_are_told_with_a_remedy() {
+    let registry = Registry::start();
+    let sandbox = registry.sandbox();
+    // `me:wrong` is the other.
+    for configuration in [json!({}), registry.auths("bWU6d3Jvbmc=")] {
+        let ran = registry.up(&sandbox, &configuration);
+        assert_eq!(ran.status, Some(5), "{ran}");
+        let (registry, image) = (&registry.address, &registry.image);
+        let cause = format!("caused by: registry `{registry}` denies access to image `{image}`\n");
+        assert!(ran.stderr.contains(&cause), "{ran}");
+        assert!(ran.stderr.contains(&format!("hint: `docker login {registry}` gives credentials")), "{ran}");
+    }
+}
