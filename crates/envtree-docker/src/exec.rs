@@ -218,7 +218,8 @@ fn exec_error(container: &str, source: EngineFailure) -> DockerError {
     let container = container.to_owned();
     if source.is(404) && source.says(&["no such container"]) {
         DockerError::ContainerMissing { container }
-    } else if source.is(409) && source.says(&["is not running"]) {
+    } else if source.is(409) && source.says(&["is not running", "on running containers"]) {
+        // The latter are Podman's words.
         DockerError::ContainerNotRunning { container }
     } else {
         DockerError::Exec { container, source }

@@ -49,7 +49,12 @@ impl Docker {
         match client.connect_network(network, request).await.map_err(EngineFailure::from) {
             Ok(()) => Ok(()),
             Err(failure)
-                if failure.says(&["already exists in network", "is already attached to network"]) =>
+                // The last are Podman's words.
+                if failure.says(&[
+                    "already exists in network",
+                    "is already attached to network",
+                    "is already connected to network",
+                ]) =>
             {
                 Ok(())
             }
@@ -118,7 +123,8 @@ fn checked_body(request: &NetworkCreateRequest) -> Value {
 fn create_error(name: &str, network: &Network, source: EngineFailure) -> DockerError {
     let wanted: Vec<&str> = network.ipam.iter().filter_map(|pool| pool.subnet.as_deref()).collect();
     let network = name.to_owned();
-    if source.is(409) && source.says(&["already exists"]) {
+    // Podman answers 500 until version 5, and then 409.
+    if source.says(&["already exists"]) {
         DockerError::NetworkAlreadyExists { network, source }
     } else if source.says(&["pool overlaps", "networks have overlapping"]) {
         let subnets = wanted.join(", ");
