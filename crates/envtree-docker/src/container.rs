@@ -73,7 +73,9 @@ impl Docker {
         }
         let client = self.client().await?;
         let created = client.create_container(Some(options.build()), body).await;
-        created.map(|_| ()).map_err(|error| create_error(container, error.into()))
+        created
+            .map(|_| ())
+            .map_err(|error| create_error(&container.name, &container.definition.image, error.into()))
     }
 
     /// Starts a container; one that runs already is left alone.
@@ -236,15 +238,15 @@ fn still_runs(failure: &EngineFailure) -> bool {
     failure.is(409) && failure.says(&["cannot remove a running container", "container is running"])
 }
 
-fn create_error(container: &NewContainer, source: EngineFailure) -> DockerError {
-    let name = container.name.clone();
-    if source.is(409) && source.says(&["already in use by container", "name is already in use"]) {
-        DockerError::ContainerAlreadyExists { container: name, source }
+fn create_error(container: &str, image: &str, source: EngineFailure) -> DockerError {
+    let (container, image) = (container.to_owned(), image.to_owned());
+    // Docker's words, and Podman's, which come with status 500.
+    if source.says(&["already in use by container", "that name is already in use"]) {
+        DockerError::ContainerAlreadyExists { container, source }
     } else if source.is(404) && source.says(&["no such image", "image with reference"]) {
-        let image = container.definition.image.clone();
         DockerError::ImageMissing { image, source }
     } else {
-        DockerError::CreateContainer { container: name, source }
+        DockerError::CreateContainer { container, source }
     }
 }
 
@@ -338,6 +340,27 @@ mod tests {
             let failure = EngineFailure { status: Some(500), message: message.to_owned() };
             let error = start_error("shop-db-1", failure);
             assert!(matches!(error, DockerError::PortInUse { port: Some(20014), .. }), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_taken_name_is_known_by_the_words_of_every_engine() {
+        let messages = [
+            (
+                409,
+                "Conflict. The container name \"/shop-db-1\" is already in use by container \"1f\". You have to \
+                   remove (or rename) that container to be able to reuse that name.",
+            ),
+            (
+                500,
+                "container create: creating container storage: the container name \"shop-db-1\" is already in use \
+                   by 1f. You have to remove that container to be able to reuse that name: that name is already in use",
+            ),
+        ];
+        for (status, message) in messages {
+            let failure = EngineFailure { status: Some(status), message: message.to_owned() };
+            let error = create_error("shop-db-1", "postgres:17", failure);
+            assert!(matches!(error, DockerError::ContainerAlreadyExists { .. }), "{error:?}");
         }
     }
 

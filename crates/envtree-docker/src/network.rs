@@ -166,6 +166,19 @@ mod tests {
     }
 
     #[test]
+    fn a_taken_name_is_known_by_the_words_of_every_engine() {
+        let messages = [
+            (409, "network with name shop-default already exists"),
+            (500, "network name shop-default already used: network already exists"),
+        ];
+        for (status, message) in messages {
+            let failure = EngineFailure { status: Some(status), message: message.to_owned() };
+            let error = create_error("shop-default", &network(), failure);
+            assert!(matches!(error, DockerError::NetworkAlreadyExists { .. }), "{error:?}");
+        }
+    }
+
+    #[test]
     fn an_overlap_names_the_subnet() {
         let failure = EngineFailure {
             status: Some(403),

@@ -50,7 +50,7 @@ impl Docker {
         let removed = client.remove_volume(name, None::<RemoveVolumeOptions>).await;
         done_if_gone(removed).map_err(|source| {
             let volume = name.to_owned();
-            if source.is(409) && source.says(&["in use"]) {
+            if source.is(409) && source.says(&["in use", "is being used"]) {
                 DockerError::VolumeInUse { volume, source }
             } else {
                 DockerError::RemoveVolume { volume, source }
