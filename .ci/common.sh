@@ -79,3 +79,17 @@ apt_quietly() {
 on_debian_as_root() {
     [ "$(id -u)" = 0 ] && has apt-get && has dpkg-query
 }
+
+# One scenario restarts an Engine, and so starts one of its own beside the one that all others share.
+# Some scenarios start servers of their own: an Engine beside the one that all others share, an sshd, a registry.
+can_start_servers() {
+    [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ] &&
+        has dockerd && has nsenter && has ip && has openssl && has docker-registry && [ -x /usr/sbin/sshd ]
+}
+
+# The features that the tests are built with: the same everywhere, so that they are built once.
+test_features() {
+    features=envtree-docker/daemon,envtree-cli/daemon
+    ! can_start_servers || features=$features,envtree-cli/private-engine
+    echo "$features"
+}

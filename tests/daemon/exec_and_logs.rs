@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 use crate::again::with_two_servers;
 use crate::common::Sandbox;
@@ -11,8 +12,12 @@ use crate::support::{SOON, docker, eventually, port};
 fn fed(command: &mut Command, input: &str) -> Output {
     let mut running =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    running.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    running.wait_with_output().unwrap()
+    let mut stdin = running.stdin.take().unwrap();
+    // Podman stops reading while its output is not read.
+    thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(input.as_bytes()).unwrap());
+        running.wait_with_output().unwrap()
+    })
 }
 
 #[test]

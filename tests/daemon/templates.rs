@@ -87,6 +87,7 @@ fn the_env_file_of_compose_chooses_the_version_of_postgres() {
     sandbox.git(&["commit", "-qm", "Choose an older Postgres"]);
     sandbox.up("one");
 
-    assert_eq!(sandbox.look("one", "postgres")["Config"]["Image"], "postgres:15");
+    let postgres = sandbox.look("one", "postgres");
+    assert!(postgres["Config"]["Image"].as_str().unwrap().ends_with("postgres:15"), "{postgres}");
     assert!(sandbox.sql("one", "SHOW server_version").starts_with("15."));
 }

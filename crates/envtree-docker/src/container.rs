@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bollard::errors::Error as Bollard;
-use bollard::models::ContainerCreateBody;
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
     StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use envtree_core::plan::NewContainer;
 use futures::{StreamExt, future};
+use tokio::time::{Instant, sleep};
 
 use crate::container::body::create_body;
 use crate::container::detail::container_detail;
@@ -21,11 +22,16 @@ pub use crate::container::detail::{ContainerDetail, PublishedPort, Variables};
 
 pub(crate) mod body;
 mod detail;
+mod podman;
 
 /// What the Engine may need beyond the grace period to report a stopped container.
 const STOP_MARGIN: Duration = Duration::from_mins(1);
 /// The longest wait for a stop whose grace period only the Engine knows.
 const LONGEST_STOP: Duration = Duration::from_hours(1);
+/// The longest wait for a state of a container that passes by itself.
+const PASSING: Duration = Duration::from_secs(20);
+/// The pause between two looks at such a container.
+const PAUSE: Duration = Duration::from_millis(50);
 /// The longest wait for the end of a container.
 const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
 
@@ -34,7 +40,14 @@ impl Docker {
     pub async fn create_container(&self, container: &NewContainer) -> Result<(), DockerError> {
         let image = self.inspect_image(&container.definition.image).await?;
         let image_volumes = image.map(|image| image.volumes).unwrap_or_default();
-        let body = create_body(container, &image_volumes, self.facts().await?.api)?;
+        let facts = self.facts().await?;
+        let mut body = create_body(container, &image_volumes, facts.api)?;
+        if facts.is_podman() {
+            podman::complete(&mut body);
+            for volume in podman::labelled_volumes(&body) {
+                self.send_create_volume(volume).await?;
+            }
+        }
         match self.send_create(container, body.clone()).await {
             Err(error @ DockerError::ImageMissing { .. }) => {
                 let Some(image) = self.mirrored_digest(&container.definition.image) else {
@@ -60,7 +73,9 @@ impl Docker {
         }
         let client = self.client().await?;
         let created = client.create_container(Some(options.build()), body).await;
-        created.map(|_| ()).map_err(|error| create_error(container, error.into()))
+        created
+            .map(|_| ())
+            .map_err(|error| create_error(&container.name, &container.definition.image, error.into()))
     }
 
     /// Starts a container; one that runs already is left alone.
@@ -134,15 +149,9 @@ impl Docker {
 
     /// Returns the names of the anonymous volumes that a container mounts.
     async fn anonymous_volumes(&self, container: &str) -> Result<Vec<String>, DockerError> {
-        let client = self.client().await?;
-        let answer = match client.inspect_container(container, None::<InspectContainerOptions>).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                return match inspect_error(container, error.into()) {
-                    DockerError::ContainerMissing { .. } => Ok(Vec::new()),
-                    error => Err(error),
-                };
-            }
+        let answer = match self.inspect(container).await {
+            Err(DockerError::ContainerMissing { .. }) => return Ok(Vec::new()),
+            answer => answer?,
         };
         let mounts = answer.mounts.unwrap_or_default().into_iter();
         Ok(mounts
@@ -154,12 +163,22 @@ impl Docker {
 
     /// Returns what a container is doing.
     pub async fn inspect_container(&self, container: &str) -> Result<ContainerDetail, DockerError> {
+        Ok(container_detail(self.inspect(container).await?))
+    }
+
+    async fn inspect(&self, container: &str) -> Result<ContainerInspectResponse, DockerError> {
         let client = self.client().await?;
-        let answer = client
-            .inspect_container(container, None::<InspectContainerOptions>)
-            .await
-            .map_err(|error| inspect_error(container, error.into()))?;
-        Ok(container_detail(answer))
+        let started = Instant::now();
+        loop {
+            let answer = client.inspect_container(container, None::<InspectContainerOptions>).await;
+            match answer.map_err(EngineFailure::from) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) if podman::is_passing(&failure) && started.elapsed() < PASSING => {
+                    sleep(PAUSE).await;
+                }
+                Err(failure) => return Err(inspect_error(container, failure)),
+            }
+        }
     }
 
     /// Waits until a container does not run, and returns its exit status: at once if it does not run, and 0 if it
@@ -219,15 +238,15 @@ fn still_runs(failure: &EngineFailure) -> bool {
     failure.is(409) && failure.says(&["cannot remove a running container", "container is running"])
 }
 
-fn create_error(container: &NewContainer, source: EngineFailure) -> DockerError {
-    let name = container.name.clone();
-    if source.is(409) && source.says(&["already in use by container", "name is already in use"]) {
-        DockerError::ContainerAlreadyExists { container: name, source }
+fn create_error(container: &str, image: &str, source: EngineFailure) -> DockerError {
+    let (container, image) = (container.to_owned(), image.to_owned());
+    // Docker's words, and Podman's, which come with status 500.
+    if source.says(&["already in use by container", "that name is already in use"]) {
+        DockerError::ContainerAlreadyExists { container, source }
     } else if source.is(404) && source.says(&["no such image", "image with reference"]) {
-        let image = container.definition.image.clone();
         DockerError::ImageMissing { image, source }
     } else {
-        DockerError::CreateContainer { container: name, source }
+        DockerError::CreateContainer { container, source }
     }
 }
 
@@ -321,6 +340,27 @@ mod tests {
             let failure = EngineFailure { status: Some(500), message: message.to_owned() };
             let error = start_error("shop-db-1", failure);
             assert!(matches!(error, DockerError::PortInUse { port: Some(20014), .. }), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_taken_name_is_known_by_the_words_of_every_engine() {
+        let messages = [
+            (
+                409,
+                "Conflict. The container name \"/shop-db-1\" is already in use by container \"1f\". You have to \
+                   remove (or rename) that container to be able to reuse that name.",
+            ),
+            (
+                500,
+                "container create: creating container storage: the container name \"shop-db-1\" is already in use \
+                   by 1f. You have to remove that container to be able to reuse that name: that name is already in use",
+            ),
+        ];
+        for (status, message) in messages {
+            let failure = EngineFailure { status: Some(status), message: message.to_owned() };
+            let error = create_error("shop-db-1", "postgres:17", failure);
+            assert!(matches!(error, DockerError::ContainerAlreadyExists { .. }), "{error:?}");
         }
     }
 

@@ -218,9 +218,28 @@ fn exec_error(container: &str, source: EngineFailure) -> DockerError {
     let container = container.to_owned();
     if source.is(404) && source.says(&["no such container"]) {
         DockerError::ContainerMissing { container }
-    } else if source.is(409) && source.says(&["is not running"]) {
+    // Docker's words, and Podman's, which come with status 500.
+    } else if source.says(&["is not running", "exec sessions on running containers"]) {
         DockerError::ContainerNotRunning { container }
     } else {
         DockerError::Exec { container, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_that_does_not_run_is_known_by_the_words_of_every_engine() {
+        let messages = [
+            (409, "Container 1f is not running"),
+            (500, "can only create exec sessions on running containers: container state improper"),
+        ];
+        for (status, message) in messages {
+            let failure = EngineFailure { status: Some(status), message: message.to_owned() };
+            let error = exec_error("shop-db-1", failure);
+            assert!(matches!(error, DockerError::ContainerNotRunning { .. }), "{error:?}");
+        }
     }
 }

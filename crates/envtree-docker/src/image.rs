@@ -93,11 +93,14 @@ impl Docker {
         if mirrored.digest.is_some() {
             return Ok(());
         }
-        self.tag(&mirrored, reference).await.map_err(|source| DockerError::TagImage {
-            image: pull.image.to_owned(),
-            pulled: mirrored.to_string(),
-            source,
-        })?;
+        if let Err(source) = self.tag(&mirrored, reference).await {
+            // Another pull of the image, at the same time, may have moved the tag already.
+            if source.is(404) && self.look_up(pull.image, &reference.to_string()).await?.is_some() {
+                return Ok(());
+            }
+            let (image, pulled) = (pull.image.to_owned(), mirrored.to_string());
+            return Err(DockerError::TagImage { image, pulled, source });
+        }
         if !was_there {
             // The image keeps its new tag; a mirror's tag that cannot be removed harms nothing.
             let client = self.client().await?;

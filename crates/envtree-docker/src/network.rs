@@ -49,7 +49,12 @@ impl Docker {
         match client.connect_network(network, request).await.map_err(EngineFailure::from) {
             Ok(()) => Ok(()),
             Err(failure)
-                if failure.says(&["already exists in network", "is already attached to network"]) =>
+                // The last are Podman's words.
+                if failure.says(&[
+                    "already exists in network",
+                    "is already attached to network",
+                    "is already connected to network",
+                ]) =>
             {
                 Ok(())
             }
@@ -64,14 +69,7 @@ impl Docker {
     /// Removes a network by its id; one that is gone is done.
     pub async fn remove_network(&self, id: &str, name: &str) -> Result<(), DockerError> {
         let client = self.client().await?;
-        done_if_gone(client.remove_network(id).await).map_err(|source| {
-            let network = name.to_owned();
-            if source.says(&["has active endpoints"]) {
-                DockerError::NetworkInUse { network, source }
-            } else {
-                DockerError::RemoveNetwork { network, source }
-            }
-        })
+        done_if_gone(client.remove_network(id).await).map_err(|source| remove_error(name, source))
     }
 
     /// Returns all networks of the Engine that `options` lets pass.
@@ -118,15 +116,26 @@ fn checked_body(request: &NetworkCreateRequest) -> Value {
 fn create_error(name: &str, network: &Network, source: EngineFailure) -> DockerError {
     let wanted: Vec<&str> = network.ipam.iter().filter_map(|pool| pool.subnet.as_deref()).collect();
     let network = name.to_owned();
-    if source.is(409) && source.says(&["already exists"]) {
+    // Podman answers 500 until version 5, and then 409.
+    if source.says(&["already exists"]) {
         DockerError::NetworkAlreadyExists { network, source }
-    } else if source.says(&["pool overlaps", "networks have overlapping"]) {
+    } else if source.says(&["pool overlaps", "networks have overlapping", "already used on the host"]) {
         let subnets = wanted.join(", ");
         DockerError::SubnetOverlap { network, subnets, source }
     } else if source.says(&["non-overlapping IPv4 address pool", "predefined address pools"]) {
         DockerError::AddressPoolsExhausted { network, source }
     } else {
         DockerError::CreateNetwork { network, source }
+    }
+}
+
+fn remove_error(name: &str, source: EngineFailure) -> DockerError {
+    let network = name.to_owned();
+    // Docker's words, and Podman's.
+    if source.says(&["has active endpoints", "has associated containers"]) {
+        DockerError::NetworkInUse { network, source }
+    } else {
+        DockerError::RemoveNetwork { network, source }
     }
 }
 
@@ -160,12 +169,43 @@ mod tests {
     }
 
     #[test]
+    fn a_taken_name_is_known_by_the_words_of_every_engine() {
+        let messages = [
+            (409, "network with name shop-default already exists"),
+            (500, "network name shop-default already used: network already exists"),
+        ];
+        for (status, message) in messages {
+            let failure = EngineFailure { status: Some(status), message: message.to_owned() };
+            let error = create_error("shop-default", &network(), failure);
+            assert!(matches!(error, DockerError::NetworkAlreadyExists { .. }), "{error:?}");
+        }
+    }
+
+    #[test]
     fn an_overlap_names_the_subnet() {
-        let failure = EngineFailure {
-            status: Some(403),
-            message: "Pool overlaps with other one on this address space".to_owned(),
-        };
-        let error = create_error("shop-default", &network(), failure);
-        insta::assert_snapshot!(error, @"subnet 10.77.4.0/24 of network `shop-default` overlaps another network");
+        let messages = [
+            "Pool overlaps with other one on this address space",
+            "subnet 10.77.4.0/24 is already used on the host or by another config",
+        ];
+        for message in messages {
+            let failure = EngineFailure { status: Some(403), message: message.to_owned() };
+            let error = create_error("shop-default", &network(), failure);
+            let told = "subnet 10.77.4.0/24 of network `shop-default` overlaps another network";
+            assert_eq!(error.to_string(), told);
+        }
+    }
+
+    #[test]
+    fn a_network_in_use_is_known_by_the_words_of_every_engine() {
+        let messages = [
+            "error while removing network: network shop-default id 1f has active endpoints",
+            "\"shop-default\" has associated containers with it. Use -f to forcibly delete containers and pods: \
+             network is being used",
+        ];
+        for message in messages {
+            let failure = EngineFailure { status: Some(409), message: message.to_owned() };
+            let error = remove_error("shop-default", failure);
+            assert!(matches!(error, DockerError::NetworkInUse { .. }), "{error:?}");
+        }
     }
 }

@@ -27,16 +27,21 @@ impl Docker {
             labels: map(&volume.labels),
             ..VolumeCreateRequest::default()
         };
-        let client = self.client().await?;
-        let created = client
-            .create_volume(request)
-            .await
-            .map_err(|error| DockerError::CreateVolume { volume: name.to_owned(), source: error.into() })?;
+        let created = self.send_create_volume(request).await?;
         // Asked for a name that exists, the Engine answers 201 with the volume that is there, whosever it is.
         match stranger(volume, &observed_volume(created)) {
             Some(owner) => Err(DockerError::VolumeAlreadyExists { volume: name.to_owned(), owner }),
             None => Ok(()),
         }
+    }
+
+    pub(crate) async fn send_create_volume(
+        &self,
+        request: VolumeCreateRequest,
+    ) -> Result<EngineVolume, DockerError> {
+        let volume = request.name.clone().unwrap_or_default();
+        let created = self.client().await?.create_volume(request).await;
+        created.map_err(|error| DockerError::CreateVolume { volume, source: error.into() })
     }
 
     /// Removes a volume and its data; one that is gone is done.
@@ -45,7 +50,7 @@ impl Docker {
         let removed = client.remove_volume(name, None::<RemoveVolumeOptions>).await;
         done_if_gone(removed).map_err(|source| {
             let volume = name.to_owned();
-            if source.is(409) && source.says(&["in use"]) {
+            if source.is(409) && source.says(&["in use", "is being used"]) {
                 DockerError::VolumeInUse { volume, source }
             } else {
                 DockerError::RemoveVolume { volume, source }

@@ -22,8 +22,10 @@ async fn a_running_container_is_observed_among_all_networks() {
     assert_eq!(container.name, stage.name("cache"));
     assert_eq!(container.state, ContainerState::Running);
     assert_eq!(container.service(), Some("cache"));
-    assert!(container.networks["bridge"].is_some());
-    assert!(observed.networks.iter().any(|network| network.name == "bridge"));
+    assert!(container.networks[stage.default_network].is_some());
+    assert!(
+        observed.networks.iter().any(|network| [stage.default_network, "bridge"].contains(&&*network.name))
+    );
     assert!(observed.images.contains_key("busybox:1"));
     let all = stage.docker.observe_all(Some(&stage.name("repository"))).await.unwrap();
     assert_eq!(all.containers, observed.containers);
@@ -55,7 +57,7 @@ async fn a_container_tells_its_addresses_and_its_check() {
     .await;
     assert_eq!(detail.state, ContainerState::Running);
     assert_eq!(detail.ports["80/tcp"][0].port, free);
-    assert!(detail.addresses.contains_key("bridge"));
+    assert!(detail.addresses.contains_key(stage.default_network));
     assert_eq!(detail.health_test, Some(HealthTest::Shell("echo fine".to_owned())));
     assert_eq!(detail.last_health_output.as_deref(), Some("fine"));
     assert!(detail.started_at.is_some());

@@ -30,6 +30,8 @@ pub(crate) struct Stage {
     pub(crate) docker: Docker,
     /// The project's name, with which all names of its objects begin.
     pub(crate) project: ProjectName,
+    /// The network of containers that name none.
+    pub(crate) default_network: &'static str,
 }
 
 impl Stage {
@@ -37,7 +39,9 @@ impl Stage {
     pub(crate) async fn new() -> Self {
         let number = STAGES.fetch_add(1, Ordering::Relaxed);
         let project = format!("envtree-docker-test-{}-{number}", std::process::id());
-        let stage = Self { docker: docker(), project: ProjectName::new(project).unwrap() };
+        let docker = docker();
+        let default_network = if docker.facts().await.unwrap().is_podman() { "podman" } else { "bridge" };
+        let stage = Self { docker, project: ProjectName::new(project).unwrap(), default_network };
         let pull = Operation::PullImage { image: BUSYBOX.to_owned(), platform: None };
         stage.perform(&pull).await.unwrap();
         stage
@@ -79,7 +83,7 @@ impl Stage {
                 ..Service::default()
             },
             volume_names: IndexMap::new(),
-            network: Some(("bridge".to_owned(), Attachment::default())),
+            network: Some((self.default_network.to_owned(), Attachment::default())),
             inherited_volumes: IndexMap::new(),
         }
     }

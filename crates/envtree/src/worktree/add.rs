@@ -176,6 +176,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_worktree_that_another_process_has_made_by_half_is_waited_for() {
+        let shop = TestRepository::new();
+        let half = shop.path.join(".git/worktrees/half");
+        std::fs::create_dir_all(&half).unwrap();
+        std::fs::write(half.join("commondir"), "").unwrap();
+        std::fs::write(half.join("gitdir"), shop.beside("half/.git").to_str().unwrap()).unwrap();
+        std::fs::write(half.join("HEAD"), "ref: refs/heads/half\n").unwrap();
+        let repository = shop.open();
+        let branch = new_branch(&repository, "fix");
+        let path = shop.beside("fix");
+        let (added, ()) = tokio::join!(add(&repository, &path, &branch), async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            std::fs::write(half.join("commondir"), "../..\n").unwrap();
+        });
+        assert_eq!(added.unwrap().how, HowAdded::Made);
+        assert!(path.join("readme.md").exists());
+    }
+
+    #[tokio::test]
     async fn an_existing_branch_is_taken_even_when_a_tag_has_its_name() {
         let shop = TestRepository::new();
         shop.git(&["tag", "login"]);

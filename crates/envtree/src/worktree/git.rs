@@ -58,6 +58,13 @@ pub enum GitError {
     },
 }
 
+impl GitError {
+    /// Returns whether git itself said `words`.
+    pub(super) fn says(&self, words: &str) -> bool {
+        matches!(self, Self::Failed { stderr, .. } if stderr.contains(words))
+    }
+}
+
 /// One run of the `git` program.
 pub(crate) struct Git {
     directory: PathBuf,

@@ -1,12 +1,17 @@
 //! Runs git and its hook to check out a branch, from the beginning or from where a killed run stopped.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::super::claim::Claim;
 use super::super::git::Git;
 use super::super::{GitError, WorktreeError, blocking, delete_branch, registered};
 use super::{Branch, step};
-use crate::repository::{CHECKOUT_IN_PROGRESS, Repository, Worktree};
+use crate::repository::{BranchPlace, CHECKOUT_IN_PROGRESS, Repository, Worktree};
+
+/// How often git is run again where it met the half-made worktree of another process, and the pause before.
+const AGAIN: usize = 40;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Makes the worktree. Returns the failure of the hook, if it failed.
 pub(super) async fn make(
@@ -15,20 +20,7 @@ pub(super) async fn make(
     branch: &Branch,
     claim: &Claim,
 ) -> Result<Option<GitError>, WorktreeError> {
-    // The lock is written before the first file and outlives the command.
-    let git = with_workers(Git::of(repository), repository);
-    let git = git.args(["worktree", "add", "--quiet", "--lock", "--reason", CHECKOUT_IN_PROGRESS]);
-    let git = match branch {
-        Branch::New { name, from } => {
-            let from = from.to_string();
-            git.args(["--no-track", "-b", name, "--"]).arg(path).arg(from)
-        }
-        Branch::Existing { name } => git.arg("--").arg(path).arg(name),
-        Branch::Tracking { name, reference } => {
-            git.args(["--track", "-b", name, "--"]).arg(path).arg(reference)
-        }
-    };
-    let Err(source) = git.holding(claim.share()?).run().await else {
+    let Err(source) = add(repository, path, branch, claim).await? else {
         return Ok(None);
     };
     let (repo, at) = (repository.clone(), path.to_owned());
@@ -42,6 +34,50 @@ pub(super) async fn make(
     }
     let branch = branch.name().to_owned();
     Err(WorktreeError::Checkout { branch, path: path.to_owned(), source })
+}
+
+/// Runs `git worktree add`, again where it met the half-made worktree of another process: git looks at all others.
+async fn add(
+    repository: &Repository,
+    path: &Path,
+    branch: &Branch,
+    claim: &Claim,
+) -> Result<Result<(), GitError>, WorktreeError> {
+    let mut branch = branch.clone();
+    for _ in 0..AGAIN {
+        let added = add_once(repository, path, &branch, claim)?.run().await;
+        if !added.as_ref().is_err_and(|error| error.says("/commondir")) {
+            return Ok(added);
+        }
+        tokio::time::sleep(PAUSE).await;
+        // The branch comes first; nobody had it before.
+        if matches!(repository.branch(branch.name())?, BranchPlace::Local { .. }) {
+            branch = Branch::Existing { name: branch.name().to_owned() };
+        }
+    }
+    Ok(add_once(repository, path, &branch, claim)?.run().await)
+}
+
+fn add_once(
+    repository: &Repository,
+    path: &Path,
+    branch: &Branch,
+    claim: &Claim,
+) -> Result<Git, WorktreeError> {
+    // The lock is written before the first file and outlives the command.
+    let git = with_workers(Git::of(repository), repository);
+    let git = git.args(["worktree", "add", "--quiet", "--lock", "--reason", CHECKOUT_IN_PROGRESS]);
+    let git = match branch {
+        Branch::New { name, from } => {
+            let from = from.to_string();
+            git.args(["--no-track", "-b", name, "--"]).arg(path).arg(from)
+        }
+        Branch::Existing { name } => git.arg("--").arg(path).arg(name),
+        Branch::Tracking { name, reference } => {
+            git.args(["--track", "-b", name, "--"]).arg(path).arg(reference)
+        }
+    };
+    Ok(git.holding(claim.share()?))
 }
 
 /// Deletes the branch of a checkout that failed: git takes the folder away again, but not the branch.
