@@ -1,4 +1,4 @@
-.PHONY: demo test check
+.PHONY: demo test check soak
 
 # Brings two environments of a sample repository up side by side, and leaves them for you to explore.
 demo:
@@ -11,3 +11,7 @@ test:
 # Runs every check that continuous integration runs.
 check:
 	@.ci/check
+
+# Does random things to environments from several processes for LIMIT seconds, and checks what came of it.
+soak:
+	@.ci/soak $(LIMIT)

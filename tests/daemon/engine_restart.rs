@@ -22,7 +22,7 @@ fn ports_and_data_survive_a_restart_of_the_engine() {
     sandbox.write("compose.yaml", COMPOSE);
     sandbox.git(&["add", "."]);
     sandbox.git(&["commit", "--quiet", "--message", "Use Redis"]);
-    let mut engine = PrivateEngine::start();
+    let mut engine = PrivateEngine::start(&[], None);
     engine.bring_image(&sandbox, "redis:8");
     let before = engine.answer(&sandbox, &["up", "fix", "--json"]);
     let port = before["environment"]["services"][0]["ports"][0]["published"].clone();

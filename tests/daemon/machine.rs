@@ -84,7 +84,7 @@ fn a_state_file_that_is_gone_or_broken_is_rebuilt_with_the_same_ports() {
     fs::remove_file(state_file(&sandbox)).unwrap();
     done(&sandbox, &["rm", "feature/Fix"]);
     assert_eq!(containers(&sandbox), "");
-    assert!(worktree(&sandbox, "feature-fix").exists(), "labels do not say who made the worktree");
+    assert!(!worktree(&sandbox, "feature-fix").exists(), "its mark says who made the worktree");
 }
 
 #[test]

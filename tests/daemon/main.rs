@@ -8,6 +8,10 @@ mod common;
 #[path = "../engine.rs"]
 mod engine;
 #[cfg(test)]
+#[cfg(feature = "private-engine")]
+#[path = "../private_engine.rs"]
+mod private_engine;
+#[cfg(test)]
 #[cfg(unix)]
 #[path = "../pty.rs"]
 mod pty;
@@ -42,9 +46,6 @@ mod mend;
 mod parallel;
 #[cfg(test)]
 mod ports;
-#[cfg(test)]
-#[cfg(feature = "private-engine")]
-mod private_engine;
 #[cfg(test)]
 mod readiness;
 #[cfg(test)]

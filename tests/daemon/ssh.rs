@@ -3,17 +3,28 @@
 //! The daemon is run anew for each connection, as inetd would, so that it needs no port.
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
 use crate::common::{Ran, Sandbox};
-use crate::private_engine::fed;
 use crate::stage::{WEB, sandbox_with};
 use crate::support::{checked, docker};
+
+/// Returns the standard output of a program that reads `input` to its end, and must succeed.
+#[track_caller]
+pub(crate) fn fed(command: &mut Command, input: &str) -> String {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let Output { stdout, stderr, status } = child.wait_with_output().unwrap();
+    assert!(status.success(), "{command:?}: {status}\n{}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap()
+}
 
 const HOST: &str = "ssh://root@engine";
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::common::{Ran, Sandbox};
 use crate::private_engine::PrivateEngine;
-use crate::private_engine::fed;
+use crate::ssh::fed;
 use crate::stage::{WEB, sandbox_with};
 use crate::support::checked;
 
@@ -55,13 +55,16 @@ impl Certificates {
     /// Starts an Engine that shows the certificate of the server, and wants one of the same authority.
     fn engine(&self) -> PrivateEngine {
         let file = |option: &str, name: &str| format!("--{option}={}", self.path(name).display());
-        PrivateEngine::start_with(&[
-            format!("--host={HOST}"),
-            "--tlsverify".to_owned(),
-            file("tlscacert", "ca.pem"),
-            file("tlscert", "server-cert.pem"),
-            file("tlskey", "server-key.pem"),
-        ])
+        PrivateEngine::start(
+            &[
+                format!("--host={HOST}"),
+                "--tlsverify".to_owned(),
+                file("tlscacert", "ca.pem"),
+                file("tlscert", "server-cert.pem"),
+                file("tlskey", "server-key.pem"),
+            ],
+            None,
+        )
     }
 
     /// Makes a folder as `DOCKER_CERT_PATH` names it: an authority, and a client's certificate where one is given.

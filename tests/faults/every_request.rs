@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::common::{Ran, SOON, Sandbox, eventually};
 use crate::leftovers::{engine_objects, leftovers, processes};
 use crate::process::finish;
-use crate::proxy::{Harm, Proxy};
+use crate::proxy::{Harm, Moment, Proxy};
 
 /// One of each: a network, a volume, services of which one waits for another, a health check, a port, a bind mount.
 const COMPOSE: &str = "\
@@ -82,7 +82,7 @@ impl Range {
 
     /// Runs a command that meets the harm at its `number`th request; returns whether it made that many.
     fn harm(&mut self, command: usize, arguments: &[&str], number: usize, harm: Harm) -> (bool, Ran) {
-        self.proxy.arm(number, harm);
+        self.proxy.arm(Moment::Number(number), harm);
         let mut envtree = self.sandbox.envtree_with(arguments);
         envtree.env("DOCKER_HOST", self.proxy.host()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = envtree.spawn().unwrap();

@@ -8,9 +8,19 @@ mod common;
 #[cfg(test)]
 #[path = "../engine.rs"]
 mod engine;
+#[cfg(test)]
+#[cfg(feature = "private-engine")]
+#[path = "../private_engine.rs"]
+mod private_engine;
 
 #[cfg(test)]
 mod crowd;
+#[cfg(test)]
+#[cfg(feature = "private-engine")]
+mod disk;
+#[cfg(test)]
+#[cfg(feature = "private-engine")]
+mod engine_death;
 #[cfg(test)]
 mod every_request;
 #[cfg(test)]

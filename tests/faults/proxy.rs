@@ -44,10 +44,19 @@ pub(crate) enum Harm {
 /// How long a delayed request waits.
 const DELAY: Duration = Duration::from_millis(500);
 
+/// The request that meets the harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// The one of this number, counted from 1.
+    Number(usize),
+    /// The first whose method and path begin so.
+    First(&'static str),
+}
+
 /// What the proxy was told and what it saw.
 #[derive(Debug, Default)]
 struct Watch {
-    harm: Option<(usize, Harm)>,
+    harm: Option<(Moment, Harm)>,
     client: Option<Pid>,
     seen: Vec<String>,
     done: bool,
@@ -78,9 +87,9 @@ impl Proxy {
         format!("unix://{}", self.socket.display())
     }
 
-    /// Does harm at the `number`th request from now on, counted from 1; forgets what was seen.
-    pub(crate) fn arm(&self, number: usize, harm: Harm) {
-        *lock(&self.watch) = Watch { harm: Some((number, harm)), ..Watch::default() };
+    /// Does harm at one request from now on; forgets what was seen.
+    pub(crate) fn arm(&self, moment: Moment, harm: Harm) {
+        *lock(&self.watch) = Watch { harm: Some((moment, harm)), ..Watch::default() };
     }
 
     /// Names the process that is killed where killing is the harm.
@@ -157,10 +166,15 @@ async fn answer(
 /// Notes a request, and returns the harm that it is to meet.
 fn note(request: &Request<Incoming>, watch: &Mutex<Watch>) -> Option<Harm> {
     let mut watch = lock(watch);
-    watch.seen.push(format!("{} {}", request.method(), request.uri().path()));
-    let number = watch.seen.len();
-    let harm = watch.harm.filter(|(at, _)| *at == number).map(|(_, harm)| harm);
+    let line = format!("{} {}", request.method(), request.uri().path());
+    let number = watch.seen.len() + 1;
+    let is_it = |moment: Moment| match moment {
+        Moment::Number(at) => at == number,
+        Moment::First(start) => line.starts_with(start) && !watch.done,
+    };
+    let harm = watch.harm.filter(|(moment, _)| is_it(*moment)).map(|(_, harm)| harm);
     watch.done |= harm.is_some();
+    watch.seen.push(line);
     harm
 }
 

@@ -63,7 +63,7 @@ pub struct EnvironmentRecord {
     pub subnets: Vec<SubnetReservation>,
     /// Whether the Engine was asked to make something by a command that did not come to its end. The Engine goes on
     /// with it, so what is wanted may appear at any moment.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsettled: bool,
     /// What went wrong last; `None` after a success.
     #[serde(default)]

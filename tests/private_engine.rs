@@ -2,72 +2,76 @@
 //!
 //! It needs root on Linux, `dockerd`, `ip` and `nsenter`: hence the feature `private-engine`.
 
-use std::fs::File;
-use std::io::Write;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::common::Sandbox;
-use crate::support::{SOON, checked, eventually};
-
-/// Returns the standard output of a program that reads `input` to its end, and must succeed.
-#[track_caller]
-pub(crate) fn fed(command: &mut Command, input: &str) -> String {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let Output { stdout, stderr, status } = child.wait_with_output().unwrap();
-    assert!(status.success(), "{command:?}: {status}\n{}", String::from_utf8_lossy(&stderr));
-    String::from_utf8(stdout).unwrap()
-}
+use crate::common::{SOON, Sandbox, eventually};
+use crate::engine::checked;
 
 /// A Docker Engine that nobody else uses; dropping it ends it.
 pub(crate) struct PrivateEngine {
     directory: TempDir,
     namespace: String,
+    data: PathBuf,
     arguments: Vec<String>,
-    process: Child,
+    /// `dockerd` itself.
+    pub(crate) process: Child,
 }
 
 impl PrivateEngine {
-    /// Starts an Engine that listens on a unix socket.
-    pub(crate) fn start() -> Self {
-        Self::start_with(&[])
-    }
-
-    /// Starts an Engine with more arguments.
-    pub(crate) fn start_with(arguments: &[String]) -> Self {
+    /// Starts an Engine with more arguments than it needs, and its data in `data`, else in a folder of its own.
+    pub(crate) fn start(arguments: &[String], data: Option<&Path>) -> Self {
         let directory = tempfile::Builder::new().prefix("envtree-engine-").tempdir().unwrap();
-        let name = directory.path().file_name().unwrap().to_str().unwrap().to_lowercase();
-        checked(Command::new("ip").args(["netns", "add", &name]));
-        checked(Command::new("ip").args(["-n", &name, "link", "set", "lo", "up"]));
-        let process = spawn(directory.path(), &name, arguments);
-        let engine = Self { directory, namespace: name, arguments: arguments.to_vec(), process };
+        let namespace = directory.path().file_name().unwrap().to_str().unwrap().to_lowercase();
+        checked(Command::new("ip").args(["netns", "add", &namespace]));
+        checked(Command::new("ip").args(["-n", &namespace, "link", "set", "lo", "up"]));
+        let data = data.map_or_else(|| directory.path().join("data"), Path::to_owned);
+        let process = spawn(directory.path(), &namespace, &data, arguments);
+        let engine = Self { directory, namespace, data, arguments: arguments.to_vec(), process };
         engine.wait_until_it_answers();
         engine
     }
 
-    /// Ends the Engine and starts it again.
+    /// Ends the Engine, unless somebody killed it, and starts it again.
     pub(crate) fn restart(&mut self) {
         self.stop();
-        self.process = spawn(self.directory.path(), &self.namespace, &self.arguments);
+        // The next Engine would take a containerd that is still dying for its own.
+        let containerd = fs::read_to_string(self.directory.path().join("exec/containerd/containerd.pid"));
+        if let Ok(pid) = containerd {
+            eventually(|| !Path::new("/proc").join(pid.trim()).exists(), SOON);
+        }
+        self.process = spawn(self.directory.path(), &self.namespace, &self.data, &self.arguments);
         self.wait_until_it_answers();
     }
 
     fn stop(&mut self) {
-        checked(Command::new("kill").arg(self.process.id().to_string()));
-        self.process.wait().unwrap();
+        if self.process.try_wait().unwrap().is_none() {
+            checked(Command::new("kill").arg(self.process.id().to_string()));
+            self.process.wait().unwrap();
+        }
+    }
+
+    /// Returns the socket that it listens on.
+    pub(crate) fn socket(&self) -> PathBuf {
+        socket(self.directory.path())
     }
 
     fn host(&self) -> String {
-        format!("unix://{}", socket(self.directory.path()).display())
+        format!("unix://{}", self.socket().display())
     }
 
     fn wait_until_it_answers(&self) {
-        let answers = || self.docker(&["version"]).output().unwrap().status.success();
-        eventually(answers, SOON);
+        let started = Instant::now();
+        while !self.docker(&["version"]).output().unwrap().status.success() {
+            let log = || fs::read_to_string(self.directory.path().join("log")).unwrap();
+            assert!(started.elapsed() < SOON, "the Engine does not answer:\n{}", log());
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Returns Docker's client of this Engine.
@@ -114,14 +118,14 @@ fn socket(directory: &Path) -> PathBuf {
     directory.join("engine.sock")
 }
 
-fn spawn(directory: &Path, namespace: &str, arguments: &[String]) -> Child {
+fn spawn(directory: &Path, namespace: &str, data: &Path, arguments: &[String]) -> Child {
     let below = |name: &str| directory.join(name);
     let log = File::options().create(true).append(true).open(below("log")).unwrap();
     Command::new("nsenter")
         .arg(format!("--net=/run/netns/{namespace}"))
         .arg("dockerd")
         .arg(format!("--host=unix://{}", socket(directory).display()))
-        .arg(format!("--data-root={}", below("data").display()))
+        .arg(format!("--data-root={}", data.display()))
         .arg(format!("--exec-root={}", below("exec").display()))
         .arg(format!("--pidfile={}", below("pid").display()))
         // A containerd of the system keeps what it has for this Engine apart.

@@ -1,0 +1,59 @@
+//! An Engine that is killed in the middle of a command, and comes back.
+
+use crate::common::Sandbox;
+use crate::crowd::WEB;
+use crate::engine::checked;
+use crate::leftovers::leftovers;
+use crate::private_engine::PrivateEngine;
+use crate::proxy::{Harm, Moment, Proxy};
+
+/// The requests at which it is killed: looks, creations, starts and removals.
+///
+/// Not while it makes or removes a network: Engine 20.10 does not start again after that, whatever its client is.
+const MOMENTS: [&str; 5] = [
+    "GET /containers/json",
+    "POST /containers/create",
+    "GET /containers/sandbox",
+    "DELETE /containers",
+    "DELETE /volumes",
+];
+
+#[test]
+fn an_engine_that_is_killed_leaves_what_the_next_up_completes() {
+    let sandbox = Sandbox::new();
+    sandbox.write("compose.yaml", WEB);
+    sandbox.git(&["add", "."]);
+    sandbox.git(&["commit", "--quiet", "--message", "Add a service"]);
+    let mut engine = PrivateEngine::start(&[], None);
+    engine.bring_image(&sandbox, "busybox:1");
+    let proxy = Proxy::start(sandbox.repository().with_file_name("engine.sock"), &engine.socket());
+    let mut killed = 0;
+    for harm in [Harm::KillBefore, Harm::KillAfter] {
+        for moment in MOMENTS {
+            for command in [&["up", "fix"][..], &["rm", "fix", "--yes"]] {
+                proxy.arm(Moment::First(moment), harm);
+                proxy.set_client(engine.process.id());
+                let mut envtree = engine.envtree(&sandbox, command);
+                let ran = sandbox.ran(&envtree.env("DOCKER_HOST", proxy.host()).output().unwrap());
+                let told = format!("{harm:?} at {moment} of {command:?}: {ran}");
+                assert!(proxy.has_harmed() || ran.status == Some(0), "{told}");
+                if !proxy.has_harmed() {
+                    continue;
+                }
+                killed += 1;
+                assert!(matches!(ran.status, Some(0 | 4 | 5)), "{told}");
+                engine.restart();
+                let again = engine.answer(&sandbox, &["up", "fix", "--json"]);
+                assert_eq!(again["environment"]["state"], "ready", "{told}\n{again:#}");
+            }
+            let ran = sandbox.ran(&engine.envtree(&sandbox, &["rm", "fix", "--yes"]).output().unwrap());
+            assert!(matches!(ran.status, Some(0 | 1)), "{ran}");
+            let containers = checked(&mut engine.docker(&["ps", "--all", "--quiet"]));
+            let volumes = checked(&mut engine.docker(&["volume", "ls", "--quiet"]));
+            assert_eq!((containers.as_str(), volumes.as_str()), ("", ""), "{harm:?} at {moment}");
+            assert!(leftovers(&sandbox).is_empty(), "{:?}", leftovers(&sandbox));
+        }
+    }
+    assert!(killed >= 10, "the Engine was killed {killed} times only");
+    println!("the Engine was killed {killed} times; leftovers 0");
+}
