@@ -12,7 +12,7 @@ use crate::up::UpOptions;
 use crate::worktree::{Branch, WorktreeError, real_path};
 
 /// What `up` is about.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     /// The task.
     pub(crate) task: String,
@@ -21,7 +21,7 @@ pub(crate) struct Target {
 }
 
 /// Where a worktree comes from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// It is there.
     Present(Worktree),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use envtree_core::engine::Engine;
 use envtree_core::observed::ObservedState;
 use envtree_core::service::PullPolicy;
+use envtree_core::settings::Settings;
 use jiff::Timestamp;
 
 use crate::checkout::{files_of, refuse_tracked_env_file};
@@ -20,7 +21,6 @@ use crate::load::load_settings;
 use crate::reserve::{Circumstances, TakenPolicy, reserve};
 use crate::route::host_subnets;
 use crate::session::Session;
-use crate::state::identity::repository;
 use crate::state::record::{EnvironmentRecord, Failure};
 use crate::state::{Lock, State, StateError};
 use crate::status::EnvironmentStatus;
@@ -91,6 +91,15 @@ struct Prepared {
     observed: ObservedState,
 }
 
+/// An environment that no other command works on.
+struct Claim {
+    target: Target,
+    record: EnvironmentRecord,
+    lock: Lock,
+    /// Whether it was unknown before.
+    is_new: bool,
+}
+
 /// What `up` did or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpOutcome {
@@ -145,11 +154,7 @@ impl Session {
         started: Instant,
     ) -> Result<UpReport, Error> {
         let home = load_settings(&self.home_files())?;
-        let state = self.known_state(options.task.as_deref()).await?;
-        let target = resolve(self, &state, options, home.base.as_deref())?;
-        let is_new =
-            state.environment(&repository(&state, self.repository.common_dir()).id, &target.task).is_none();
-        let (record, lock) = self.claim(&target, home.worktrees.as_deref()).await?;
+        let Claim { target, record, lock, is_new } = self.claim(options, &home).await?;
         let prepared = match Box::pin(self.prepare(&record, &target, options, refused)).await {
             Ok(prepared) => prepared,
             Err(error) => return Err(self.give_up(&record, lock, is_new, error).await?),
@@ -172,21 +177,32 @@ impl Session {
         })
     }
 
-    /// Puts the environment into the state, unless it is there, and waits until no other command works on it.
-    async fn claim(&self, target: &Target, place: Option<&str>) -> Result<(EnvironmentRecord, Lock), Error> {
+    /// Finds out what `up` is about, puts the environment into the state, unless it is there, and waits until no other
+    /// command works on it.
+    async fn claim(&self, options: &UpOptions, home: &Settings) -> Result<Claim, Error> {
+        let base = home.base.as_deref();
+        let state = self.known_state(options.task.as_deref()).await?;
+        let mut target = resolve(self, &state, options, base)?;
+        let mut is_new = false;
         loop {
-            let record = self
-                .update_state(|state| {
-                    let record = self.identify(state, target, place);
-                    state.put(record.clone());
-                    Ok(record)
-                })
-                .await?;
+            let put = |state: &mut State| {
+                let record = self.identify(state, &target, home.worktrees.as_deref());
+                let is_added = state.by_project(&record.project).is_none();
+                state.put(record.clone());
+                Ok((record, is_added))
+            };
+            let (record, is_added) = self.update_state(put).await?;
+            is_new |= is_added;
             let lock = self.state.lock_project(&record.project, &self.lock()).await?;
-            // The command that held the lock may have removed the environment.
-            if self.read_state()?.by_project(&record.project).is_some() {
-                return Ok((record, lock));
+            // The command that held the lock may have removed the environment and its worktree.
+            let state = self.read_state()?;
+            let is_there = state.by_project(&record.project).is_some();
+            match resolve(self, &state, options, base) {
+                Ok(now) if is_there && now == target => return Ok(Claim { target, record, lock, is_new }),
+                Ok(now) => target = now,
+                Err(error) => return Err(self.give_up(&record, lock, is_new, error).await?),
             }
+            is_new &= is_there;
         }
     }
 
