@@ -224,8 +224,8 @@ fn create_error(container: &NewContainer, source: EngineFailure) -> DockerError 
     if source.is(409) && source.says(&["already in use by container", "name is already in use"]) {
         DockerError::ContainerAlreadyExists { container: name, source }
     } else if source.is(404) && source.says(&["no such image", "image with reference"]) {
-        let image = container.definition.image.clone();
-        DockerError::ImageMissing { image, source }
+        let (image, platform) = (container.definition.image.clone(), container.definition.platform.clone());
+        DockerError::ImageMissing { image, platform, source }
     } else {
         DockerError::CreateContainer { container: name, source }
     }
