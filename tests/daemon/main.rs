@@ -15,6 +15,12 @@ mod pty;
 #[cfg(test)]
 mod again;
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod bad_state;
+#[cfg(test)]
+mod clock;
+#[cfg(test)]
 mod compose_file;
 #[cfg(test)]
 mod down_and_rm;
@@ -34,6 +40,11 @@ mod include;
 mod interruption;
 #[cfg(test)]
 mod layouts;
+#[cfg(test)]
+#[path = "../faults/leftovers.rs"]
+mod leftovers;
+#[cfg(test)]
+mod locks;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
