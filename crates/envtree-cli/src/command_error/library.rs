@@ -126,7 +126,10 @@ fn unreachable_plan(shown: CommandError, error: &ReconcileError) -> CommandError
         ReconcileError::ExternalVolumeMissing { name, .. } => {
             shown.hint(format!("`docker volume create {name}` makes it"))
         }
-        ReconcileError::NotOwned { kind, name } => shown
+        ReconcileError::NotOwned { owner: Some(_), .. } => shown
+            .hint("`envtree ls --all` shows whose it is; choose another task name")
+            .note("nothing was changed"),
+        ReconcileError::NotOwned { kind, name, owner: None } => shown
             .hint(format!("`docker {kind} rm {name}` removes it, if nobody needs it"))
             .note("nothing was changed"),
     }
