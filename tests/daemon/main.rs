@@ -15,6 +15,9 @@ mod pty;
 #[cfg(test)]
 mod again;
 #[cfg(test)]
+#[cfg(feature = "private-engine")]
+mod another_user;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod bad_state;
@@ -32,7 +35,11 @@ mod env_file;
 #[cfg(test)]
 mod exec_and_logs;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod hooks;
+#[cfg(test)]
+mod host_safety;
 #[cfg(test)]
 mod include;
 #[cfg(test)]
@@ -63,6 +70,8 @@ mod refusals;
 #[cfg(test)]
 #[cfg(feature = "private-engine")]
 mod registry_credentials;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod side_by_side;
 #[cfg(test)]
