@@ -230,10 +230,10 @@ fn nonsense_in_the_configuration_of_the_machine_is_told_with_its_place() {
         let refusal = refusal_on(&format!("ports: {{ range: {range} }}\n"));
         assert!(refusal.contains("machine.yaml:1:17: "), "{range}: {refusal}");
     }
-    insta::assert_snapshot!(refusal_on("ports: { rnage: 1-2 }\n"), @"
+    insta::assert_snapshot!(refusal_on("ports: { span: 1-2 }\n"), @"
     exit status 1
     --- stderr
-    error: /root----------------/machine.yaml:1:10: unknown key `rnage`; did you mean `range`?
+    error: /root----------------/machine.yaml:1:10: unknown key `span`; known are `range`
     ");
     insta::assert_snapshot!(refusal_on("network: { pool: here }\n"), @"
     exit status 1

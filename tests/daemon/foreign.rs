@@ -95,7 +95,7 @@ fn an_object_in_the_way_is_named_with_its_owner_and_left_alone() {
             let foreign = Foreign::make(&sandbox, kind, &name, of_envtree);
             let life = foreign.life();
             let ran = refused(&sandbox, 1, &["up", "fix"]);
-            told += &format!("{}\n", ran.stderr.trim_end());
+            told += &ran.stderr;
             refused(&sandbox, 1, &["up", "fix", "--remove-orphans", "--force-recreate"]);
             refused(&sandbox, 1, &["down", "fix", "--volumes", "--yes"]);
             refused(&sandbox, 1, &["rm", "fix", "--force", "--yes"]);

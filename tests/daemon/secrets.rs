@@ -92,8 +92,7 @@ fn no_command_writes_a_secret_that_it_is_not_asked_for() {
         &["trust"],
         &["trust", "--json"],
     ] {
-        let status = if arguments[0] == "trust" { 1 } else { 0 };
-        silent(&sandbox, status, arguments);
+        silent(&sandbox, i32::from(arguments[0] == "trust"), arguments);
     }
     for arguments in [
         &["trust", "--yes"][..],

@@ -14,7 +14,7 @@ use crate::event::{Event, Events};
 use crate::load::load_machine_settings;
 use crate::repository::Repository;
 use crate::state::record::EnvironmentRecord;
-use crate::state::{Holder, LockOptions, Notice, State, StateDirectory};
+use crate::state::{Holder, LockOptions, Notice, OnWait, State, StateDirectory};
 
 /// Asks the person whether each of the listed losses is wanted; the answer covers all of them.
 pub type Confirm = Arc<dyn Fn(&[String]) -> bool + Send + Sync>;
@@ -47,7 +47,7 @@ pub struct Session {
     pub(crate) state: StateDirectory,
     pub(crate) machine: MachineSettings,
     pub(crate) docker: Docker,
-    on_wait: Box<dyn Fn(Option<&Holder>) + Send + Sync>,
+    on_wait: Box<OnWait<'static>>,
 }
 
 /// What all repositories of a machine share.

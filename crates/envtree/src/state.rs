@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 
 pub use document::{Damage, Loaded, Notice};
 pub use file::FileError;
-pub use lock::{Holder, Lock, LockError, LockOptions};
+pub use lock::{Holder, Lock, LockError, LockOptions, OnWait};
 pub use record::EnvironmentRecord;
 
 pub(crate) use document::{Document, load, update};

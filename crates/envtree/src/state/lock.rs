@@ -30,6 +30,9 @@ const NAMELESS: Duration = Duration::from_secs(1);
 /// More than any holder writes about itself.
 const HOLDER_BYTES: usize = 4096;
 
+/// Hears that a command waits, and for whom where that is known.
+pub type OnWait<'a> = dyn Fn(Option<&Holder>) + Send + Sync + 'a;
+
 /// How a command asks for a lock.
 #[derive(Clone, Copy)]
 pub struct LockOptions<'a> {
@@ -38,7 +41,7 @@ pub struct LockOptions<'a> {
     /// How long to wait at most.
     pub timeout: Duration,
     /// Called once, as soon as the wait becomes noticeable, with the holder unless that stays unknown.
-    pub on_wait: &'a (dyn Fn(Option<&Holder>) + Send + Sync),
+    pub on_wait: &'a OnWait<'a>,
 }
 
 impl fmt::Debug for LockOptions<'_> {
