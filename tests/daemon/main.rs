@@ -19,6 +19,15 @@ mod pty;
 #[cfg(test)]
 mod again;
 #[cfg(test)]
+#[cfg(feature = "private-engine")]
+mod another_user;
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod bad_state;
+#[cfg(test)]
+mod clock;
+#[cfg(test)]
 mod compose_file;
 #[cfg(test)]
 mod down_and_rm;
@@ -30,7 +39,11 @@ mod env_file;
 #[cfg(test)]
 mod exec_and_logs;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod hooks;
+#[cfg(test)]
+mod host_safety;
 #[cfg(test)]
 mod include;
 #[cfg(test)]
@@ -38,6 +51,11 @@ mod include;
 mod interruption;
 #[cfg(test)]
 mod layouts;
+#[cfg(test)]
+#[path = "../faults/leftovers.rs"]
+mod leftovers;
+#[cfg(test)]
+mod locks;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
@@ -53,6 +71,8 @@ mod refusals;
 #[cfg(test)]
 #[cfg(feature = "private-engine")]
 mod registry_credentials;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod side_by_side;
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use std::fs;
 
 use crate::common::Sandbox;
+use crate::leftovers::leftovers;
 use crate::stage::{answer, beside, containers, done, idle, refused, worktree, worktrees};
 
 fn assert_nothing_was_made(sandbox: &Sandbox) {
-    assert_eq!((worktrees(sandbox), containers(sandbox).as_str()), (1, ""));
+    assert_eq!(leftovers(sandbox), [""; 0]);
     assert_eq!(answer(sandbox, &["ls"])["environments"], serde_json::json!([]));
 }
 
@@ -26,8 +27,8 @@ fn a_second_folder_for_a_branch_is_refused() {
     insta::assert_snapshot!(ran, @"
     exit status 1
     --- stderr
-    error: task `two` belongs to worktree `/root----------------/sandbox-xxxxxxxx`, not `/root----------------/two`
-    hint: choose another task name, or remove the task first with `envtree rm two`
+    error: branch `main` is already checked out in `/root----------------/sandbox-xxxxxxxx`
+    hint: leave out `--path` to bring that worktree up where it is, or name another branch with `--branch NAME`
     ");
 }
 
@@ -39,12 +40,12 @@ fn an_occupied_path_is_refused_and_left_alone() {
     fs::write(place.join("mine"), "").unwrap();
     let ran = refused(&sandbox, 1, &["up", "fix"]);
     assert!(place.join("mine").exists());
+    fs::remove_dir_all(&place).unwrap();
     assert_nothing_was_made(&sandbox);
-    assert_eq!(sandbox.git(&["branch", "--list", "fix"]), "");
     insta::assert_snapshot!(ran, @"
     exit status 1
     --- stderr
-    error: `/root----------------/sandbox-xxxxxxxx.worktrees/fix` exists and is not empty
+    error: `/root----------------/sandbox-xxxxxxxx.worktrees/fix` exists and is not an empty folder
     hint: name another folder with `--path DIR`
     ");
 }
@@ -54,7 +55,7 @@ fn a_branch_below_a_branch_is_refused() {
     let sandbox = idle();
     sandbox.git(&["branch", "fix"]);
     let ran = refused(&sandbox, 1, &["up", "fix/login"]);
-    assert_nothing_was_made(&sandbox);
+    assert_eq!(leftovers(&sandbox), ["branch fix"]);
     insta::assert_snapshot!(ran, @"
     exit status 1
     --- stderr

@@ -4,6 +4,7 @@
 
 mod connect;
 mod library;
+mod state;
 
 use std::error::Error as StdError;
 use std::fmt::Write as _;

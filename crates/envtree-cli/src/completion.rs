@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 use envtree::event::Events;
@@ -43,6 +44,7 @@ fn session() -> Option<Session> {
         profiles: Vec::new(),
         environment: variables(),
         command: "envtree".to_owned(),
+        lock_timeout: Duration::ZERO,
         events: Events::ignored(),
         confirm: Arc::new(|_| false),
     })

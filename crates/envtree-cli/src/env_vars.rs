@@ -1,9 +1,18 @@
 //! Every environment variable that envtree reads, whichever of its parts reads it.
 
+use std::env;
 use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::command_error::CommandError;
+use crate::text::parse_duration;
 
 /// The configuration file of this machine, instead of `~/.config/envtree/config.yaml`.
 pub(crate) const ENVTREE_CONFIG: &str = "ENVTREE_CONFIG";
+/// The folder of envtree's state itself, instead of one below [`XDG_STATE_HOME`].
+pub(crate) const ENVTREE_STATE_DIR: &str = "ENVTREE_STATE_DIR";
+/// How long to wait for another command that holds a lock: a duration such as `60s`.
+pub(crate) const ENVTREE_LOCK_TIMEOUT: &str = "ENVTREE_LOCK_TIMEOUT";
 /// Set inside every environment to its id: `trust` refuses to run there.
 pub(crate) const ENVTREE_ENVIRONMENT: &str = "ENVTREE_ENVIRONMENT";
 /// The Compose files, separated as in `PATH`, where `--file` names none.
@@ -23,8 +32,10 @@ pub(crate) const NO_COLOR: &str = "NO_COLOR";
 /// Read by the completion scripts' calls alone: the shell that asks.
 pub(crate) const COMPLETE: &str = "COMPLETE";
 
-const DESCRIBED: [(&str, &str); 9] = [
+const DESCRIBED: [(&str, &str); 11] = [
     (ENVTREE_CONFIG, "configuration of this machine [~/.config/envtree/config.yaml]"),
+    (ENVTREE_STATE_DIR, "folder of envtree's state [$XDG_STATE_HOME/envtree]"),
+    (ENVTREE_LOCK_TIMEOUT, "how long to wait for other envtree commands [2m]"),
     (ENVTREE_ENVIRONMENT, "set inside an environment; `envtree trust` refuses to run there"),
     (COMPOSE_FILE, "Compose files, where --file names none"),
     (COMPOSE_PROFILES, "profiles, separated by commas"),
@@ -34,6 +45,20 @@ const DESCRIBED: [(&str, &str); 9] = [
     (XDG_STATE_HOME, "folder below which envtree keeps its state [~/.local/state]"),
     (NO_COLOR, "no colours"),
 ];
+
+/// How long a command waits for others where [`ENVTREE_LOCK_TIMEOUT`] does not say.
+const LOCK_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Returns how long to wait for another command that holds a lock.
+pub(crate) fn lock_timeout() -> Result<Duration, CommandError> {
+    let Some(text) = env::var_os(ENVTREE_LOCK_TIMEOUT).filter(|text| !text.is_empty()) else {
+        return Ok(LOCK_TIMEOUT);
+    };
+    let text = text.to_string_lossy();
+    parse_duration(&text).map_err(|rule| {
+        CommandError::input(format!("`{text}` in `{ENVTREE_LOCK_TIMEOUT}` is no time to wait: {rule}"))
+    })
+}
 
 /// Returns the section of `--help` about variables.
 pub(crate) fn help() -> String {

@@ -1,7 +1,7 @@
 //! Runs one command to its end: its failure, its interruption and its exit status.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::PathBuf;
 
@@ -10,6 +10,7 @@ use envtree::session::{Session, SessionOptions};
 
 use crate::cli::{Cli, GlobalArgs};
 use crate::command_error::{CommandError, Kind};
+use crate::env_vars;
 use crate::interrupt;
 use crate::output::ErrorOutput;
 use crate::ui::Ui;
@@ -44,20 +45,21 @@ impl Context {
 
     /// Opens the library for the repository around the directory.
     pub(crate) fn session(&self) -> Result<Session, CommandError> {
-        Ok(Session::open(self.session_options())?)
+        Ok(Session::open(self.session_options()?)?)
     }
 
     /// Returns what the library needs to know.
-    pub(crate) fn session_options(&self) -> SessionOptions {
-        SessionOptions {
+    pub(crate) fn session_options(&self) -> Result<SessionOptions, CommandError> {
+        Ok(SessionOptions {
             directory: self.directory.clone(),
             files: self.files.clone(),
             profiles: self.profiles.clone(),
             environment: crate::completion::variables(),
-            command: command_line(),
+            command: command_line(env::args_os().skip(1)),
+            lock_timeout: env_vars::lock_timeout()?,
             events: self.ui.events(),
             confirm: self.ui.confirm(),
-        }
+        })
     }
 }
 
@@ -143,7 +145,21 @@ fn wants_json() -> bool {
 }
 
 /// Returns the words of this command, for those who have to wait for it.
-fn command_line() -> String {
-    let words = env::args_os().skip(1).map(|word| crate::text::shell_quoted(&word.to_string_lossy()));
+///
+/// Those after `--` belong to another program, and may hold its passwords.
+fn command_line(words: impl Iterator<Item = OsString>) -> String {
+    let words = words.take_while(|word| word != OsStr::new("--"));
+    let words = words.map(|word| crate::text::shell_quoted(&word.to_string_lossy()));
     std::iter::once("envtree".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_wait_do_not_see_what_another_program_is_told() {
+        let words = ["exec", "it's", "--", "psql", "postgres://me:password@db"].map(OsString::from);
+        assert_eq!(command_line(words.into_iter()), r"envtree exec 'it'\''s'");
+    }
 }

@@ -64,14 +64,29 @@ pub enum ReconcileError {
         /// The Engine's name.
         name: String,
     },
-    /// A network or volume of the wanted name exists and is not envtree's.
-    #[error("{kind} `{name}` exists, and envtree did not make it")]
+    /// A container, network or volume of the wanted name exists, and is not this repository's.
+    #[error("{kind} `{name}` exists, and {}", owner_words(owner.as_deref()))]
     NotOwned {
         /// `container`, `network` or `volume`.
         kind: &'static str,
         /// The Engine's name.
         name: String,
+        /// The common directory of the repository that it belongs to; absent if envtree did not make it.
+        owner: Option<String>,
     },
+}
+
+fn owner_words(owner: Option<&str>) -> String {
+    owner.map_or_else(
+        || "envtree did not make it".to_owned(),
+        |owner| format!("belongs to repository `{owner}`"),
+    )
+}
+
+/// Returns the error of an object that stands in the way.
+fn not_owned(kind: &'static str, name: &str, labels: &IndexMap<String, String>) -> ReconcileError {
+    let owner = labels.get(label::REPOSITORY).and_then(|_| labels.get(label::COMMON_DIR));
+    ReconcileError::NotOwned { kind, name: name.to_owned(), owner: owner.cloned() }
 }
 
 /// Returns the steps that make `observed` match `desired`, an isolated project.

@@ -73,9 +73,10 @@ impl Docker {
         }
         let client = self.client().await?;
         let created = client.create_container(Some(options.build()), body).await;
-        created
-            .map(|_| ())
-            .map_err(|error| create_error(&container.name, &container.definition.image, error.into()))
+        created.map(|_| ()).map_err(|error| {
+            let definition = &container.definition;
+            create_error(&container.name, &definition.image, definition.platform.as_deref(), error.into())
+        })
     }
 
     /// Starts a container; one that runs already is left alone.
@@ -238,13 +239,13 @@ fn still_runs(failure: &EngineFailure) -> bool {
     failure.is(409) && failure.says(&["cannot remove a running container", "container is running"])
 }
 
-fn create_error(container: &str, image: &str, source: EngineFailure) -> DockerError {
+fn create_error(container: &str, image: &str, platform: Option<&str>, source: EngineFailure) -> DockerError {
     let (container, image) = (container.to_owned(), image.to_owned());
     // Docker's words, and Podman's, which come with status 500.
     if source.says(&["already in use by container", "that name is already in use"]) {
         DockerError::ContainerAlreadyExists { container, source }
     } else if source.is(404) && source.says(&["no such image", "image with reference"]) {
-        DockerError::ImageMissing { image, source }
+        DockerError::ImageMissing { image, platform: platform.map(str::to_owned), source }
     } else {
         DockerError::CreateContainer { container, source }
     }
@@ -359,7 +360,7 @@ mod tests {
         ];
         for (status, message) in messages {
             let failure = EngineFailure { status: Some(status), message: message.to_owned() };
-            let error = create_error("shop-db-1", "postgres:17", failure);
+            let error = create_error("shop-db-1", "postgres:17", None, failure);
             assert!(matches!(error, DockerError::ContainerAlreadyExists { .. }), "{error:?}");
         }
     }

@@ -260,10 +260,12 @@ pub enum DockerError {
         rule: &'static str,
     },
     /// The Engine does not have the image that a container is to be made from.
-    #[error("the Engine has no image `{image}`")]
+    #[error("the Engine has no image `{image}`{}", for_platform(platform.as_deref()))]
     ImageMissing {
         /// The reference as it is written.
         image: String,
+        /// The platform that it is wanted for, if the service names one.
+        platform: Option<String>,
         /// What the Engine said.
         source: EngineFailure,
     },
@@ -347,6 +349,10 @@ pub enum DockerError {
         /// What the Engine said.
         source: EngineFailure,
     },
+}
+
+fn for_platform(platform: Option<&str>) -> String {
+    platform.map(|platform| format!(" for platform `{platform}`")).unwrap_or_default()
 }
 
 fn port_words(port: Option<u16>) -> String {

@@ -31,6 +31,7 @@ pub(crate) type Progress<'a> = &'a (dyn Fn(PullProgress) + Send + Sync);
 impl Docker {
     /// Returns the image of that reference, if the Engine has it.
     pub async fn inspect_image(&self, image: &str) -> Result<Option<ObservedImage>, DockerError> {
+        Reference::parse(image)?;
         let found = self.look_up(image, image).await?;
         match (found, self.mirrored_digest(image)) {
             (None, Some(mirrored)) => self.look_up(image, &mirrored).await,

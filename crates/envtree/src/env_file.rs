@@ -48,7 +48,7 @@ pub enum EnvFileError {
         path: PathBuf,
     },
     /// It is a directory, a pipe or the like.
-    #[error("`{}` is not a regular file", path.display())]
+    #[error("env file `{}` is not a regular file", path.display())]
     NotAFile {
         /// What was taken for a file.
         path: PathBuf,

@@ -51,12 +51,12 @@ pub enum LoadError {
         named_by: String,
     },
     /// `compose.template` names none.
-    #[error("{place}: {source}")]
+    #[error("{place}: {fault}")]
     Template {
         /// What names it.
         place: String,
         /// Which.
-        source: UnknownTemplate,
+        fault: UnknownTemplate,
     },
     /// The files that a new worktree will be given cannot be told.
     #[error(transparent)]

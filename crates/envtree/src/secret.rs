@@ -3,10 +3,12 @@
 //! A secret is made once and never replaced: data that was written under a password of it would be lost. So a damaged
 //! one is an error, for the user to restore or to remove.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use crate::state::{FileError, create_private_directory};
 
 /// Letters and digits alone: a secret survives every shell, URL and configuration file unquoted.
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -28,6 +30,9 @@ pub enum SecretError {
         /// The place.
         path: PathBuf,
     },
+    /// The directory of secrets cannot be used.
+    #[error(transparent)]
+    Directory(#[from] FileError),
     /// The file holds something else, or nothing.
     #[error("`{path}` does not hold a secret of {LENGTH} letters and digits")]
     Damaged {
@@ -69,6 +74,7 @@ pub fn load_or_create_secret(directory: &Path, repository_id: &str) -> Result<St
         return Ok(secret);
     }
     let secret = random_secret()?;
+    create_private_directory(&secrets)?;
     match write_new(&secrets, &path, &secret) {
         Ok(()) => Ok(secret),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -87,6 +93,10 @@ fn place(secrets: &Path, repository_id: &str) -> Result<PathBuf, SecretError> {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
     if repository_id.is_empty() || repository_id.starts_with('.') || !repository_id.chars().all(is_plain) {
         return Err(SecretError::Name { repository_id: repository_id.to_owned() });
+    }
+    // Whoever placed a symlink may read what is written behind it.
+    if fs::symlink_metadata(secrets).is_ok_and(|metadata| metadata.is_symlink()) {
+        return Err(FileError::Symlink { path: secrets.to_owned() }.into());
     }
     Ok(secrets.join(repository_id))
 }
@@ -115,7 +125,6 @@ fn load(path: &Path) -> Result<Option<String>, SecretError> {
 
 /// Writes the whole secret beside its place and gives it its name, unless something has that name already.
 fn write_new(secrets: &Path, path: &Path, secret: &str) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(secrets)?;
     if fs::metadata(secrets)?.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(secrets, Permissions::from_mode(0o700))?;
     }
@@ -228,6 +237,26 @@ mod tests {
             let error = load_or_create_secret(directory.path(), id).unwrap_err();
             assert!(matches!(error, SecretError::NotAFile { .. }), "{error}");
         }
+    }
+
+    #[test]
+    fn a_symlinked_directory_of_secrets_is_neither_read_nor_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let elsewhere = directory.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(elsewhere.join("shop"), "a".repeat(LENGTH)).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, directory.path().join("secrets")).unwrap();
+        for id in ["shop", "other"] {
+            for refused in
+                [load_or_create_secret(directory.path(), id).map(Some), load_secret(directory.path(), id)]
+            {
+                assert!(
+                    matches!(refused, Err(SecretError::Directory(FileError::Symlink { .. }))),
+                    "{refused:?}"
+                );
+            }
+        }
+        assert_eq!(fs::read_dir(elsewhere).unwrap().count(), 1);
     }
 
     #[test]

@@ -14,10 +14,7 @@ use crate::event::{Event, Events};
 use crate::load::load_machine_settings;
 use crate::repository::Repository;
 use crate::state::record::EnvironmentRecord;
-use crate::state::{Holder, LockOptions, Notice, State, StateDirectory};
-
-/// How long a command waits for another one that works on the same environment or changes the state.
-const LOCK_TIMEOUT: Duration = Duration::from_mins(2);
+use crate::state::{Holder, LockOptions, Notice, OnWait, State, StateDirectory};
 
 /// Asks the person whether each of the listed losses is wanted; the answer covers all of them.
 pub type Confirm = Arc<dyn Fn(&[String]) -> bool + Send + Sync>;
@@ -35,6 +32,8 @@ pub struct SessionOptions {
     pub environment: BTreeMap<String, String>,
     /// The words of the command, for those who wait for it: `envtree up fix-login`.
     pub command: String,
+    /// How long to wait for another command that works on the same environment or changes the state.
+    pub lock_timeout: Duration,
     /// Where events go.
     pub events: Events,
     /// How consent is asked for.
@@ -48,7 +47,7 @@ pub struct Session {
     pub(crate) state: StateDirectory,
     pub(crate) machine: MachineSettings,
     pub(crate) docker: Docker,
-    on_wait: Box<dyn Fn(&Holder) + Send + Sync>,
+    on_wait: Box<OnWait<'static>>,
 }
 
 /// What all repositories of a machine share.
@@ -83,8 +82,9 @@ impl Session {
         let repository = Repository::discover(&options.directory)?;
         let Machine { state, settings: machine, docker } = Machine::open(&options)?;
         let events = options.events.clone();
-        let on_wait = Box::new(move |holder: &Holder| {
-            events.emit(Event::WaitingForLock { holder: holder.to_string() });
+        let on_wait = Box::new(move |holder: Option<&Holder>| {
+            let holder = holder.map_or_else(|| "another process".to_owned(), Holder::to_string);
+            events.emit(Event::WaitingForLock { holder });
         });
         Ok(Self { options, repository, state, machine, docker, on_wait })
     }
@@ -112,7 +112,11 @@ impl Session {
 
     /// Returns how this command asks for locks.
     pub(crate) fn lock(&self) -> LockOptions<'_> {
-        LockOptions { command: &self.options.command, timeout: LOCK_TIMEOUT, on_wait: &self.on_wait }
+        LockOptions {
+            command: &self.options.command,
+            timeout: self.options.lock_timeout,
+            on_wait: &self.on_wait,
+        }
     }
 
     pub(crate) fn emit(&self, event: Event) {
@@ -179,9 +183,9 @@ fn machine_settings_path(environment: &BTreeMap<String, String>) -> (Option<Path
     if let Some(path) = set("ENVTREE_CONFIG") {
         return (Some(path), true);
     }
-    let base = set("XDG_CONFIG_HOME")
-        .filter(|path| path.is_absolute())
-        .or_else(|| Some(set("HOME")?.join(".config")));
+    // As the XDG specification has it, a relative path names nothing.
+    let absolute = |name: &str| set(name).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")));
     (base.map(|base| base.join("envtree/config.yaml")), false)
 }
 

@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 
 pub use document::{Damage, Loaded, Notice};
 pub use file::FileError;
-pub use lock::{Holder, Lock, LockError, LockOptions};
+pub use lock::{Holder, Lock, LockError, LockOptions, OnWait};
 pub use record::EnvironmentRecord;
 
 pub(crate) use document::{Document, load, update};
@@ -36,6 +36,12 @@ pub enum StateError {
     /// Neither a variable nor the system names a home directory.
     #[error("cannot tell where state is kept: neither `ENVTREE_STATE_DIR` nor `HOME` is set")]
     NoHome,
+    /// The home directory depends on where one stands.
+    #[error("cannot tell where state is kept: the home directory `{home}` is not absolute")]
+    RelativeHome {
+        /// What `HOME` says.
+        home: PathBuf,
+    },
     /// The directory cannot be created or examined.
     #[error("cannot create the state directory `{path}`")]
     Create {
@@ -99,6 +105,9 @@ impl StateDirectory {
             return Ok(path.join("envtree"));
         }
         let platform = etcetera::choose_base_strategy().map_err(|_| StateError::NoHome)?;
+        if !platform.home_dir().is_absolute() {
+            return Err(StateError::RelativeHome { home: platform.home_dir().to_owned() });
+        }
         Ok(platform.state_dir().unwrap_or_else(|| platform.data_dir()).join("envtree"))
     }
 
@@ -108,8 +117,11 @@ impl StateDirectory {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StateError> {
         let path = path.into();
         let failed = |source| StateError::Create { path: path.clone(), source };
-        create_private_directory(&path).map_err(failed)?;
-        let metadata = fs::metadata(&path).map_err(failed)?;
+        create_private_directory(&path).map_err(|error| match error {
+            FileError::Write { source, .. } => failed(source),
+            other => StateError::File(other),
+        })?;
+        let metadata = fs::symlink_metadata(&path).map_err(failed)?;
         let user = rustix::process::geteuid().as_raw();
         let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
         if owner != user {
@@ -154,7 +166,7 @@ impl StateDirectory {
     pub async fn lock_project(&self, project: &str, options: &LockOptions<'_>) -> Result<Lock, LockError> {
         let valid = ProjectName::new(project).map_err(|_| LockError::Name { project: project.to_owned() })?;
         let locks = self.path.join("locks");
-        create_private_directory(&locks).map_err(FileError::write(&locks))?;
+        create_private_directory(&locks)?;
         Lock::acquire(&locks.join(format!("{valid}.lock")), options).await
     }
 

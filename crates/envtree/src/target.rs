@@ -141,7 +141,16 @@ impl Resolver<'_> {
     /// Takes a worktree that somebody made, wherever it lies.
     fn adopt(&self, task: &str, worktree: &Worktree, path: Option<&Path>) -> Result<Target, Error> {
         if let Some(path) = path.filter(|path| *path != worktree.path) {
-            return Err(mismatch(task, "worktree", worktree.path.display(), path.display()));
+            let known = self.records().find(|record| record.worktree == worktree.path);
+            return Err(match known {
+                Some(record) => mismatch(&record.task, "worktree", worktree.path.display(), path.display()),
+                None => WorktreeError::BranchInUse {
+                    branch: worktree.branch.clone().unwrap_or_default(),
+                    path: worktree.path.clone(),
+                    prunable: false,
+                }
+                .into(),
+            });
         }
         self.refuse_from(worktree.branch.as_deref().unwrap_or("HEAD"))?;
         // The worktree may belong to an environment under another task.

@@ -40,7 +40,7 @@ pub const TEMPLATES: [Template; 4] = [
 
 /// A name that no template has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no template `{name}`")]
+#[error("there is no template `{name}`, but {}", TEMPLATES.map(|template| format!("`{}`", template.name)).join(", "))]
 pub struct UnknownTemplate {
     /// The name.
     pub name: String,

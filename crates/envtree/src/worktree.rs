@@ -55,7 +55,7 @@ pub enum WorktreeError {
         branch: String,
     },
     /// The folder holds files of somebody else.
-    #[error("`{}` exists and is not empty", path.display())]
+    #[error("`{}` exists and is not an empty folder", path.display())]
     PathOccupied {
         /// Where the worktree was wanted.
         path: PathBuf,

@@ -16,6 +16,9 @@ pub(super) fn no_engine(shown: CommandError, error: &ConnectError) -> CommandErr
         ConnectError::PermissionDenied { .. } => shown.hint(
             "join the group that owns the socket: `sudo usermod -aG docker \"$USER\"`, then log in again",
         ),
+        ConnectError::ApiTooOld { .. } => {
+            shown.hint("envtree needs Docker Engine 20.10 or a newer one: update it, or name another with `DOCKER_HOST`")
+        }
         ConnectError::ContextMissing { .. } => shown.hint("`docker context ls` lists the contexts there are"),
         ConnectError::CertificateUnreadable { .. } | ConnectError::CertificateInvalid { .. } => shown.hint(
             "`DOCKER_CERT_PATH` names the folder of `ca.pem`, `cert.pem` and `key.pem`; a context brings its own, which `docker context inspect` shows",

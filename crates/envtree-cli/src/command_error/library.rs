@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use envtree::env_file::EnvFileError;
 use envtree::error::{DockerError, EngineFailure, Error, Failure, causes};
 use envtree::load::LoadError;
 use envtree::repository::RepositoryError;
@@ -10,6 +11,7 @@ use envtree_core::nearest::nearest;
 use envtree_core::reconcile::ReconcileError;
 
 use super::connect::no_engine;
+use super::state::of_state;
 use super::{AGAIN, CommandError, Kind, TASK};
 
 impl From<Error> for CommandError {
@@ -30,6 +32,9 @@ impl From<Error> for CommandError {
                 &done,
             ),
             Error::Reconcile(error) => unreachable_plan(shown, &error),
+            error @ (Error::State(_) | Error::Lock(_) | Error::Secret(_) | Error::Trust(_)) => {
+                of_state(shown, &error)
+            }
             other => choice(shown, other),
         }
     }
@@ -39,6 +44,7 @@ impl From<Error> for CommandError {
 fn kind(error: &Error) -> Kind {
     match error {
         Error::Docker(DockerError::Connect(_)) => Kind::Engine,
+        Error::Docker(DockerError::ReferenceInvalid { .. }) => Kind::Input,
         Error::Docker(_)
         | Error::PartWay { .. }
         | Error::Hook(_)
@@ -54,6 +60,9 @@ fn kind(error: &Error) -> Kind {
 }
 
 fn engine_refused(shown: CommandError, error: &DockerError) -> CommandError {
+    if matches!(error, DockerError::ReferenceInvalid { .. }) {
+        return shown.hint("an `image` is named as in `postgres:17` or `registry.example.com/team/app:1`");
+    }
     if matches!(error, DockerError::ContainerNotRunning { .. }) {
         return shown
             .hint(format!("`envtree start{TASK}` starts it, `envtree logs{TASK}` shows what it last wrote"));
@@ -87,6 +96,9 @@ fn of_worktree(shown: CommandError, error: WorktreeError) -> CommandError {
         WorktreeError::BranchInUse { prunable: true, .. } => {
             shown.hint("`git worktree prune` forgets the worktree, unless it is locked")
         }
+        WorktreeError::BranchInUse { .. } => shown.hint(
+            "leave out `--path` to bring that worktree up where it is, or name another branch with `--branch NAME`",
+        ),
         WorktreeError::PathOccupied { .. } | WorktreeError::PathTaken { .. } => {
             shown.hint("name another folder with `--path DIR`")
         }
@@ -114,7 +126,10 @@ fn unreachable_plan(shown: CommandError, error: &ReconcileError) -> CommandError
         ReconcileError::ExternalVolumeMissing { name, .. } => {
             shown.hint(format!("`docker volume create {name}` makes it"))
         }
-        ReconcileError::NotOwned { kind, name } => shown
+        ReconcileError::NotOwned { owner: Some(_), .. } => shown
+            .hint("`envtree ls --all` shows whose it is; choose another task name")
+            .note("nothing was changed"),
+        ReconcileError::NotOwned { kind, name, owner: None } => shown
             .hint(format!("`docker {kind} rm {name}` removes it, if nobody needs it"))
             .note("nothing was changed"),
     }
@@ -163,6 +178,9 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
             shown.log(&lines).hint(format!("mend it and run {AGAIN} again; it continues from here"))
         }
         Error::TrackedEnvFile { .. } => shown.hint("name a file that git ignores, or write none with `env: { file: false }`"),
+        Error::EnvFile(EnvFileError::NotAFile { .. } | EnvFileError::NotText { .. } | EnvFileError::File { .. }) => {
+            shown.hint("move it away, or name another file with `env: { file: NAME }`")
+        }
         Error::SettingsExist { .. } => shown.hint("edit it, or remove it first"),
         Error::TrustInside => shown.hint("run `envtree trust` in a shell of your own, outside any environment"),
         _ => shown,

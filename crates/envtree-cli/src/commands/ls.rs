@@ -24,7 +24,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let ui = &context.ui;
     let listing = if args.all {
-        list_all(&context.session_options()).await?
+        list_all(&context.session_options()?).await?
     } else {
         context.session()?.list().await?
     };

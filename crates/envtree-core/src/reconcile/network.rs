@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use super::{Draft, ReconcileError};
+use super::{Draft, ReconcileError, not_owned};
 use crate::label;
 use crate::name::NetworkName;
 use crate::observed::ObservedNetwork;
@@ -21,7 +21,7 @@ pub(super) fn diverged(draft: &Draft<'_>) -> Result<BTreeSet<NetworkName>, Recon
             }
             Some(_) if network.external => {}
             Some(found) if !draft.owns(&found.labels) => {
-                return Err(ReconcileError::NotOwned { kind: "network", name: name.into() });
+                return Err(not_owned("network", name, &found.labels));
             }
             Some(found) if found.labels.get(label::CONFIG_HASH) != network.labels.get(label::CONFIG_HASH) => {
                 diverged.insert(key.clone());

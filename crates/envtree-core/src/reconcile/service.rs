@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use super::{Draft, ReconcileError};
+use super::{Draft, ReconcileError, not_owned};
 use crate::isolate::is_within;
 use crate::label;
 use crate::name::{NetworkName, ServiceName, VolumeName};
@@ -49,7 +49,7 @@ pub(super) fn fates(
         let fate = match draft.container_of(name) {
             None => Fate::Create,
             Some(container) if !draft.owns(&container.labels) => {
-                return Err(ReconcileError::NotOwned { kind: "container", name: container.name.clone() });
+                return Err(not_owned("container", &container.name, &container.labels));
             }
             Some(container) => match divergence(draft, service, container, networks, volumes) {
                 Some(cause) => Fate::Recreate(cause),

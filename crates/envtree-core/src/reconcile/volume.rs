@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Draft, ReconcileError};
+use super::{Draft, ReconcileError, not_owned};
 use crate::label;
 use crate::name::VolumeName;
 use crate::plan::{Operation, StepId};
@@ -19,7 +19,7 @@ pub(super) fn diverged(draft: &mut Draft<'_>) -> Result<BTreeSet<VolumeName>, Re
             }
             Some(_) if volume.external => {}
             Some(found) if !draft.owns(&found.labels) => {
-                return Err(ReconcileError::NotOwned { kind: "volume", name: name.into() });
+                return Err(not_owned("volume", name, &found.labels));
             }
             Some(found) if found.labels.get(label::CONFIG_HASH) != volume.labels.get(label::CONFIG_HASH) => {
                 if draft.options.recreate_volumes {

@@ -41,6 +41,8 @@ fn quote(value: &str) -> String {
         match character {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
+            // A shell that sources the file would run what stands between backticks; Compose knows the octal escape.
+            '`' => quoted.push_str("\\0140"),
             '"' | '\\' | '$' => quoted.extend(['\\', character]),
             _ => quoted.push(character),
         }
@@ -58,7 +60,7 @@ mod tests {
         named.map(|(index, value)| (format!("V{index}"), (*value).to_owned())).collect()
     }
 
-    const VALUES: [&str; 12] = [
+    const VALUES: [&str; 13] = [
         "postgres://app:p%40ss@127.0.0.1:20014/app?x=1",
         "",
         "two words # no comment",
@@ -71,6 +73,7 @@ mod tests {
         r"ends with \",
         "größe",
         r"\\server\share",
+        "it's `id` and $(id)",
     ];
 
     #[test]
@@ -88,6 +91,7 @@ mod tests {
         V9="ends with \\"
         V10='größe'
         V11='\\server\share'
+        V12="it's \0140id\0140 and \$(id)"
         "#);
     }
 
@@ -100,6 +104,14 @@ mod tests {
             let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{value}|"));
         }
+    }
+
+    #[test]
+    fn compose_reads_every_value_back() {
+        let written = render_dotenv(&variables(&VALUES));
+        let read = envtree_core::compose_file::dotenv::parse_dotenv(".env", &written, &|_| None).unwrap();
+        let read: Vec<_> = read.iter().map(|(_, value)| value.as_deref().unwrap_or_default()).collect();
+        assert_eq!(read, VALUES);
     }
 
     #[test]

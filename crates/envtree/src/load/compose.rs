@@ -234,9 +234,9 @@ fn read_source(request: &ComposeRequest<'_>, path: &Path) -> Result<Option<Sourc
 
 fn template(settings: &Settings) -> Result<Source, LoadError> {
     let name = settings.compose.template.as_deref().unwrap_or(template::DEFAULT);
-    let template = template::find(name).map_err(|source| {
+    let template = template::find(name).map_err(|fault| {
         let place = settings.compose.template_place.as_ref().map(ToString::to_string);
-        LoadError::Template { place: place.unwrap_or_else(|| super::SETTINGS_FILE.into()), source }
+        LoadError::Template { place: place.unwrap_or_else(|| super::SETTINGS_FILE.into()), fault }
     })?;
     Ok(Source {
         display: format!("template `{}`", template.name),

@@ -3,6 +3,7 @@
 use gix::bstr::{BStr, BString, ByteSlice};
 use gix::refs::FullName;
 
+use super::error::LONGEST_PART;
 use super::{BranchNameFault, CommitId, Repository, RepositoryError};
 
 /// The base that is used when none is configured.
@@ -47,6 +48,10 @@ impl Repository {
             Some(BranchNameFault::Empty)
         } else if name.starts_with('-') {
             Some(BranchNameFault::LeadingDash)
+        } else if name.starts_with("refs/") {
+            Some(BranchNameFault::Qualified)
+        } else if name.split('/').any(|part| part.len() > LONGEST_PART) {
+            Some(BranchNameFault::Long)
         } else if name == "@" {
             Some(BranchNameFault::Reserved)
         } else {
@@ -327,7 +332,6 @@ mod tests {
             "#1",
             "a'b",
             "main",
-            "refs/heads/x",
         ];
         for name in names {
             let accepted = std::process::Command::new("git")
@@ -338,7 +342,11 @@ mod tests {
             let ours = Repository::check_branch_name(name);
             assert_eq!(ours.is_ok(), accepted.status.success(), "{name:?}: {ours:?}");
         }
-        assert!(Repository::check_branch_name("@").is_err());
+        // Git would take these and make what nobody means, or fail half-way.
+        for name in ["@", "refs/heads/x", &"x".repeat(251)] {
+            assert!(Repository::check_branch_name(name).is_err(), "{name}");
+        }
+        Repository::check_branch_name(&format!("{0}/{0}", "x".repeat(250))).unwrap();
         let error = Repository::check_branch_name("a b").unwrap_err();
         assert_eq!(error.to_string(), "`a b` cannot be the name of a branch: ` ` is not allowed in it");
     }

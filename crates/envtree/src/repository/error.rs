@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::trust::Visible;
 use crate::worktree::GitError;
 
 /// A repository that could not be found or read.
@@ -47,7 +48,7 @@ pub enum RepositoryError {
         revision: String,
     },
     /// Git does not allow a branch of this name.
-    #[error("`{name}` cannot be the name of a branch: {fault}")]
+    #[error("`{}` cannot be the name of a branch: {fault}", Visible(name))]
     BranchName {
         /// As it was given.
         name: String,
@@ -106,6 +107,9 @@ impl RepositoryError {
     }
 }
 
+/// The most bytes between two slashes of a branch's name: file systems take five more.
+pub(super) const LONGEST_PART: usize = 250;
+
 /// The rule of git that the name of a branch breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -116,6 +120,12 @@ pub enum BranchNameFault {
     /// An option could not be told from it.
     #[error("it begins with `-`")]
     LeadingDash,
+    /// Such a branch would be `refs/heads/refs/…`, which nobody means.
+    #[error("it begins with `refs/`, as full names of references do")]
+    Qualified,
+    /// A reference is a file, and `.lock` follows its name while git writes it.
+    #[error("a part of it is longer than {LONGEST_PART} bytes")]
+    Long,
     /// Git gives the name a meaning of its own.
     #[error("git uses this name itself")]
     Reserved,

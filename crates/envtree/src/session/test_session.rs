@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Session, SessionOptions};
 use crate::event::Events;
@@ -21,6 +22,7 @@ pub(crate) fn options(shop: &TestRepository, directory: &Path) -> SessionOptions
         environment: [("HOME".to_owned(), path("home")), ("ENVTREE_STATE_DIR".to_owned(), path("state"))]
             .into(),
         command: "envtree test".into(),
+        lock_timeout: Duration::from_mins(1),
         events: Events::ignored(),
         confirm: Arc::new(|_| false),
     }

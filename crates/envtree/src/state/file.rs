@@ -135,9 +135,12 @@ pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Creates the directory `path`, and those above it, for the owner alone.
-pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+/// Creates the directory `path`, and those above it, for the owner alone; a symlink is refused, wherever it leads.
+pub(crate) fn create_private_directory(path: &Path) -> Result<(), FileError> {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
+        return Err(FileError::Symlink { path: path.to_owned() });
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(FileError::write(path))
 }
 
 /// Renames the file at `path` to `<name>.broken-<timestamp>` and returns the new place.
@@ -200,6 +203,17 @@ mod tests {
         symlink(&target, directory.path().join("b.json.new")).unwrap();
         replace(&other, b"x").unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_symlink_is_no_private_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        for target in [directory.path(), Path::new("missing")] {
+            let path = directory.path().join("link");
+            symlink(target, &path).unwrap();
+            assert!(matches!(create_private_directory(&path), Err(FileError::Symlink { .. })));
+            fs::remove_file(path).unwrap();
+        }
     }
 
     #[test]

@@ -25,8 +25,13 @@ use super::file::{self, FileError};
 const POLL: Duration = Duration::from_millis(20);
 /// A wait shorter than this is not worth a message.
 const UNNOTICED: Duration = Duration::from_millis(100);
+/// A holder that has not named itself by then will not: another program holds the lock, or the disk is full.
+const NAMELESS: Duration = Duration::from_secs(1);
 /// More than any holder writes about itself.
 const HOLDER_BYTES: usize = 4096;
+
+/// Hears that a command waits, and for whom where that is known.
+pub type OnWait<'a> = dyn Fn(Option<&Holder>) + Send + Sync + 'a;
 
 /// How a command asks for a lock.
 #[derive(Clone, Copy)]
@@ -35,8 +40,8 @@ pub struct LockOptions<'a> {
     pub command: &'a str,
     /// How long to wait at most.
     pub timeout: Duration,
-    /// Called once, as soon as the wait becomes noticeable and its cause is known.
-    pub on_wait: &'a (dyn Fn(&Holder) + Send + Sync),
+    /// Called once, as soon as the wait becomes noticeable, with the holder unless that stays unknown.
+    pub on_wait: &'a OnWait<'a>,
 }
 
 impl fmt::Debug for LockOptions<'_> {
@@ -70,12 +75,12 @@ impl fmt::Display for Holder {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process held it until the deadline.
-    #[error("{} still holds the lock `{path}` after {waited:?}", holder_words(holder.as_ref()))]
+    #[error("{} still holds the lock `{path}` after {timeout:?}", holder_words(holder.as_ref()))]
     TimedOut {
         /// The lock file.
         path: PathBuf,
         /// How long this process waited.
-        waited: Duration,
+        timeout: Duration,
         /// Who holds it, where that is known.
         holder: Option<Holder>,
     },
@@ -129,10 +134,11 @@ impl Lock {
             let holder = holder(&file);
             if waited >= options.timeout {
                 let path = path.to_owned();
-                return Err(LockError::TimedOut { path, waited, holder });
+                return Err(LockError::TimedOut { path, timeout: options.timeout, holder });
             }
-            if let Some(holder) = holder.filter(|_| !announced && waited >= UNNOTICED) {
-                (options.on_wait)(&holder);
+            let noticeable = if holder.is_some() { UNNOTICED } else { NAMELESS };
+            if !announced && waited >= noticeable {
+                (options.on_wait)(holder.as_ref());
                 announced = true;
             }
             tokio::time::sleep(POLL.min(options.timeout.saturating_sub(waited))).await;
@@ -255,14 +261,28 @@ mod tests {
         let path = directory.path().join("x.lock");
         let held = Mutex::new(Some(Lock::acquire(&path, &PATIENT).await.unwrap()));
         let announced = AtomicUsize::new(0);
-        let on_wait = |holder: &Holder| {
-            assert_eq!(holder.command, "envtree up x");
+        let on_wait = |holder: Option<&Holder>| {
+            assert_eq!(holder.unwrap().command, "envtree up x");
             announced.fetch_add(1, Ordering::SeqCst);
             held.lock().unwrap().take();
         };
         let options = LockOptions { on_wait: &on_wait, ..PATIENT };
         Lock::acquire(&path, &options).await.unwrap();
         assert_eq!(announced.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_a_nameless_holder_is_announced_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.lock");
+        let nameless = Mutex::new(Some(file::create_new(&path).unwrap()));
+        nameless.lock().unwrap().as_ref().unwrap().try_lock().unwrap();
+        let on_wait = |holder: Option<&Holder>| {
+            assert_eq!(holder, None);
+            nameless.lock().unwrap().take();
+        };
+        Lock::acquire(&path, &LockOptions { on_wait: &on_wait, ..PATIENT }).await.unwrap();
+        assert!(nameless.lock().unwrap().is_none());
     }
 
     #[tokio::test]

@@ -102,7 +102,7 @@ fn a_worktree_that_somebody_made_is_adopted_wherever_it_lies() {
     assert_eq!(told(&shop, &state, &at("../far/away")), "login: present far/away");
     assert_eq!(
         told(&shop, &state, &at("../near")),
-        "error: task `login` belongs to worktree `far/away`, not `near`"
+        "error: branch `login` is already checked out in `far/away`"
     );
     let task = UpOptions { path: Some("../far/away".into()), ..up("other") };
     let error = told(&shop, &state, &task);
