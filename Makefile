@@ -1,4 +1,4 @@
-.PHONY: demo test check
+.PHONY: demo test check bench
 
 # Brings two environments of a sample repository up side by side, and leaves them for you to explore.
 demo:
@@ -11,3 +11,7 @@ test:
 # Runs every check that continuous integration runs.
 check:
 	@.ci/check
+
+# Measures envtree beside Docker Compose and git, and prints one table.
+bench:
+	@.ci/bench
