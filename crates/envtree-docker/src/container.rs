@@ -32,9 +32,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
 impl Docker {
     /// Makes a container and does not start it.
     pub async fn create_container(&self, container: &NewContainer) -> Result<(), DockerError> {
-        let image = self.inspect_image(&container.definition.image).await?;
-        let image_volumes = image.map(|image| image.volumes).unwrap_or_default();
-        let body = create_body(container, &image_volumes, self.facts().await?.api)?;
+        let body = create_body(container, self.facts().await?.api)?;
         match self.send_create(container, body.clone()).await {
             Err(error @ DockerError::ImageMissing { .. }) => {
                 let Some(image) = self.mirrored_digest(&container.definition.image) else {

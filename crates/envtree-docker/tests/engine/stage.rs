@@ -81,6 +81,7 @@ impl Stage {
             volume_names: IndexMap::new(),
             network: Some(("bridge".to_owned(), Attachment::default())),
             inherited_volumes: IndexMap::new(),
+            image_volumes: Vec::new(),
         }
     }
 
