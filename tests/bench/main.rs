@@ -6,6 +6,7 @@
 #[expect(
     dead_code,
     unused_imports,
+    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "it serves tests, which fail where it does"
 )]
