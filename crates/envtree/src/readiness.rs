@@ -15,7 +15,7 @@ use envtree_core::name::ServiceName;
 use envtree_core::observed::{ContainerState, Health};
 use envtree_core::plan::Await;
 use envtree_core::project::Project;
-use envtree_core::service::{Condition, HealthTest, Port, Protocol, RestartPolicy, Service};
+use envtree_core::service::{Condition, HealthCheck, HealthTest, Port, Protocol, RestartPolicy, Service};
 use envtree_docker::container::ContainerDetail;
 use envtree_docker::engine::Docker;
 use envtree_docker::error::DockerError;
@@ -37,6 +37,9 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a health check is put off while its server does not answer where it is asked.
 const PUT_OFF: Duration = Duration::from_secs(1);
+
+/// The longest interval at which the Engine runs a check soon enough by itself while the server does not answer.
+const SOON: Duration = Duration::from_secs(5);
 
 /// How many last lines of a failed service are shown.
 const LOG_LINES: usize = 10;
@@ -186,8 +189,7 @@ impl<'a> Readiness<'a> {
         }
     }
 
-    /// Looks once at a service that should become ready; `checked` is when its health check was last run, or the
-    /// beginning.
+    /// Looks once at a service; `checked` is when its health check was last run, or the beginning.
     async fn look(&self, service: &Service, checked: &mut Instant) -> Result<Probe, Fault> {
         let container = container_of(service);
         let detail = self.docker.inspect_container(container).await.map_err(|error| engine_fault(&error))?;
@@ -233,7 +235,7 @@ impl<'a> Readiness<'a> {
         };
         // What the host cannot reach may be ready all the same, so the check is not put off for ever.
         if answers(service)
-            && checked.elapsed() < PUT_OFF
+            && checked.elapsed() < put_off(check)
             && let not_yet @ Probe::NotYet(_) = self.probe(service, detail).await
         {
             return Ok(not_yet);
@@ -328,6 +330,12 @@ fn health_so_far(detail: &ContainerDetail, health: Option<Health>) -> Result<Opt
     }
 }
 
+/// Returns how long a check, which costs a process in the container, is put off while its server does not answer.
+fn put_off(check: Option<&HealthCheck>) -> Duration {
+    let is_soon = check.and_then(|check| check.interval).is_some_and(|interval| interval <= SOON);
+    if is_soon { Duration::MAX } else { PUT_OFF }
+}
+
 /// Returns whether a service's own protocol tells whether it is ready.
 fn answers(service: &Service) -> bool {
     matches!(KnownImage::recognise(&service.image), Some(KnownImage::Postgres | KnownImage::Redis))
@@ -393,6 +401,16 @@ fn age(detail: &ContainerDetail) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_check_that_the_engine_runs_soon_is_left_to_it() {
+        let every =
+            |seconds| HealthCheck { interval: Some(Duration::from_secs(seconds)), ..HealthCheck::default() };
+        assert_eq!(put_off(Some(&every(1))), Duration::MAX);
+        assert_eq!(put_off(Some(&every(30))), PUT_OFF);
+        assert_eq!(put_off(Some(&HealthCheck::default())), PUT_OFF);
+        assert_eq!(put_off(None), PUT_OFF);
+    }
 
     #[test]
     fn a_fault_says_what_happened() {
