@@ -1,4 +1,4 @@
-.PHONY: demo test check soak
+.PHONY: demo test check soak bench
 
 # Brings two environments of a sample repository up side by side, and leaves them for you to explore.
 demo:
@@ -15,3 +15,7 @@ check:
 # Does random things to environments from several processes for LIMIT seconds, and checks what came of it.
 soak:
 	@.ci/soak $(LIMIT)
+
+# Measures envtree beside Docker Compose and git, and prints one table.
+bench:
+	@.ci/bench

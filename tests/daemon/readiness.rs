@@ -57,6 +57,35 @@ services:
 }
 
 #[test]
+fn a_health_check_is_run_although_the_server_answers_elsewhere() {
+    let compose = "\
+services:
+  cache:
+    image: redis:8
+    command: redis-server --port 7000
+    ports: ['6379']
+    healthcheck: { test: ['CMD', 'redis-cli', '-p', '7000', 'ping'], interval: 10m }
+";
+    let sandbox = with(compose);
+    done(&sandbox, &["up", "fix"]);
+}
+
+#[test]
+fn a_health_check_that_asks_for_more_than_an_answer_is_waited_for() {
+    let compose = "\
+services:
+  cache:
+    image: redis:8
+    command: sh -c '{ sleep 2; touch /data/more; } & exec redis-server'
+    ports: ['6379']
+    healthcheck: { test: ['CMD', 'test', '-e', '/data/more'], interval: 10m }
+";
+    let sandbox = with(compose);
+    done(&sandbox, &["up", "fix"]);
+    done(&sandbox, &["exec", "fix", "cache", "--", "test", "-e", "/data/more"]);
+}
+
+#[test]
 fn a_service_that_exits_is_named_with_its_status_and_last_lines_and_can_be_mended() {
     let sandbox = with(&script("echo starting; echo no such table; exit 3", ""));
     let ran = refused(&sandbox, 5, &["up", "fix"]);

@@ -158,6 +158,8 @@ pub struct NewContainer {
     pub network: Option<(String, Attachment)>,
     /// Anonymous volumes of the container that this one replaces, by target, so that their data stays.
     pub inherited_volumes: IndexMap<String, String>,
+    /// The targets of the volumes that the image declares.
+    pub image_volumes: Vec<String>,
 }
 
 impl fmt::Display for Operation {

@@ -38,10 +38,8 @@ const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
 impl Docker {
     /// Makes a container and does not start it.
     pub async fn create_container(&self, container: &NewContainer) -> Result<(), DockerError> {
-        let image = self.inspect_image(&container.definition.image).await?;
-        let image_volumes = image.map(|image| image.volumes).unwrap_or_default();
         let facts = self.facts().await?;
-        let mut body = create_body(container, &image_volumes, facts.api)?;
+        let mut body = create_body(container, facts.api)?;
         if facts.is_podman() {
             podman::complete(&mut body);
             for volume in podman::labelled_volumes(&body) {

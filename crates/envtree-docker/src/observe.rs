@@ -52,6 +52,18 @@ impl Docker {
         Ok(ObservedState { containers, networks, volumes: union(volumes, []), images: IndexMap::new() })
     }
 
+    /// Returns every container and volume that envtree made, by two requests: for one repository if its id is given,
+    /// else for all. Networks and images are not looked at.
+    pub async fn observe_services(&self, repository: Option<&str>) -> Result<ObservedState, DockerError> {
+        self.client().await?;
+        let ours = label_filter(label::REPOSITORY, repository);
+        let (containers, volumes) = try_join!(
+            self.list_containers(&ours),
+            self.list_volumes(ListVolumesOptionsBuilder::new().filters(&ours).build()),
+        )?;
+        Ok(ObservedState { containers, volumes: union(volumes, []), ..ObservedState::default() })
+    }
+
     /// Returns the name of the running container that publishes a host port, if one does.
     pub async fn container_publishing(
         &self,

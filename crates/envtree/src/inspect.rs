@@ -161,7 +161,7 @@ impl Session {
 }
 
 async fn observe(docker: &Docker, repository: Option<&str>) -> Result<ObservedState, DockerError> {
-    Ok(with_own_checks(docker, docker.observe_all(repository).await?).await)
+    Ok(with_own_checks(docker, docker.observe_services(repository).await?).await)
 }
 
 /// Runs the health checks that the Engine has not run yet: it waits a whole interval before the first.

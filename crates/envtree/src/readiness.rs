@@ -1,9 +1,12 @@
 //! Waits until services are ready: their own health check passes, or they answer on their port.
 //!
 //! A service with a health check is ready when that passes. Where the Engine would wait a whole interval before the
-//! first check, envtree runs the check's command itself. Any other service is ready when it answers: Postgres and Redis
-//! in their protocols, HTTP where the file says `app_protocol: http`, else TCP. A service that publishes nothing and is
-//! not known is ready when it has run for [`STEADY`]. Ports on another machine are not asked.
+//! first check, envtree runs the check's command itself; of Postgres and Redis it first asks for an answer, which is
+//! quicker and takes no processor time from the start of the server. Any other service is ready when it answers:
+//! Postgres and Redis in their protocols, HTTP where the file says `app_protocol: http`, else TCP. A service that
+//! publishes nothing and is not known is ready when it has run for [`STEADY`]. Ports on another machine are not asked.
+
+mod fault;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,10 +17,9 @@ use envtree_core::name::ServiceName;
 use envtree_core::observed::{ContainerState, Health};
 use envtree_core::plan::Await;
 use envtree_core::project::Project;
-use envtree_core::service::{Condition, HealthTest, Port, Protocol, RestartPolicy, Service};
+use envtree_core::service::{Condition, HealthCheck, HealthTest, Port, Protocol, RestartPolicy, Service};
 use envtree_docker::container::ContainerDetail;
 use envtree_docker::engine::Docker;
-use envtree_docker::error::DockerError;
 use envtree_docker::exec::ExecStatus;
 use envtree_docker::version::EngineFacts;
 use tokio::sync::OnceCell;
@@ -25,6 +27,9 @@ use tokio::sync::OnceCell;
 use crate::event::{Event, Events};
 use crate::ready::backoff::Backoff;
 use crate::ready::{self, Probe};
+
+pub(crate) use fault::{Fault, NotReady};
+use fault::{detail, engine_fault, exit_fault};
 
 /// How long a service that nothing can probe must have run.
 pub(crate) const STEADY: Duration = Duration::from_millis(300);
@@ -35,60 +40,14 @@ const SETTLED: Duration = Duration::from_secs(10);
 /// How long one run of a health check's command may take, if it does not say so itself (the Engine's default).
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a health check is put off while its server does not answer where it is asked.
+const PUT_OFF: Duration = Duration::from_secs(1);
+
+/// The longest interval at which the Engine runs a check soon enough by itself while the server does not answer.
+const SOON: Duration = Duration::from_secs(5);
+
 /// How many last lines of a failed service are shown.
 const LOG_LINES: usize = 10;
-
-/// A service did not become ready.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("service `{service}` {fault}")]
-pub(crate) struct NotReady {
-    /// The service.
-    pub service: String,
-    /// What is wrong with it.
-    pub fault: Fault,
-    /// Its last lines of output.
-    pub log: Vec<String>,
-}
-
-/// What is wrong with a service.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum Fault {
-    /// Its process ended.
-    #[error("exited with status {code}{}{}", if *out_of_memory { ", killed for want of memory" } else { "" }, detail(.engine.as_deref()))]
-    Exited {
-        /// The status.
-        code: i64,
-        /// Whether the kernel killed it for want of memory.
-        out_of_memory: bool,
-        /// What the Engine adds.
-        engine: Option<String>,
-    },
-    /// Its health check failed too often.
-    #[error("is unhealthy{}", detail(.output.as_deref()))]
-    Unhealthy {
-        /// What the last check printed.
-        output: Option<String>,
-    },
-    /// Time ran out.
-    #[error("was not ready after {}: {reason}", seconds(*.timeout))]
-    TimedOut {
-        /// How long it had.
-        timeout: Duration,
-        /// What the last probe met.
-        reason: String,
-    },
-    /// The Engine could not be asked.
-    #[error("could not be watched: {0}")]
-    Engine(String),
-}
-
-fn detail(text: Option<&str>) -> String {
-    text.map(str::trim).filter(|text| !text.is_empty()).map(|text| format!(": {text}")).unwrap_or_default()
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs_f64())
-}
 
 /// Watches the services of one environment.
 pub(crate) struct Readiness<'a> {
@@ -157,9 +116,11 @@ impl<'a> Readiness<'a> {
         let service = &self.project.services[name];
         let started = Instant::now();
         self.events.emit(Event::AwaitingService { service: name.to_string() });
-        let mut backoff = Backoff::new();
+        let (mut backoff, mut short_backoff) = (Backoff::new(), Backoff::short());
+        let mut checked = started;
         loop {
-            let fault = match self.look(service).await {
+            let checked_before = checked;
+            let fault = match self.look(service, &mut checked).await {
                 Ok(Probe::Ready) => {
                     let elapsed = started.elapsed();
                     self.events.emit(Event::ServiceReady { service: name.to_string(), elapsed });
@@ -169,7 +130,10 @@ impl<'a> Readiness<'a> {
                     Fault::TimedOut { timeout: self.timeout, reason }
                 }
                 Ok(Probe::NotYet(_)) => {
-                    tokio::time::sleep(backoff.next_delay()).await;
+                    // A look is cheap unless it ran a check or had to watch a connection.
+                    let is_cheap = answers(service) && checked == checked_before;
+                    let pause = if is_cheap { short_backoff.next_delay() } else { backoff.next_delay() };
+                    tokio::time::sleep(pause).await;
                     continue;
                 }
                 Err(fault) => fault,
@@ -178,8 +142,8 @@ impl<'a> Readiness<'a> {
         }
     }
 
-    /// Looks once at a service that should become ready.
-    async fn look(&self, service: &Service) -> Result<Probe, Fault> {
+    /// Looks once at a service; `checked` is when its health check was last run, or the beginning.
+    async fn look(&self, service: &Service, checked: &mut Instant) -> Result<Probe, Fault> {
         let container = container_of(service);
         let detail = self.docker.inspect_container(container).await.map_err(|error| engine_fault(&error))?;
         match detail.state {
@@ -196,26 +160,23 @@ impl<'a> Readiness<'a> {
         }
         match (&detail.health_test, detail.health) {
             (Some(HealthTest::Cmd(_) | HealthTest::Shell(_)), health) => {
-                self.check_health(service, &detail, health).await
+                match health_so_far(&detail, health)? {
+                    Some(probe) => Ok(probe),
+                    None => self.check_health(service, &detail, checked).await,
+                }
             }
             (Some(HealthTest::None), _) => Ok(steady(&detail)),
             (None, _) => Ok(self.probe(service, &detail).await),
         }
     }
 
+    /// Runs a health check that the Engine has not run yet, or leaves it to the Engine where that begins soon.
     async fn check_health(
         &self,
         service: &Service,
         detail: &ContainerDetail,
-        health: Option<Health>,
+        checked: &mut Instant,
     ) -> Result<Probe, Fault> {
-        match health {
-            Some(Health::Healthy) => return Ok(Probe::Ready),
-            Some(Health::Unhealthy) => {
-                return Err(Fault::Unhealthy { output: detail.last_health_output.clone() });
-            }
-            _ => {}
-        }
         let check = service.health_check.as_ref();
         let has_start_interval = check.is_some_and(|check| check.start_interval.is_some());
         let facts = self.docker.facts().await.map_err(|error| engine_fault(&error))?;
@@ -225,6 +186,14 @@ impl<'a> Readiness<'a> {
         let Some(command) = &detail.health_command else {
             return Ok(Probe::Ready);
         };
+        // What the host cannot reach may be ready all the same, so the check is not put off for ever.
+        if answers(service)
+            && checked.elapsed() < put_off(check)
+            && let not_yet @ Probe::NotYet(_) = self.probe(service, detail).await
+        {
+            return Ok(not_yet);
+        }
+        *checked = Instant::now();
         let timeout = check.and_then(|check| check.timeout).unwrap_or(CHECK_TIMEOUT);
         // A check that cannot be run now may run later: the container can be between two states.
         let checked = self.docker.exec_status(container_of(service), command, timeout).await;
@@ -327,6 +296,26 @@ impl<'a> Readiness<'a> {
     }
 }
 
+/// Returns what the Engine's own health checks came to, if they came to anything.
+fn health_so_far(detail: &ContainerDetail, health: Option<Health>) -> Result<Option<Probe>, Fault> {
+    match health {
+        Some(Health::Healthy) => Ok(Some(Probe::Ready)),
+        Some(Health::Unhealthy) => Err(Fault::Unhealthy { output: detail.last_health_output.clone() }),
+        _ => Ok(None),
+    }
+}
+
+/// Returns how long a check, which costs a process in the container, is put off while its server does not answer.
+fn put_off(check: Option<&HealthCheck>) -> Duration {
+    let is_soon = check.and_then(|check| check.interval).is_some_and(|interval| interval <= SOON);
+    if is_soon { Duration::MAX } else { PUT_OFF }
+}
+
+/// Returns whether a service's own protocol tells whether it is ready.
+fn answers(service: &Service) -> bool {
+    matches!(KnownImage::recognise(&service.image), Some(KnownImage::Postgres | KnownImage::Redis))
+}
+
 /// Returns what makes a server of the image speak, if anything does; nothing at all where it speaks first.
 fn opening(known: KnownImage) -> Option<&'static [u8]> {
     match known {
@@ -355,15 +344,6 @@ pub(crate) fn may_end(service: &Service) -> bool {
         && matches!(service.restart, RestartPolicy::No | RestartPolicy::OnFailure(_))
 }
 
-fn exit_fault(detail: &ContainerDetail) -> Fault {
-    Fault::Exited { code: detail.exit_code, out_of_memory: detail.oom_killed, engine: detail.error.clone() }
-}
-
-fn engine_fault(error: &DockerError) -> Fault {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    Fault::Engine(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
-}
-
 /// Returns whether a container that nothing can probe has run long enough.
 fn steady(detail: &ContainerDetail) -> Probe {
     // A clock of the Engine that runs ahead of this one must not keep a service waiting.
@@ -389,12 +369,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_says_what_happened() {
-        let exited = Fault::Exited { code: 137, out_of_memory: true, engine: None };
-        assert_eq!(exited.to_string(), "exited with status 137, killed for want of memory");
-        let unhealthy = Fault::Unhealthy { output: Some("no\n".into()) };
-        assert_eq!(unhealthy.to_string(), "is unhealthy: no");
-        let late = Fault::TimedOut { timeout: Duration::from_mins(1), reason: "connection refused".into() };
-        assert_eq!(late.to_string(), "was not ready after 60 s: connection refused");
+    fn a_check_that_the_engine_runs_soon_is_left_to_it() {
+        let every =
+            |seconds| HealthCheck { interval: Some(Duration::from_secs(seconds)), ..HealthCheck::default() };
+        assert_eq!(put_off(Some(&every(1))), Duration::MAX);
+        assert_eq!(put_off(Some(&every(30))), PUT_OFF);
+        assert_eq!(put_off(Some(&HealthCheck::default())), PUT_OFF);
+        assert_eq!(put_off(None), PUT_OFF);
     }
 }

@@ -98,7 +98,7 @@ impl Session {
     /// Returns the services of an environment, from its reservations and the Engine's labels, for completion.
     pub async fn service_names(&self, task: &str) -> Result<Vec<String>, Error> {
         let record = self.record(Some(task)).await?;
-        let observed = self.docker.observe_all(Some(&record.repository.id)).await?;
+        let observed = self.docker.observe_services(Some(&record.repository.id)).await?;
         let mut names: Vec<String> = observed
             .containers
             .iter()

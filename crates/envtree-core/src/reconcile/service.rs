@@ -256,6 +256,7 @@ fn new_container(
             (key.clone(), fixed.unwrap_or_else(|| key.to_string()))
         })
         .collect();
+    let image_volumes = draft.observed.images.get(&service.image).map(|image| image.volumes.clone());
     NewContainer {
         name: service.container_name.clone().unwrap_or_else(|| name.to_string()),
         service: name.clone(),
@@ -263,6 +264,7 @@ fn new_container(
         volume_names,
         network,
         inherited_volumes,
+        image_volumes: image_volumes.unwrap_or_default(),
     }
 }
 

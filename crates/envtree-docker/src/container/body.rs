@@ -19,11 +19,9 @@ use indexmap::IndexMap;
 use crate::error::DockerError;
 use crate::version::ApiVersion;
 
-/// Returns the body of the create call for an Engine that speaks `api`; `image_volumes` are the targets of the image's
-/// `VOLUME`s.
+/// Returns the body of the create call for an Engine that speaks `api`.
 pub(crate) fn create_body(
     container: &NewContainer,
-    image_volumes: &[String],
     api: ApiVersion,
 ) -> Result<ContainerCreateBody, DockerError> {
     let definition = &container.definition;
@@ -51,7 +49,7 @@ pub(crate) fn create_body(
             }),
             port_bindings: port_bindings(&definition.ports),
             restart_policy: Some(restart_policy(definition.restart)),
-            ..mounts(container, image_volumes, api, host_config(runtime))?
+            ..mounts(container, api, host_config(runtime))?
         }),
         ..ContainerCreateBody::default()
     })
@@ -176,7 +174,6 @@ fn health_check(check: &HealthCheck, api: ApiVersion) -> HealthConfig {
 /// Adds the mounts of the definition, and the inherited and the image's volumes that none of them covers, to `config`.
 fn mounts(
     container: &NewContainer,
-    image_volumes: &[String],
     api: ApiVersion,
     mut config: HostConfig,
 ) -> Result<HostConfig, DockerError> {
@@ -212,7 +209,7 @@ fn mounts(
         typ: Some(MountType::VOLUME),
         ..EngineMount::default()
     }));
-    for target in image_volumes {
+    for target in &container.image_volumes {
         if !mounts.iter().any(|mount| mount.target.as_ref() == Some(target)) && !binds_cover(&binds, target) {
             let mount = Mount {
                 target: target.clone(),
@@ -362,11 +359,12 @@ mod tests {
             volume_names: [(data, "shop-data".to_owned())].into(),
             network: Some(("shop-default".to_owned(), Attachment::default())),
             inherited_volumes: [("/cache".to_owned(), "a".repeat(64))].into(),
+            image_volumes: Vec::new(),
         }
     }
 
     fn body(source: MountSource, api: ApiVersion) -> String {
-        let body = create_body(&container(source), &[], api).unwrap();
+        let body = create_body(&container(source), api).unwrap();
         serde_json::to_string_pretty(&body).unwrap()
     }
 
@@ -439,7 +437,7 @@ mod tests {
 
     #[test]
     fn a_volume_without_a_name_is_an_error() {
-        let error = create_body(&container(volume("other")), &[], NEW).unwrap_err();
+        let error = create_body(&container(volume("other")), NEW).unwrap_err();
         insta::assert_snapshot!(error, @"container `shop-db-1` mounts volume `other`, which has no name on the Engine");
     }
 
@@ -456,8 +454,8 @@ mod tests {
         container.definition.labels.insert(label::COMPOSE_PROJECT.into(), "shop-fix".into());
         container.inherited_volumes.clear();
         let target = container.definition.mounts[0].target.clone();
-        let volumes = [target.clone(), "/image".to_owned()];
-        let body = create_body(&container, &volumes, NEW).unwrap();
+        container.image_volumes = vec![target.clone(), "/image".to_owned()];
+        let body = create_body(&container, NEW).unwrap();
         let mounts = body.host_config.unwrap().mounts.unwrap();
         let targets: Vec<_> = mounts.iter().map(|mount| mount.target.clone().unwrap()).collect();
         assert_eq!(targets, [target, "/image".to_owned()]);

@@ -85,6 +85,7 @@ impl Stage {
             volume_names: IndexMap::new(),
             network: Some((self.default_network.to_owned(), Attachment::default())),
             inherited_volumes: IndexMap::new(),
+            image_volumes: Vec::new(),
         }
     }
 

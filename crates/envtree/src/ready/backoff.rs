@@ -3,31 +3,30 @@
 use std::time::Duration;
 
 const FIRST: u64 = 10;
-const LONGEST: u64 = 250;
 
-/// A sequence of pauses, each half as long again as the one before: 10, 15, 22 … 250 milliseconds.
+/// A sequence of pauses, each half as long again as the one before: 10, 15, 22 … milliseconds.
 #[derive(Debug, Clone)]
 pub(crate) struct Backoff {
     millis: u64,
+    longest: u64,
 }
 
 impl Backoff {
-    /// Begins with the shortest pause.
+    /// Begins with the shortest pause; none is longer than 250 ms.
     pub(crate) fn new() -> Self {
-        Self { millis: FIRST }
+        Self { millis: FIRST, longest: 250 }
+    }
+
+    /// Begins with the shortest pause; none is longer than 50 ms, for questions that cost next to nothing.
+    pub(crate) fn short() -> Self {
+        Self { millis: FIRST, longest: 50 }
     }
 
     /// Returns how long to pause now, and lengthens the next pause.
     pub(crate) fn next_delay(&mut self) -> Duration {
         let delay = Duration::from_millis(self.millis);
-        self.millis = (self.millis * 3 / 2).min(LONGEST);
+        self.millis = (self.millis * 3 / 2).min(self.longest);
         delay
-    }
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -40,5 +39,12 @@ mod tests {
         let mut backoff = Backoff::new();
         let delays: Vec<_> = (0..12).map(|_| backoff.next_delay().as_millis()).collect();
         assert_eq!(delays, [10, 15, 22, 33, 49, 73, 109, 163, 244, 250, 250, 250]);
+    }
+
+    #[test]
+    fn short_pauses_stay_short() {
+        let mut backoff = Backoff::short();
+        let delays: Vec<_> = (0..7).map(|_| backoff.next_delay().as_millis()).collect();
+        assert_eq!(delays, [10, 15, 22, 33, 49, 50, 50]);
     }
 }
