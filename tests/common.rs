@@ -235,7 +235,7 @@ fn machine_configuration(part: usize) -> String {
 
 /// Waits until `check` holds; fails after `deadline`.
 #[track_caller]
-pub(crate) fn eventually(check: impl Fn() -> bool, deadline: Duration) {
+pub(crate) fn eventually(mut check: impl FnMut() -> bool, deadline: Duration) {
     let started = Instant::now();
     while !check() {
         assert!(started.elapsed() < deadline, "it did not come about within {deadline:?}");

@@ -46,7 +46,35 @@ impl PrivateEngine {
             eventually(|| !Path::new("/proc").join(pid.trim()).exists(), SOON);
         }
         self.process = spawn(self.directory.path(), &self.namespace, &self.data, &self.arguments);
+        if self.dies_of_a_network() {
+            fs::remove_file(self.data.join("network/files/local-kv.db")).unwrap();
+            self.process = spawn(self.directory.path(), &self.namespace, &self.data, &self.arguments);
+        }
         self.wait_until_it_answers();
+    }
+
+    /// Returns whether the Engine that was just started ended because of what it knows of networks.
+    ///
+    /// Version 20.10 writes a network in several steps, and panics if it finds one of which it wrote the first alone.
+    /// People then remove the file, and with it all networks.
+    fn dies_of_a_network(&mut self) -> bool {
+        let mut has_ended = false;
+        eventually(
+            || {
+                has_ended = self.process.try_wait().unwrap().is_some();
+                has_ended || self.answers()
+            },
+            SOON,
+        );
+        has_ended && self.log().contains("libnetwork.(*controller).reservePools")
+    }
+
+    fn answers(&self) -> bool {
+        self.docker(&["version"]).output().unwrap().status.success()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
 
     fn stop(&mut self) {
@@ -67,9 +95,8 @@ impl PrivateEngine {
 
     fn wait_until_it_answers(&self) {
         let started = Instant::now();
-        while !self.docker(&["version"]).output().unwrap().status.success() {
-            let log = || fs::read_to_string(self.directory.path().join("log")).unwrap();
-            assert!(started.elapsed() < SOON, "the Engine does not answer:\n{}", log());
+        while !self.answers() {
+            assert!(started.elapsed() < SOON, "the Engine does not answer:\n{}", self.log());
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -110,6 +137,8 @@ impl PrivateEngine {
 impl Drop for PrivateEngine {
     fn drop(&mut self) {
         self.stop();
+        // Only an Engine that was never killed takes down what it mounts.
+        let _ = Command::new("umount").args(["--quiet", "--recursive", "--lazy"]).arg(&self.data).output();
         checked(Command::new("ip").args(["netns", "del", &self.namespace]));
     }
 }

@@ -8,14 +8,14 @@ use crate::private_engine::PrivateEngine;
 use crate::proxy::{Harm, Moment, Proxy};
 
 /// The requests at which it is killed: looks, creations, starts and removals.
-///
-/// Not while it makes or removes a network: Engine 20.10 does not start again after that, whatever its client is.
-const MOMENTS: [&str; 5] = [
+const MOMENTS: [&str; 7] = [
     "GET /containers/json",
+    "POST /networks/create",
     "POST /containers/create",
     "GET /containers/sandbox",
     "DELETE /containers",
     "DELETE /volumes",
+    "DELETE /networks",
 ];
 
 #[test]

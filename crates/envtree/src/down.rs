@@ -155,8 +155,13 @@ impl Session {
         let record = self.record(task).await?;
         let lock = self.state.lock_project(&record.project, &self.lock()).await?;
         // The command that held the lock may have changed or removed it.
-        let record = self.record(Some(&record.task)).await?;
-        Ok((record, lock))
+        match self.record(Some(&record.task)).await {
+            Ok(record) => Ok((record, lock)),
+            Err(error) => {
+                self.release(lock)?;
+                Err(error)
+            }
+        }
     }
 
     pub(crate) async fn observe_project(&self, record: &EnvironmentRecord) -> Result<ObservedState, Error> {

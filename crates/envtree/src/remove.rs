@@ -100,7 +100,7 @@ impl Session {
         })
         .await?;
         // The lock's file goes last: a command that waits for it starts over with a new one.
-        lock.retire().map_err(crate::state::StateError::from)?;
+        self.release(lock)?;
         let kept = worktree.filter(|_| removed.is_none()).map(|worktree| {
             let reason = if worktree.is_main { "it is the main worktree" } else { "envtree did not make it" };
             (worktree.path, reason.to_owned())

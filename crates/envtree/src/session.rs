@@ -14,7 +14,7 @@ use crate::event::{Event, Events};
 use crate::load::load_machine_settings;
 use crate::repository::Repository;
 use crate::state::record::EnvironmentRecord;
-use crate::state::{Holder, LockOptions, Notice, OnWait, State, StateDirectory};
+use crate::state::{Holder, Lock, LockOptions, Notice, OnWait, State, StateDirectory};
 
 /// Asks the person whether each of the listed losses is wanted; the answer covers all of them.
 pub type Confirm = Arc<dyn Fn(&[String]) -> bool + Send + Sync>;
@@ -142,6 +142,13 @@ impl Session {
         let loaded = self.state.update(&self.lock(), change).await?;
         self.report(&loaded.notices);
         Ok(loaded.value)
+    }
+
+    /// Lets others work on an environment; the file of the lock goes if there is none any more.
+    pub(crate) fn release(&self, lock: Lock) -> Result<(), Error> {
+        drop(lock);
+        self.state.sweep_locks(&self.read_state()?);
+        Ok(())
     }
 
     /// Changes the record of one environment, if there still is one.

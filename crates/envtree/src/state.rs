@@ -10,7 +10,7 @@ mod lock;
 pub mod record;
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -168,6 +168,25 @@ impl StateDirectory {
         let locks = self.path.join("locks");
         create_private_directory(&locks)?;
         Lock::acquire(&locks.join(format!("{valid}.lock")), options).await
+    }
+
+    /// Removes the lock files of projects that no record names, unless somebody holds one.
+    ///
+    /// Commands that waited for an environment while it was removed leave such files, and so do killed ones.
+    pub(crate) fn sweep_locks(&self, state: &State) {
+        let entries = fs::read_dir(self.path.join("locks")).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()) {
+            let project = path
+                .file_stem()
+                .and_then(OsStr::to_str)
+                .filter(|_| path.extension() == Some("lock".as_ref()));
+            if project.is_some_and(|project| state.by_project(project).is_none())
+                && let Ok(Some(lock)) = Lock::try_acquire(&path, "envtree")
+            {
+                // A file that stays does no harm, and is tried again by the next command that removes something.
+                let _ = lock.retire();
+            }
+        }
     }
 
     pub(crate) async fn lock_state(&self, options: &LockOptions<'_>) -> Result<Lock, LockError> {
@@ -330,6 +349,28 @@ mod tests {
         chmod(0o1777);
         let error = StateDirectory::open(parent.path()).unwrap_err();
         assert!(error.to_string().ends_with("(mode 1777)"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_lock_is_swept_once_no_record_names_it_and_nobody_holds_it() {
+        let (_parent, directory) = temporary();
+        add(&directory, "x").await;
+        let project = directory.read().unwrap().value.environments[0].project.to_string();
+        for unused in [&project, "shop-gone"] {
+            drop(directory.lock_project(unused, &OPTIONS).await.unwrap());
+        }
+        let held = directory.lock_project("shop-held", &OPTIONS).await.unwrap();
+        let locks = || {
+            let files =
+                fs::read_dir(directory.path().join("locks")).unwrap().map(|file| file.unwrap().file_name());
+            files.map(|name| name.into_string().unwrap()).collect::<BTreeSet<_>>()
+        };
+        let sweep = || directory.sweep_locks(&directory.read().unwrap().value);
+        sweep();
+        assert_eq!(locks(), [format!("{project}.lock"), "shop-held.lock".to_owned()].into());
+        drop(held);
+        sweep();
+        assert_eq!(locks(), [format!("{project}.lock")].into());
     }
 
     #[tokio::test]

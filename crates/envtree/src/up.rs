@@ -22,7 +22,7 @@ use crate::reserve::{Circumstances, TakenPolicy, reserve};
 use crate::route::host_subnets;
 use crate::session::Session;
 use crate::state::record::{EnvironmentRecord, Failure};
-use crate::state::{Lock, State, StateError};
+use crate::state::{Lock, State};
 use crate::status::EnvironmentStatus;
 use crate::taken::{SETTLING, may_be_starting};
 use crate::target::{Origin, Target, resolve};
@@ -202,6 +202,7 @@ impl Session {
                 Ok(now) => target = now,
                 Err(error) => return Err(self.give_up(&record, lock, is_new, error).await?),
             }
+            self.release(lock)?;
             is_new &= is_there;
         }
     }
@@ -268,11 +269,11 @@ impl Session {
                 Ok(())
             })
             .await?;
-            lock.retire().map_err(StateError::from)?;
         } else {
             // What an earlier command left unsettled, this one did not touch.
             self.remember(record, Some(&error), |_| ()).await?;
         }
+        self.release(lock)?;
         Ok(error)
     }
 
