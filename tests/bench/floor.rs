@@ -4,7 +4,6 @@
 //! answer: no files are read, no labels compared, no ports kept.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,6 +18,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Runtime;
 
 use crate::Fault;
+use crate::engine::socket;
 
 /// How soon a server that did not answer is asked again.
 const AGAIN: Duration = Duration::from_millis(5);
@@ -58,12 +58,6 @@ const REDIS: Service = Service {
     greeting: b"PING\r\n",
     answer: b'+',
 };
-
-/// Returns the Engine's socket.
-pub(crate) fn socket() -> PathBuf {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-    PathBuf::from(host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock"))
-}
 
 /// Postgres and Redis, made by hand.
 pub(crate) struct Floor {

@@ -2,7 +2,7 @@
 
 use crate::Fault;
 use crate::compose::repository;
-use crate::floor::socket;
+use crate::engine::socket;
 use crate::program::{timed, timed_at_once};
 use crate::proxy::{Harm, Moment, Proxy};
 use crate::samples::{Samples, Unit};

@@ -12,6 +12,9 @@
 )]
 #[path = "../common.rs"]
 mod common;
+#[expect(dead_code, clippy::unwrap_used, reason = "it serves tests, which look at more")]
+#[path = "../engine.rs"]
+mod engine;
 #[expect(dead_code, clippy::unwrap_used, reason = "it serves tests, which do harm too")]
 #[path = "../faults/proxy.rs"]
 mod proxy;

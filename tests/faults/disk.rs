@@ -114,7 +114,16 @@ fn a_full_disk_under_the_engine_is_told_and_mended() {
         refused += usize::from(check_told(&run(&["up", "fix"]), &what));
         disk.empty();
         let ran = run(&["up", "fix"]);
-        assert_eq!(ran.status, Some(0), "{what}: {ran}");
+        if ran.status != Some(0) {
+            // Now and then version 20.10 holds the port of a container that it failed to start for as long as it runs.
+            assert!(ran.stderr.contains("is taken by process"), "{what}: {ran}");
+            assert!(
+                ran.stderr.contains("hint: `envtree up fix --reassign-ports` picks others"),
+                "{what}: {ran}"
+            );
+            let ran = run(&["up", "fix", "--reassign-ports"]);
+            assert_eq!(ran.status, Some(0), "{what}: {ran}");
+        }
         disk.fill(free);
         refused += usize::from(check_told(&run(&["rm", "fix", "--yes"]), &what));
         disk.empty();

@@ -4,13 +4,13 @@
 //! next `up` completes it and the next `rm` leaves nothing. The rounds end once `n` is beyond every command's requests.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use hyper::StatusCode;
 use serde_json::Value;
 
 use crate::common::{Ran, SOON, Sandbox, eventually};
+use crate::engine;
 use crate::leftovers::{engine_objects, leftovers, processes};
 use crate::process::finish;
 use crate::proxy::{Harm, Moment, Proxy};
@@ -76,7 +76,7 @@ impl Range {
         sandbox.git(&["add", "."]);
         sandbox.git(&["commit", "--quiet", "--message", "Add services"]);
         let socket = sandbox.repository().with_file_name("engine.sock");
-        let proxy = Proxy::start(socket, &engine_socket());
+        let proxy = Proxy::start(socket, &engine::socket());
         Self { sandbox, proxy, report: Report::default() }
     }
 
@@ -174,12 +174,6 @@ fn survive(harm: Harm) {
     }
     println!("{harm:?}: {}", range.report);
     assert!(range.report.harmed >= 20, "{}", range.report);
-}
-
-/// Returns the socket of the Engine that the tests share.
-fn engine_socket() -> PathBuf {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-    PathBuf::from(host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock"))
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use crate::common::Sandbox;
-use crate::engine::docker;
+use crate::engine::get;
 
 /// What the state directory keeps once no environment is left: itself, who may change it, and what people decided.
 const KEPT: [&str; 4] = ["environments.json", "state.lock", "secrets", "trust.json"];
@@ -37,17 +39,21 @@ fn worktrees_folder(sandbox: &Sandbox) -> PathBuf {
 pub(crate) fn engine_objects(sandbox: &Sandbox) -> Vec<String> {
     let repository = sandbox.repository();
     let name = repository.file_name().unwrap().to_str().unwrap();
-    let label = format!("label={}={name}", envtree_core::label::REPOSITORY_NAME);
-    let listed = |kind: &str, arguments: &[&str], format: &str| {
-        let all = [&[kind, "ls", "--filter", &label, "--format", format], arguments].concat();
-        let mut names: Vec<String> = docker(&all).lines().map(|name| format!("{kind} {name}")).collect();
+    let label = format!("{}={name}", envtree_core::label::REPOSITORY_NAME);
+    let filters = format!("filters={{%22label%22:[%22{label}%22]}}");
+    let listed = |kind: &str, objects: &Value| {
+        let objects = objects.as_array().into_iter().flatten();
+        let name =
+            |object: &Value| object["Names"][0].as_str().or(object["Name"].as_str()).unwrap().to_owned();
+        let mut names: Vec<String> =
+            objects.map(|object| format!("{kind} {}", name(object).trim_start_matches('/'))).collect();
         names.sort();
         names
     };
     [
-        listed("container", &["--all"], "{{.Names}}"),
-        listed("network", &[], "{{.Name}}"),
-        listed("volume", &[], "{{.Name}}"),
+        listed("container", &get(&format!("/containers/json?all=1&{filters}"))),
+        listed("network", &get(&format!("/networks?{filters}"))),
+        listed("volume", &get(&format!("/volumes?{filters}"))["Volumes"]),
     ]
     .concat()
 }
@@ -83,7 +89,7 @@ fn state(directory: &Path) -> Vec<String> {
         }
     }
     if let Ok(text) = fs::read_to_string(directory.join("environments.json")) {
-        let state: serde_json::Value = serde_json::from_str(&text).expect("the state is JSON");
+        let state: Value = serde_json::from_str(&text).expect("the state is JSON");
         let records = state["environments"].as_array().expect("the state lists environments");
         left.extend(records.iter().map(|record| format!("record of {}", record["project"])));
     }

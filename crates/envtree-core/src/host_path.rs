@@ -16,10 +16,10 @@ const OF_EVERY_MACHINE: [&str; 9] = [
     "/var/run/docker.sock",
 ];
 
-/// A path of the host that a service mounts.
+/// A path of the host that a service mounts, or that a volume stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPath {
-    /// The service, such as ``service `web`: ``.
+    /// The service or the volume, such as ``service `web`: ``.
     pub owner: String,
     /// The absolute path.
     pub path: String,

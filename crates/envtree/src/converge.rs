@@ -167,8 +167,7 @@ impl Convergence<'_> {
             observed = session.docker.observe(&scope(&environment.definition)).await?;
         }
         let mut plan = plan_changes(environment, &observed, options, false)?;
-        let consent = !plan.confirmations.is_empty() && (session.options.confirm)(&plan.confirmations);
-        if consent {
+        if !plan.confirmations.is_empty() && (session.options.confirm)(&plan.confirmations) {
             plan = plan_changes(environment, &observed, options, true)?;
         }
         for warning in &plan.warnings {

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use envtree_core::engine::{Engine, Scope};
-use envtree_core::label;
 use envtree_core::observed::{ObservedContainer, ObservedState};
 use envtree_core::plan::Plan;
 use envtree_core::teardown::{RemovalOptions, plan_removal, plan_restart, plan_start, plan_stop};
@@ -189,7 +188,7 @@ impl Session {
         observed: &'a ObservedState,
         service: &str,
     ) -> Result<&'a ObservedContainer, Error> {
-        let own = || observed.containers.iter().filter(|container| is_own(container, record));
+        let own = || observed.containers.iter().filter(|container| record.owns(&container.labels));
         if let Some(container) = own().find(|container| container.service() == Some(service)) {
             return Ok(container);
         }
@@ -264,14 +263,9 @@ impl Session {
     }
 }
 
-/// Returns whether a container is one of the environment's.
-pub(crate) fn is_own(container: &ObservedContainer, record: &EnvironmentRecord) -> bool {
-    container.labels.get(label::REPOSITORY) == Some(&record.repository.id)
-}
-
 /// Refuses to start an environment of which there is nothing to start.
 fn refuse_none(record: &EnvironmentRecord, observed: &ObservedState) -> Result<(), Error> {
-    if observed.containers.iter().any(|container| is_own(container, record)) {
+    if observed.containers.iter().any(|container| record.owns(&container.labels)) {
         return Ok(());
     }
     Err(Error::NoContainers { project: record.project.to_string() })

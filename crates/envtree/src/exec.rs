@@ -12,7 +12,6 @@ use futures::stream::{BoxStream, select_all};
 use indexmap::IndexMap;
 use tokio::io::AsyncWrite;
 
-use crate::down::is_own;
 use crate::error::Error;
 use crate::session::Session;
 
@@ -150,7 +149,7 @@ impl Session {
         };
         let mut streams = Vec::new();
         let containers: Vec<&ObservedContainer> = if options.services.is_empty() {
-            observed.containers.iter().filter(|container| is_own(container, &record)).collect()
+            observed.containers.iter().filter(|container| record.owns(&container.labels)).collect()
         } else {
             let named = options.services.iter().map(|service| self.container_of(&record, &observed, service));
             named.collect::<Result<_, _>>()?

@@ -61,7 +61,7 @@ pub struct Lowered {
     pub inactive: Vec<String>,
     /// What was left out.
     pub warnings: Vec<Diagnostic>,
-    /// The paths of the host that the active services mount.
+    /// The paths of the host that the active services mount and volumes stand for.
     pub binds: Vec<HostPath>,
 }
 

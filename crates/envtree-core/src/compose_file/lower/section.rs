@@ -13,7 +13,7 @@ use crate::host_path::HostPath;
 pub(super) struct Reports {
     pub(super) errors: RefCell<Vec<Diagnostic>>,
     pub(super) warnings: RefCell<Vec<Diagnostic>>,
-    /// The paths of the host that services mount.
+    /// The paths of the host that services mount and volumes stand for.
     pub(super) binds: RefCell<Vec<HostPath>>,
 }
 

@@ -275,3 +275,18 @@ fn links_make_an_order() {
     assert!(project.services["web"].depends_on["db"].restart);
     assert_snapshot!(complaints_of("links: ['web:alias']"), @"service `web`: a link with an alias is not supported yet; give the other service the alias on a network");
 }
+
+#[test]
+fn the_host_paths_of_services_and_volumes_are_known() {
+    let lowered = lowered(
+        "
+services: {web: {image: w, volumes: ['./src:/src', 'data:/data', 'nfs:/nfs']}}
+volumes:
+  data: {driver_opts: {type: none, o: 'ro,bind', device: /srv/data}}
+  nfs: {driver_opts: {type: nfs, o: 'addr=files', device: ':/export'}}
+",
+    );
+    let binds: Vec<String> =
+        lowered.binds.iter().map(|bind| format!("{}{}", bind.owner, bind.path)).collect();
+    assert_eq!(binds, ["service `web`: /w/src", "volume `data`: /srv/data"]);
+}

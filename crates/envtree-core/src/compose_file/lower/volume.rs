@@ -13,6 +13,7 @@ const EXTERNAL_KEYS: Keys = Keys { read: &["name"], ignored: &[], refused: &[] }
 pub(super) fn lower_volume(name: &str, node: &Node, reports: &Reports) -> Option<Volume> {
     let section = Section::new(node, format!("volume `{name}`: "), &KEYS, reports)?;
     let (external, name) = external(&section);
+    note_bind(&section);
     Some(Volume {
         name,
         external,
@@ -20,6 +21,20 @@ pub(super) fn lower_volume(name: &str, node: &Node, reports: &Reports) -> Option
         driver_opts: section.labels("driver_opts"),
         labels: section.labels("labels"),
     })
+}
+
+/// Notes the folder of the host that a volume of the driver `local` stands for.
+fn note_bind(section: &Section<'_>) {
+    let options = section.pairs("driver_opts");
+    let option = |name: &str| {
+        let pair = options.iter().find(|pair| pair.key == name)?;
+        Some((pair.node, pair.value.as_deref()?))
+    };
+    let is_bind =
+        option("o").is_some_and(|(_, flags)| flags.split(',').any(|flag| matches!(flag, "bind" | "rbind")));
+    if let Some((node, device)) = option("device").filter(|_| is_bind) {
+        section.mounts(&node.place, device);
+    }
 }
 
 /// Returns whether a volume or a network is external, and its name; `external: {name: …}` is the older form.
