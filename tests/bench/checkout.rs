@@ -26,20 +26,28 @@ pub(crate) fn measure(rounds: usize) -> Result<Vec<Row>, Fault> {
         let path = format!("source/{}/module_{number}.txt", number / FILES);
         sandbox.write(path, &text(number));
     }
+    // The commit would begin a collection of its own in the background.
+    sandbox.git(&["config", "gc.auto", "0"]);
     sandbox.git(&["add", "."]);
     sandbox.git(&["commit", "--quiet", "--message", "Add many files"]);
     sandbox.git(&["gc", "--quiet"]);
     let [mut own, mut git] = [Samples::default(), Samples::default()];
-    let beside = sandbox.repository().with_file_name("by-git");
-    for _ in 0..rounds {
+    let add = |name: &str| {
+        let mut git = sandbox.command("git");
+        git.args(["worktree", "add", "-b", name]).arg(sandbox.repository().with_file_name(name));
+        git
+    };
+    // A file system may look for free blocks for seconds after many files were removed: nothing is until the end.
+    timed(&mut add("first"))?;
+    for round in 0..rounds {
         // What was written before must not be written to the disk meanwhile.
         timed(&mut sandbox.command("sync"))?;
-        own.push(timed(&mut sandbox.envtree_with(&["up", "task"]))?);
-        timed(sandbox.envtree().args(["rm", "--yes", "task"]))?;
+        own.push(timed(&mut sandbox.envtree_with(&["up", &format!("task-{round}")]))?);
         timed(&mut sandbox.command("sync"))?;
-        git.push(timed(sandbox.command("git").args(["worktree", "add", "-b", "by-git"]).arg(&beside))?);
-        timed(sandbox.command("git").args(["worktree", "remove"]).arg(&beside))?;
-        timed(sandbox.command("git").args(["branch", "--delete", "by-git"]))?;
+        git.push(timed(&mut add(&format!("by-git-{round}")))?);
+    }
+    for round in 0..rounds {
+        timed(sandbox.envtree().args(["rm", "--yes", &format!("task-{round}")]))?;
     }
     Ok(vec![Row {
         name: "`up` without services, 20,000 files",

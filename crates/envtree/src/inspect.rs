@@ -64,7 +64,7 @@ pub async fn list_all(options: &SessionOptions) -> Result<Listing, Error> {
         // Of a repository that is gone, the Engine and the state still tell something.
         let session = Session::open(SessionOptions { directory, ..options.clone() }).ok();
         for record in records {
-            environments.push(look_at(session.as_ref(), record, observed.as_ref().ok()).await);
+            environments.push(look_at(session.as_ref(), record, observed.as_ref().ok(), true).await);
         }
     }
     Ok(Listing { environments, engine_error: observed.err().map(Error::from) })
@@ -81,7 +81,7 @@ impl Session {
         mark::complete(&mut lost, &state, &self.repository)?;
         records.extend(lost);
         sort(&mut records);
-        let statuses = records.iter().map(|record| look_at(Some(self), record, observed.as_ref().ok()));
+        let statuses = records.iter().map(|record| look_at(Some(self), record, observed.as_ref().ok(), true));
         Ok(Listing { environments: join_all(statuses).await, engine_error: observed.err().map(Error::from) })
     }
 
@@ -89,7 +89,7 @@ impl Session {
     pub async fn status(&self, task: Option<&str>) -> Result<EnvironmentStatus, Error> {
         let record = self.record(task).await?;
         let observed = observe(&self.docker, Some(&record.repository.id)).await?;
-        let mut status = look_at(Some(self), &record, Some(&observed)).await;
+        let mut status = look_at(Some(self), &record, Some(&observed), true).await;
         if !status.volumes.is_empty() {
             // Sizes are an extra that some Engines do not tell.
             let sizes = self.docker.volume_sizes().await.unwrap_or_default();
@@ -106,19 +106,19 @@ impl Session {
     pub(crate) async fn brought_up(
         &self,
         record: &EnvironmentRecord,
-        waited: bool,
+        options: &UpOptions,
     ) -> Result<EnvironmentStatus, Error> {
         let record = self.record(Some(&record.task)).await?;
         let mut observed = self.observe_project(&record).await?;
-        if waited {
+        if options.no_wait {
+            observed = with_own_checks(&self.docker, observed).await;
+        } else {
             let containers = observed.containers.iter_mut();
             for container in containers.filter(|container| container.health == Some(Health::Starting)) {
                 container.health = Some(Health::Healthy);
             }
-        } else {
-            observed = with_own_checks(&self.docker, observed).await;
         }
-        Ok(look_at(Some(self), &record, Some(&observed)).await)
+        Ok(look_at(Some(self), &record, Some(&observed), options.git_status).await)
     }
 
     /// Returns the variables of an environment.
@@ -187,11 +187,13 @@ async fn look_at(
     session: Option<&Session>,
     record: &EnvironmentRecord,
     observed: Option<&ObservedState>,
+    asks_git: bool,
 ) -> EnvironmentStatus {
     // The files add services and addresses; a worktree whose files are broken is listed without.
     let environment = session.and_then(|session| session.environment(record, &placeholder()).ok());
     let trusted = session.and_then(|session| session.trusted().ok());
-    let (repository, worktree) = (session.map(|session| session.repository.clone()), record.worktree.clone());
+    let repository = session.filter(|_| asks_git).map(|session| session.repository.clone());
+    let worktree = record.worktree.clone();
     let git = blocking(move || git_status(&repository?, &worktree)).await;
     let look = Look { environment: environment.as_ref(), observed, git, trusted: trusted.as_ref() };
     environment_status(record, &look)

@@ -1,10 +1,10 @@
 //! Reads a git repository: where it is, its worktrees, branches, commits and unsaved work.
 //!
-//! Nothing here changes a repository but for the objects that a partial clone fetches late; [`crate::worktree`]
-//! does. Calls read the disk and block, so async
-//! callers wrap them in `spawn_blocking`. A [`Repository`] is cheap to clone and shared between threads.
+//! Nothing here changes a repository but for the objects that a partial clone fetches late, and the files of a worktree
+//! that [`crate::worktree`] makes. Calls read the disk and block, so async callers wrap them in `spawn_blocking`. A [`Repository`] is cheap to clone and shared between threads.
 
 mod branch;
+mod check_out;
 mod error;
 mod files;
 mod merge;

@@ -59,10 +59,12 @@ pub struct UpOptions {
     pub force_recreate: bool,
     /// Whether a reserved port that a stranger took is replaced by another.
     pub reassign_ports: bool,
+    /// Whether the report tells what git says of the worktree, for which every file is looked at.
+    pub git_status: bool,
 }
 
 impl UpOptions {
-    /// Returns the choices of a plain `up`: services may take 60 s to become ready.
+    /// Returns the choices of a plain `up`: services may take 60 s to become ready, and git is not asked.
     pub fn of(task: Option<&str>) -> Self {
         Self {
             task: task.map(str::to_owned),
@@ -76,6 +78,7 @@ impl UpOptions {
             remove_orphans: false,
             force_recreate: false,
             reassign_ports: false,
+            git_status: false,
         }
     }
 
@@ -167,7 +170,7 @@ impl Session {
         let error = converged.as_ref().err();
         self.remember(&record, error, |unsettled| *unsettled = error.is_some_and(Error::is_cut_off)).await?;
         let converged = converged?;
-        let status = self.brought_up(&record, !options.no_wait).await?;
+        let status = self.brought_up(&record, options).await?;
         Ok(UpReport {
             status,
             created_worktree: converged.created_worktree,

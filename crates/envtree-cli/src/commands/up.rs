@@ -104,6 +104,7 @@ impl Args {
             remove_orphans: self.remove_orphans,
             force_recreate: self.force_recreate,
             reassign_ports: self.reassign_ports,
+            git_status: context.ui.wants_json(),
         }
     }
 

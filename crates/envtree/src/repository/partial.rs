@@ -43,7 +43,7 @@ impl Repository {
     }
 
     /// Returns whether a remote has promised the objects that are missing here.
-    fn is_partial(&self, local: &gix::Repository) -> bool {
+    pub(super) fn is_partial(&self, local: &gix::Repository) -> bool {
         // Git asks whose a repository is only when it finds it itself, which `Git::of` prevents without a main
         // worktree; and a fetch runs whatever program the configuration names.
         let is_judged = self.main_worktree.as_ref().is_some_and(|path| path.is_dir());

@@ -176,6 +176,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_filter_that_fails_leaves_nothing() {
+        let shop = TestRepository::new();
+        shop.write(".gitattributes", "*.txt filter=broken\n");
+        shop.write("a.txt", "text\n");
+        shop.commit("Add");
+        for (key, value) in [("clean", "cat"), ("smudge", "false"), ("required", "true")] {
+            shop.git(&["config", &format!("filter.broken.{key}"), value]);
+        }
+        let repository = shop.open();
+        let path = shop.beside("fix");
+        let error = add(&repository, &path, &new_branch(&repository, "fix")).await.unwrap_err();
+        assert!(matches!(error, WorktreeError::Checkout { .. }), "{error:?}");
+        assert!(!path.exists());
+        assert_eq!(shop.git(&["branch", "--list", "fix"]), "");
+        assert_eq!(shop.git(&["worktree", "list", "--porcelain"]).matches("worktree ").count(), 1);
+    }
+
+    #[tokio::test]
     async fn a_worktree_that_another_process_has_made_by_half_is_waited_for() {
         let shop = TestRepository::new();
         let half = shop.path.join(".git/worktrees/half");

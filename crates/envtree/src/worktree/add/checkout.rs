@@ -13,6 +13,15 @@ use crate::repository::{BranchPlace, CHECKOUT_IN_PROGRESS, Repository, Worktree}
 const AGAIN: usize = 40;
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Who writes the files of a new worktree.
+#[derive(Clone, Copy)]
+enum Files {
+    /// Git, when it makes the worktree.
+    Now,
+    /// This process, afterwards.
+    Later,
+}
+
 /// Makes the worktree. Returns the failure of the hook, if it failed.
 pub(super) async fn make(
     repository: &Repository,
@@ -20,10 +29,17 @@ pub(super) async fn make(
     branch: &Branch,
     claim: &Claim,
 ) -> Result<Option<GitError>, WorktreeError> {
-    let Err(source) = add(repository, path, branch, claim).await? else {
-        return Ok(None);
-    };
+    let repo = repository.clone();
+    let may_check_out = blocking(move || repo.may_check_out()).await;
+    let files = if may_check_out { Files::Later } else { Files::Now };
+    let added = add(repository, path, branch, files, claim).await?;
     let (repo, at) = (repository.clone(), path.to_owned());
+    let Err(source) = added else {
+        return match files {
+            Files::Now => Ok(None),
+            Files::Later => check_out(repository, path, branch, claim).await,
+        };
+    };
     let worktree = blocking(move || registered(&repo, &at)).await?;
     if worktree.is_some_and(|worktree| worktree.is_checked_out()) {
         // Git ends with the hook's status and keeps the checkout, as `git checkout` does.
@@ -36,16 +52,47 @@ pub(super) async fn make(
     Err(WorktreeError::Checkout { branch, path: path.to_owned(), source })
 }
 
+/// Writes the files of a worktree that git has just made without; where something asks for git, git does it after all.
+async fn check_out(
+    repository: &Repository,
+    path: &Path,
+    branch: &Branch,
+    claim: &Claim,
+) -> Result<Option<GitError>, WorktreeError> {
+    let (repo, at) = (repository.clone(), path.to_owned());
+    if blocking(move || repo.check_out(&at)).await {
+        return Ok(None);
+    }
+    let (repo, at) = (repository.clone(), path.to_owned());
+    let Some(worktree) = blocking(move || registered(&repo, &at)).await? else {
+        return Ok(None);
+    };
+    let finished = finish(repository, &worktree, claim).await;
+    if finished.is_err() {
+        // As `git worktree add` does when it fails.
+        let _ = Git::of(repository)
+            .args(["worktree", "remove", "--force", "--force", "--"])
+            .arg(path)
+            .run()
+            .await;
+        if !matches!(branch, Branch::Existing { .. }) {
+            take_back(repository, branch).await;
+        }
+    }
+    finished
+}
+
 /// Runs `git worktree add`, again where it met the half-made worktree of another process: git looks at all others.
 async fn add(
     repository: &Repository,
     path: &Path,
     branch: &Branch,
+    files: Files,
     claim: &Claim,
 ) -> Result<Result<(), GitError>, WorktreeError> {
     let mut branch = branch.clone();
     for _ in 0..AGAIN {
-        let added = add_once(repository, path, &branch, claim)?.run().await;
+        let added = add_once(repository, path, &branch, files, claim)?.run().await;
         if !added.as_ref().is_err_and(|error| error.says("/commondir")) {
             return Ok(added);
         }
@@ -55,18 +102,23 @@ async fn add(
             branch = Branch::Existing { name: branch.name().to_owned() };
         }
     }
-    Ok(add_once(repository, path, &branch, claim)?.run().await)
+    Ok(add_once(repository, path, &branch, files, claim)?.run().await)
 }
 
 fn add_once(
     repository: &Repository,
     path: &Path,
     branch: &Branch,
+    files: Files,
     claim: &Claim,
 ) -> Result<Git, WorktreeError> {
     // The lock is written before the first file and outlives the command.
     let git = with_workers(Git::of(repository), repository);
     let git = git.args(["worktree", "add", "--quiet", "--lock", "--reason", CHECKOUT_IN_PROGRESS]);
+    let git = match files {
+        Files::Now => git,
+        Files::Later => git.args(["--no-checkout"]),
+    };
     let git = match branch {
         Branch::New { name, from } => {
             let from = from.to_string();

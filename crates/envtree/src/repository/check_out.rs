@@ -1,0 +1,199 @@
+//! Writes the files of a new worktree with all processors, where nothing asks for what only git does.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use gix::bstr::ByteSlice;
+use gix::index::entry::Mode;
+use gix::progress::Discard;
+use gix::worktree::stack::state::attributes::Source;
+
+use super::Repository;
+
+/// What only git does with a file when it writes it: drivers of people's own, other encodings, `$Id$`.
+const GITS_OWN_ATTRIBUTES: [&[u8]; 3] = [b"filter", b"working-tree-encoding", b"ident"];
+
+/// Configuration that bears on a checkout and that gix does not follow.
+const GITS_OWN_KEYS: [&str; 5] = [
+    "core.attributesFile",
+    "core.hooksPath",
+    "core.sharedRepository",
+    "core.sparseCheckout",
+    "extensions.worktreeConfig",
+];
+
+impl Repository {
+    /// Returns whether [`Self::check_out`] may do what git would, as far as the configuration tells.
+    ///
+    /// It may not where a hook is to be run, files are left out or fetched late, or the repository is not trusted.
+    pub(crate) fn may_check_out(&self) -> bool {
+        let local = self.local();
+        let configuration = local.config_snapshot();
+        let exists = |path: &str| self.common_dir.join(path).exists();
+        local.git_dir_trust() == gix::sec::Trust::Full
+            && GITS_OWN_KEYS.iter().all(|key| configuration.string(*key).is_none())
+            && configuration.plumbing().sections_by_name("hook").is_none()
+            && !exists("hooks/post-checkout")
+            && !exists("info/attributes")
+            && !self.is_partial(&local)
+    }
+
+    /// Writes the files of `HEAD` into a worktree that has none, and then its index.
+    ///
+    /// Returns whether it did. Where it did not there is no index, and some of the files: git must write all of them,
+    /// and says what is in the way.
+    pub(crate) fn check_out(&self, worktree: &Path) -> bool {
+        let written = self.open_worktree(worktree).ok().and_then(|local| write(&local, worktree));
+        written.is_some()
+    }
+}
+
+fn write(local: &gix::Repository, worktree: &Path) -> Option<()> {
+    let tree = local.head_tree_id().ok()?;
+    let mut index = local.index_from_tree(&tree).ok()?;
+    if asks_for_git(local, &index) {
+        return None;
+    }
+    let mut options = local.checkout_options(Source::IdMapping).ok()?;
+    options.destination_is_initially_empty = true;
+    let objects = local.objects.clone().into_arc().ok()?;
+    let is_interrupted = AtomicBool::new(false);
+    let outcome = gix::worktree::state::checkout(
+        &mut index,
+        worktree,
+        objects,
+        &Discard,
+        &Discard,
+        &is_interrupted,
+        options,
+    )
+    .ok()?;
+    // Two files collide where the file system does not tell their names apart.
+    if !outcome.errors.is_empty() || !outcome.collisions.is_empty() {
+        return None;
+    }
+    index.write(gix::index::write::Options::default()).ok()
+}
+
+/// Returns whether the tree holds what only git checks out: submodules, and files with attributes of its own.
+fn asks_for_git(local: &gix::Repository, index: &gix::index::File) -> bool {
+    index.entries().iter().any(|entry| {
+        let path = entry.path(index);
+        let name = path.rsplit_once_str("/").map_or(path.as_bytes(), |(_, name)| name);
+        entry.mode == Mode::COMMIT
+            || name == b".gitattributes" && {
+                let attributes = local.find_object(entry.id);
+                attributes
+                    .is_ok_and(|file| GITS_OWN_ATTRIBUTES.iter().any(|word| file.data.contains_str(word)))
+            }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
+
+    use super::super::test_repository::{TestRepository, git_in};
+    use super::*;
+
+    /// Returns a new worktree without files.
+    fn empty_worktree(shop: &TestRepository) -> PathBuf {
+        let path = shop.beside("empty");
+        shop.git(&["worktree", "add", "-q", "--no-checkout", "-b", "empty", path.to_str().unwrap()]);
+        path
+    }
+
+    /// Returns every file below a folder, with its mode and its content, or its target.
+    fn files(folder: &Path) -> Vec<(PathBuf, u32, Vec<u8>)> {
+        let mut found = Vec::new();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(at) = folders.pop() {
+            for entry in
+                std::fs::read_dir(at).unwrap().map(Result::unwrap).filter(|entry| entry.file_name() != ".git")
+            {
+                let (path, metadata) = (entry.path(), entry.path().symlink_metadata().unwrap());
+                let content = match metadata.file_type() {
+                    kind if kind.is_dir() => {
+                        folders.push(path);
+                        continue;
+                    }
+                    kind if kind.is_symlink() => {
+                        std::fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+                    }
+                    _ => std::fs::read(&path).unwrap(),
+                };
+                let name = path.strip_prefix(folder).unwrap().to_owned();
+                found.push((name, metadata.permissions().mode(), content));
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn the_files_and_the_index_are_what_git_makes() {
+        for autocrlf in ["false", "input", "true"] {
+            let shop = TestRepository::new();
+            shop.write(".gitattributes", "* text=auto\n*.bat text eol=crlf\n*.sh text eol=lf\n*.bin -text\n");
+            shop.write("deep/er/größe und mehr.txt", "one\ntwo\n");
+            shop.write("deep/.gitattributes", "*.txt -text\n");
+            shop.write("run.bat", "echo\r\n");
+            shop.write("run.sh", "#!/bin/sh\n");
+            shop.write("data.bin", "a\r\nb\n\0");
+            shop.write("empty", "");
+            let executable = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(shop.path.join("run.sh"), executable).unwrap();
+            symlink("deep/er", shop.path.join("link")).unwrap();
+            shop.commit("Add files");
+            shop.git(&["config", "core.autocrlf", autocrlf]);
+            let by_git = shop.beside("by-git");
+            shop.git(&["worktree", "add", "-q", "-b", "by-git", by_git.to_str().unwrap()]);
+            let path = empty_worktree(&shop);
+            let repository = shop.open();
+            assert!(repository.may_check_out() && repository.check_out(&path), "{autocrlf}");
+            assert_eq!(files(&path), files(&by_git), "{autocrlf}");
+            let index = |path: &Path| git_in(path, &["ls-files", "--stage"]);
+            assert_eq!(index(&path), index(&by_git), "{autocrlf}");
+            // Without a look at the content: the index knows the files as they are.
+            assert_eq!(git_in(&path, &["diff-files"]), "", "{autocrlf}");
+            assert_eq!(git_in(&path, &["status", "--porcelain"]), "", "{autocrlf}");
+        }
+    }
+
+    #[test]
+    fn what_only_git_does_is_left_to_git() {
+        type Arrange = fn(&TestRepository);
+        let arrangements: [(&str, Arrange); 6] = [
+            ("hook", |shop| shop.write(".git/hooks/post-checkout", "#!/bin/sh\n")),
+            ("hooks elsewhere", |shop| drop(shop.git(&["config", "core.hooksPath", ".husky"]))),
+            ("sparse", |shop| drop(shop.git(&["sparse-checkout", "set", "web"]))),
+            ("attributes of the machine's", |shop| shop.write(".git/info/attributes", "* -text\n")),
+            ("shared", |shop| drop(shop.git(&["config", "core.sharedRepository", "group"]))),
+            ("partial clone", |shop| drop(shop.git(&["config", "extensions.partialClone", "origin"]))),
+        ];
+        for (what, arrange) in arrangements {
+            let shop = TestRepository::new();
+            assert!(shop.open().may_check_out(), "{what}");
+            arrange(&shop);
+            assert!(!shop.open().may_check_out(), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_the_tree_asks_of_git_alone_is_left_to_git() {
+        for attributes in ["*.bin filter=lfs", "*.txt working-tree-encoding=UTF-16", "*.c ident"] {
+            let shop = TestRepository::new();
+            shop.write("deep/.gitattributes", attributes);
+            shop.commit("Add attributes");
+            let path = empty_worktree(&shop);
+            assert!(!shop.open().check_out(&path), "{attributes}");
+            assert_eq!(files(&path), [], "{attributes}");
+        }
+        let shop = TestRepository::new();
+        let library = TestRepository::new();
+        shop.git(&["submodule", "--quiet", "add", library.path.to_str().unwrap(), "library"]);
+        shop.commit("Add a submodule");
+        assert!(!shop.open().check_out(&empty_worktree(&shop)));
+    }
+}
