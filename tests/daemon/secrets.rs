@@ -137,6 +137,8 @@ fn failures_tell_names_and_places_but_no_values() {
             5,
         ),
         ("compose.yaml", &COMPOSE.replace("{ PLAIN: s3cret-environment", "{ PLAIN: [s3cret-environment]"), 1),
+        ("compose.yaml", &COMPOSE.replace("init: true", "init: '${DOTENV}'"), 1),
+        ("compose.yaml", &COMPOSE.replace("init: true", "entrypoint: \"it's ${DOTENV}\""), 1),
         ("compose.yaml", &COMPOSE.replace("FROM: '${DOTENV}'", "FROM: '${DOTENV'"), 1),
     ];
     for (path, text, status) in broken {

@@ -4,8 +4,12 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(unix)]
 use std::task::Poll;
+use std::time::Duration;
 
 use crate::terminal;
+
+/// How long a command may take to end after the first signal.
+const GRACE: Duration = Duration::from_secs(3);
 
 static ASKING: AtomicBool = AtomicBool::new(false);
 
@@ -19,9 +23,14 @@ pub(crate) async fn requested() -> u8 {
         let _ = writeln!(anstream::stderr(), "\nerror: interrupted");
         exit(signal);
     }
-    // The command is being dropped now; whoever asks again does not want to wait for that.
+    // The command is being dropped now; whoever asks again does not want to wait for that. Nobody waits for one that
+    // hears nothing, because it reads a file that does not come to its end.
     tokio::spawn(async move {
-        exit(signals.next().await);
+        let again = tokio::time::timeout(GRACE, signals.next()).await;
+        if again.is_err() {
+            let _ = writeln!(anstream::stderr(), "\nerror: interrupted");
+        }
+        exit(again.unwrap_or(signal));
     });
     signal
 }

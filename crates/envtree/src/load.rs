@@ -5,6 +5,7 @@
 
 mod compose;
 mod files;
+mod filled;
 
 use std::path::PathBuf;
 

@@ -16,6 +16,7 @@ use envtree_core::project::Project;
 use envtree_core::settings::{EnvFile, Settings};
 use indexmap::IndexMap;
 
+use super::filled::Filled;
 use super::{Files, LoadError};
 use crate::env_file::outside_block;
 use crate::template;
@@ -82,18 +83,26 @@ pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadE
         Some(named) => read_named(request, &named)?,
         None => discover(request)?,
     };
+    let filled = Filled::default();
+    let fill = |name: &str| lookup(name).inspect(|value| filled.note(name, value));
     let mut warnings = Vec::new();
     let mut merged: Option<Node> = None;
     for source in &sources {
         let mut node = parse(&source.display, &source.text)?;
-        warnings.extend(interpolate(&mut node, &lookup)?);
+        warnings.extend(interpolate(&mut node, &fill)?);
         merged = Some(match merged.take() {
             Some(base) => merge(base, node),
             None => node,
         });
     }
     let node = finish(merged.expect("there is a template where there is no file"));
-    let lowered = lower_project(request, &node, &project_dir, &lookup)?;
+    let mut lowered = lower_project(request, &node, &project_dir, &lookup).map_err(|mut error| {
+        if let LoadError::Invalid(errors) = &mut error {
+            filled.hide(errors);
+        }
+        error
+    })?;
+    filled.hide(&mut lowered.warnings);
     warnings.extend(lowered.warnings);
     Ok(Wanted {
         project: lowered.project,

@@ -85,7 +85,7 @@ impl Files {
 
 /// Returns the text of a file without a byte order mark; none if there is no such file.
 pub(super) fn read_file(path: &Path) -> Result<Option<String>, LoadError> {
-    match std::fs::read(path) {
+    match bytes(path) {
         Ok(bytes) => text(path, bytes).map(Some),
         // A folder `.env` is a virtual environment of Python, and of no interest.
         Err(error)
@@ -98,6 +98,20 @@ pub(super) fn read_file(path: &Path) -> Result<Option<String>, LoadError> {
         }
         Err(source) => Err(LoadError::Read { path: path.to_owned(), source }),
     }
+}
+
+/// Reads a file; a pipe or a socket, which may never come to its end, is refused unless the system keeps it for those
+/// who name it: `/dev/stdin`, or what a shell makes of `<(…)`.
+fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    let kind = std::fs::metadata(path)?.file_type();
+    let is_of_the_system = path.starts_with("/dev") || path.starts_with("/proc");
+    if kind.is_file() || kind.is_dir() || is_of_the_system {
+        return std::fs::read(path);
+    }
+    Err(std::io::Error::new(
+        ErrorKind::InvalidInput,
+        "it is neither a file nor a folder, but a pipe, a socket or a device",
+    ))
 }
 
 /// Returns the text of a file that a sparse checkout leaves out of the worktree at `top`.
@@ -138,6 +152,16 @@ mod tests {
             name: "origin/main".into(),
             top: shop.beside("new"),
         }
+    }
+
+    #[test]
+    fn a_pipe_is_refused_rather_than_waited_for() {
+        let shop = TestRepository::new();
+        let pipe = shop.path.join(".env");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = present(&shop).read(&pipe).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(cause, "it is neither a file nor a folder, but a pipe, a socket or a device");
     }
 
     #[test]

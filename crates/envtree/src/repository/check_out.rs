@@ -1,6 +1,6 @@
 //! Writes the files of a new worktree with all processors, where nothing asks for what only git does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use gix::bstr::ByteSlice;
@@ -14,7 +14,9 @@ use super::Repository;
 const GITS_OWN_ATTRIBUTES: [&[u8]; 3] = [b"filter", b"working-tree-encoding", b"ident"];
 
 /// Configuration that bears on a checkout and that gix does not follow.
-const GITS_OWN_KEYS: [&str; 5] = [
+const GITS_OWN_KEYS: [&str; 7] = [
+    "attr.tree",
+    "checkout.workers",
     "core.attributesFile",
     "core.hooksPath",
     "core.sharedRepository",
@@ -22,19 +24,31 @@ const GITS_OWN_KEYS: [&str; 5] = [
     "extensions.worktreeConfig",
 ];
 
+/// The same in the environment.
+const GITS_OWN_VARIABLES: [&str; 3] = ["GIT_ATTR_SOURCE", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"];
+
+/// The longest line of attributes that git reads, in bytes.
+const ATTRIBUTES_LINE: usize = 2048;
+
+/// The largest file, in bytes, that is written from memory; git writes larger ones piece by piece.
+const IN_MEMORY: u64 = 4 << 20;
+
 impl Repository {
     /// Returns whether [`Self::check_out`] may do what git would, as far as the configuration tells.
     ///
-    /// It may not where a hook is to be run, files are left out or fetched late, or the repository is not trusted.
+    /// It may not where a hook is to be run, files are left out or fetched late, attributes come from outside the
+    /// tree, or the repository is not trusted.
     pub(crate) fn may_check_out(&self) -> bool {
         let local = self.local();
         let configuration = local.config_snapshot();
         let exists = |path: &str| self.common_dir.join(path).exists();
         local.git_dir_trust() == gix::sec::Trust::Full
             && GITS_OWN_KEYS.iter().all(|key| configuration.string(*key).is_none())
+            && GITS_OWN_VARIABLES.iter().all(|name| std::env::var_os(name).is_none())
             && configuration.plumbing().sections_by_name("hook").is_none()
             && !exists("hooks/post-checkout")
             && !exists("info/attributes")
+            && !attributes_of_the_machine().iter().any(|path| path.exists())
             && !self.is_partial(&local)
     }
 
@@ -48,6 +62,14 @@ impl Repository {
     }
 }
 
+/// Returns where git looks for the attributes of a person and of a machine.
+fn attributes_of_the_machine() -> Vec<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = variable("HOME").map(|home| home.join(".config"));
+    let own = variable("XDG_CONFIG_HOME").or(home).map(|folder| folder.join("git/attributes"));
+    own.into_iter().chain([PathBuf::from("/etc/gitattributes")]).collect()
+}
+
 fn write(local: &gix::Repository, worktree: &Path) -> Option<()> {
     let tree = local.head_tree_id().ok()?;
     let mut index = local.index_from_tree(&tree).ok()?;
@@ -56,6 +78,8 @@ fn write(local: &gix::Repository, worktree: &Path) -> Option<()> {
     }
     let mut options = local.checkout_options(Source::IdMapping).ok()?;
     options.destination_is_initially_empty = true;
+    // Git makes programs executable whatever `core.fileMode` says, which is about reading modes.
+    options.fs.executable_bit = cfg!(unix);
     let objects = local.objects.clone().into_arc().ok()?;
     let is_interrupted = AtomicBool::new(false);
     let outcome = gix::worktree::state::checkout(
@@ -75,27 +99,30 @@ fn write(local: &gix::Repository, worktree: &Path) -> Option<()> {
     index.write(gix::index::write::Options::default()).ok()
 }
 
-/// Returns whether the tree holds what only git checks out: submodules, and files with attributes of its own.
+/// Returns whether the tree holds what only git checks out: submodules, large files, and attributes of its own.
 fn asks_for_git(local: &gix::Repository, index: &gix::index::File) -> bool {
     index.entries().iter().any(|entry| {
         let path = entry.path(index);
         let name = path.rsplit_once_str("/").map_or(path.as_bytes(), |(_, name)| name);
         entry.mode == Mode::COMMIT
-            || name == b".gitattributes" && {
-                let attributes = local.find_object(entry.id);
-                attributes
-                    .is_ok_and(|file| GITS_OWN_ATTRIBUTES.iter().any(|word| file.data.contains_str(word)))
-            }
+            || local.find_header(entry.id).is_ok_and(|header| header.size() > IN_MEMORY)
+            || name == b".gitattributes"
+                && local.find_object(entry.id).is_ok_and(|file| are_gits_own(&file.data))
     })
+}
+
+/// Returns whether git alone reads a file of attributes as git does, or does what it says.
+fn are_gits_own(attributes: &[u8]) -> bool {
+    attributes.starts_with(b"\xef\xbb\xbf")
+        || attributes.lines().any(|line| line.len() >= ATTRIBUTES_LINE)
+        || GITS_OWN_ATTRIBUTES.iter().any(|word| attributes.contains_str(word))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::PathBuf;
-
     use super::super::test_repository::{TestRepository, git_in};
     use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     /// Returns a new worktree without files.
     fn empty_worktree(shop: &TestRepository) -> PathBuf {
@@ -147,6 +174,7 @@ mod tests {
             symlink("deep/er", shop.path.join("link")).unwrap();
             shop.commit("Add files");
             shop.git(&["config", "core.autocrlf", autocrlf]);
+            shop.git(&["config", "core.fileMode", if autocrlf == "true" { "false" } else { "true" }]);
             let by_git = shop.beside("by-git");
             shop.git(&["worktree", "add", "-q", "-b", "by-git", by_git.to_str().unwrap()]);
             let path = empty_worktree(&shop);
@@ -164,7 +192,9 @@ mod tests {
     #[test]
     fn what_only_git_does_is_left_to_git() {
         type Arrange = fn(&TestRepository);
-        let arrangements: [(&str, Arrange); 6] = [
+        let arrangements: [(&str, Arrange); 8] = [
+            ("attributes of a commit", |shop| drop(shop.git(&["config", "attr.tree", "HEAD"]))),
+            ("processes", |shop| drop(shop.git(&["config", "checkout.workers", "1"]))),
             ("hook", |shop| shop.write(".git/hooks/post-checkout", "#!/bin/sh\n")),
             ("hooks elsewhere", |shop| drop(shop.git(&["config", "core.hooksPath", ".husky"]))),
             ("sparse", |shop| drop(shop.git(&["sparse-checkout", "set", "web"]))),
@@ -182,7 +212,10 @@ mod tests {
 
     #[test]
     fn what_the_tree_asks_of_git_alone_is_left_to_git() {
-        for attributes in ["*.bin filter=lfs", "*.txt working-tree-encoding=UTF-16", "*.c ident"] {
+        let long = format!("{} -text", "x".repeat(ATTRIBUTES_LINE));
+        for attributes in
+            ["*.bin filter=lfs", "*.txt working-tree-encoding=UTF-16", "*.c ident", "\u{feff}* text", &long]
+        {
             let shop = TestRepository::new();
             shop.write("deep/.gitattributes", attributes);
             shop.commit("Add attributes");
@@ -190,6 +223,10 @@ mod tests {
             assert!(!shop.open().check_out(&path), "{attributes}");
             assert_eq!(files(&path), [], "{attributes}");
         }
+        let shop = TestRepository::new();
+        shop.write("large", &"x".repeat(5 << 20));
+        shop.commit("Add a large file");
+        assert!(!shop.open().check_out(&empty_worktree(&shop)));
         let shop = TestRepository::new();
         let library = TestRepository::new();
         shop.git(&["submodule", "--quiet", "add", library.path.to_str().unwrap(), "library"]);

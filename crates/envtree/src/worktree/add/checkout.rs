@@ -59,8 +59,13 @@ async fn check_out(
     branch: &Branch,
     claim: &Claim,
 ) -> Result<Option<GitError>, WorktreeError> {
-    let (repo, at) = (repository.clone(), path.to_owned());
-    if blocking(move || repo.check_out(&at)).await {
+    let (repo, at, share) = (repository.clone(), path.to_owned(), claim.share()?);
+    // As long as files are written, nobody else finishes this worktree, even if nobody waits for it here.
+    let check_out = move || {
+        let _share = share;
+        repo.check_out(&at)
+    };
+    if blocking(check_out).await {
         return Ok(None);
     }
     let (repo, at) = (repository.clone(), path.to_owned());
