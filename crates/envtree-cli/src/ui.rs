@@ -1,7 +1,7 @@
 //! Who may write where: standard output carries the answer alone, standard error everything else.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use envtree::event::{Event, Events};
@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::cli::GlobalArgs;
 use crate::command_error::CommandError;
 use crate::interrupt;
+use crate::ledger::Ledger;
 use crate::output::ErrorOutput;
 use crate::progress::Progress;
 use crate::text;
@@ -23,6 +24,7 @@ pub(crate) struct Ui {
     verbose: bool,
     yes: bool,
     progress: Arc<Progress>,
+    ledger: Arc<Mutex<Ledger>>,
 }
 
 impl Ui {
@@ -37,6 +39,7 @@ impl Ui {
             verbose: args.verbose,
             yes: args.yes,
             progress: Arc::new(Progress::new(args.verbose)),
+            ledger: Arc::default(),
         }
     }
 
@@ -117,11 +120,19 @@ impl Ui {
     /// Returns where the library's events go.
     pub(crate) fn events(&self) -> Events {
         let ui = self.clone();
-        Events::new(move |event| match event {
-            Event::Warning(text) => ui.warn(&text),
-            event if !ui.quiet => ui.progress.show(&event),
-            _ => {}
+        Events::new(move |event| {
+            ui.ledger.lock().unwrap_or_else(PoisonError::into_inner).note(&event);
+            match event {
+                Event::Warning(text) => ui.warn(&text),
+                event if !ui.quiet => ui.progress.show(&event),
+                _ => {}
+            }
         })
+    }
+
+    /// Returns what was done so far, a line for each sort.
+    pub(crate) fn done_so_far(&self) -> Vec<String> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).notes()
     }
 
     /// Returns how the library asks for consent: nobody consents to anything without a terminal or `--yes`.

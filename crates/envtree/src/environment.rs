@@ -46,12 +46,20 @@ pub(crate) struct Environment {
 }
 
 impl Session {
-    /// Returns the files of an environment's worktree, which must be there.
+    /// Returns the files of an environment's worktree, which must be there; those of its commit, until they are written.
     pub(crate) fn files_of(&self, record: &EnvironmentRecord) -> Result<Files, Error> {
         if !record.worktree.is_dir() {
             return Err(Error::WorktreeGone { task: record.task.clone(), worktree: record.worktree.clone() });
         }
-        Ok(self.present(&record.worktree))
+        let Some(commit) = self.repository.unfinished_checkout(&record.worktree) else {
+            return Ok(self.present(&record.worktree));
+        };
+        Ok(Files::Commit {
+            repository: Box::new(self.repository.clone()),
+            commit,
+            name: record.branch.clone().unwrap_or_else(|| commit.short()),
+            top: record.worktree.clone(),
+        })
     }
 
     /// Returns the files of the worktree at `top`.

@@ -239,8 +239,11 @@ fn hooks(record: &EnvironmentRecord, look: &Look<'_>) -> Vec<HookStatus> {
     statuses.collect()
 }
 
-/// Returns what git says of a worktree; nothing if it is gone or broken.
+/// Returns what git says of a worktree; nothing if it is gone or broken, or if its files are yet to be written.
 pub(crate) fn git_status(repository: &Repository, worktree: &Path) -> Option<GitStatus> {
+    if repository.unfinished_checkout(worktree).is_some() {
+        return None;
+    }
     let branch = repository.branch_in(worktree).ok()?;
     let status = repository.status(worktree).ok()?;
     let (ahead, behind) = status.upstream.and_then(|upstream| upstream.ahead_behind).unwrap_or_default();

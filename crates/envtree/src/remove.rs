@@ -230,6 +230,9 @@ impl Session {
             {
                 self.warn(format!("{}; delete envtree's lines in it by hand", causes(&error).join(": ")));
             }
+            if worktree.is_none() && record.worktree_made_by_envtree {
+                worktree::remove_unfinished(&self.repository, &record.worktree).await?;
+            }
             return Ok(None);
         };
         let path = worktree.path.clone();

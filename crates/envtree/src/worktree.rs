@@ -16,6 +16,7 @@ use std::path::{Component, Path, PathBuf};
 pub use add::{Added, Branch, HowAdded, add, check};
 pub use git::GitError;
 pub(crate) use git::REPOSITORY_VARIABLES;
+pub(crate) use remove::remove_unfinished;
 pub use remove::{RemoveOptions, Removed, delete_branch, remove};
 
 use crate::repository::{Repository, RepositoryError, Worktree};

@@ -8,7 +8,7 @@ use gix::index::entry::Mode;
 use gix::progress::Discard;
 use gix::worktree::stack::state::attributes::Source;
 
-use super::Repository;
+use super::{CHECKOUT_IN_PROGRESS, CommitId, Repository};
 
 /// What only git does with a file when it writes it: drivers of people's own, other encodings, `$Id$`.
 const GITS_OWN_ATTRIBUTES: [&[u8]; 3] = [b"filter", b"working-tree-encoding", b"ident"];
@@ -59,6 +59,18 @@ impl Repository {
     pub(crate) fn check_out(&self, worktree: &Path) -> bool {
         let written = self.open_worktree(worktree).ok().and_then(|local| write(&local, worktree));
         written.is_some()
+    }
+
+    /// Returns the commit whose files a checkout has not written yet that was begun in `worktree`, or that was cut off.
+    pub(crate) fn unfinished_checkout(&self, worktree: &Path) -> Option<CommitId> {
+        let link = std::fs::read_to_string(worktree.join(".git")).ok()?;
+        let git_dir = worktree.join(link.strip_prefix("gitdir:")?.trim());
+        let reason = std::fs::read_to_string(git_dir.join("locked")).ok()?;
+        if reason.trim_end() != CHECKOUT_IN_PROGRESS || git_dir.join("index").exists() {
+            return None;
+        }
+        let local = self.open_worktree(worktree).ok()?;
+        Some(CommitId(local.head_id().ok()?.detach()))
     }
 }
 
@@ -187,6 +199,19 @@ mod tests {
             assert_eq!(git_in(&path, &["diff-files"]), "", "{autocrlf}");
             assert_eq!(git_in(&path, &["status", "--porcelain"]), "", "{autocrlf}");
         }
+    }
+
+    #[test]
+    fn a_checkout_is_unfinished_until_its_index_is_written() {
+        let shop = TestRepository::new();
+        let path = empty_worktree(&shop);
+        let repository = shop.open();
+        assert_eq!(repository.unfinished_checkout(&path), None);
+        shop.git(&["worktree", "lock", "--reason", CHECKOUT_IN_PROGRESS, path.to_str().unwrap()]);
+        assert_eq!(repository.unfinished_checkout(&path), Some(repository.base(None).unwrap().commit));
+        assert!(repository.check_out(&path));
+        assert_eq!(repository.unfinished_checkout(&path), None);
+        assert_eq!(repository.unfinished_checkout(&shop.path), None);
     }
 
     #[test]

@@ -47,6 +47,20 @@ impl Claim {
         }
     }
 
+    /// Returns whether somebody works on another worktree of the same repository.
+    pub(super) fn has_company(&self) -> bool {
+        let claims = self.path.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+        claims.into_iter().flatten().flatten().any(|entry| {
+            let is_held = || {
+                matches!(
+                    File::open(entry.path()).map(|file| file.try_lock()),
+                    Ok(Err(TryLockError::WouldBlock))
+                )
+            };
+            entry.path() != self.path && is_held()
+        })
+    }
+
     /// Deletes the file, once no `git` that was given it can be running. A claim that is dropped instead, as when
     /// its future is cancelled, leaves the file and thereby the lock of a `git` that goes on.
     pub(super) fn release(self) {

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use super::claim::Claim;
 use super::git::Git;
 use super::{WorktreeError, blocking, delete, forget, mark, real_path};
-use crate::repository::{BranchPlace, CommitId, REMOVAL_IN_PROGRESS, Repository, Worktree};
+use crate::repository::{
+    BranchPlace, CHECKOUT_IN_PROGRESS, CommitId, REMOVAL_IN_PROGRESS, Repository, Worktree,
+};
 
 /// What a removal may override.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +77,42 @@ fn remove_now(
     }
     forget(repository, &worktree)?;
     Ok(removed)
+}
+
+/// Removes what an addition at `path` left that was cut off before the repository knew of a worktree there: an empty
+/// folder, and an entry that names no folder yet.
+pub(crate) async fn remove_unfinished(repository: &Repository, path: &Path) -> Result<(), WorktreeError> {
+    let path = real_path(path)?;
+    let claim = Claim::take(repository.common_dir(), &path).await?;
+    // Another addition may have just made such an entry; it is swept once nobody adds anything.
+    let is_alone = !claim.has_company();
+    let repository = repository.clone();
+    let removed = blocking(move || {
+        if repository.worktrees()?.iter().any(|worktree| worktree.path == path) {
+            // The git of the one that was cut off went on until now.
+            return remove_now(&repository, &path, RemoveOptions::default()).map(drop);
+        }
+        // It fails if anything is in it, which is wanted.
+        let _ = std::fs::remove_dir(&path);
+        if is_alone { sweep(&repository) } else { Ok(()) }
+    });
+    let removed = removed.await;
+    claim.release();
+    removed
+}
+
+/// Deletes the entries of this program's that name no folder yet.
+fn sweep(repository: &Repository) -> Result<(), WorktreeError> {
+    let all = repository.common_dir().join("worktrees");
+    for entry in std::fs::read_dir(&all).into_iter().flatten().flatten() {
+        let read = |name: &str| std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
+        if read("locked").trim_end() == CHECKOUT_IN_PROGRESS && read("gitdir").is_empty() {
+            delete::delete_all(&entry.path()).map_err(delete::Left::into_error)?;
+        }
+    }
+    // It stays when there are others.
+    let _ = std::fs::remove_dir(&all);
+    Ok(())
 }
 
 /// Whether the folder is still the checkout that the repository takes it for.
@@ -160,6 +198,28 @@ mod tests {
         let head = removed.head.unwrap();
         delete_branch(&repository, "feature/login", head).await.unwrap();
         assert_eq!(repository.local_branches().unwrap(), ["main"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_cut_off_before_git_knew_the_folder_goes() {
+        let shop = TestRepository::new();
+        let entry = |name: &str, reason: &str| {
+            write_in(&shop.path, &format!(".git/worktrees/{name}/locked"), &format!("{reason}\n"));
+            shop.path.join(".git/worktrees").join(name)
+        };
+        let (own, others) = (entry("fix", CHECKOUT_IN_PROGRESS), entry("other", "on a stick"));
+        let path = shop.beside("fix");
+        std::fs::create_dir(&path).unwrap();
+        let repository = shop.open();
+        let busy = Claim::take(repository.common_dir(), &shop.beside("busy")).await.unwrap();
+        remove_unfinished(&repository, &path).await.unwrap();
+        assert!(!path.exists() && own.exists() && others.exists());
+        busy.release();
+        remove_unfinished(&repository, &path).await.unwrap();
+        assert!(!own.exists() && others.exists());
+        write_in(&path, "notes", "");
+        remove_unfinished(&repository, &path).await.unwrap();
+        assert!(path.join("notes").exists());
     }
 
     #[tokio::test]

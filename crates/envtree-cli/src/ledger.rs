@@ -1,0 +1,92 @@
+//! What a command has done so far, for the one who interrupts it.
+
+use envtree::event::{Act, Event};
+
+use crate::done;
+
+/// The changes that events told of.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// Steps in the words of a plan, those of the Engine alone.
+    steps: Vec<String>,
+    /// What became of the worktree.
+    worktree: Option<String>,
+}
+
+impl Ledger {
+    /// Notes what an event tells.
+    pub(crate) fn note(&mut self, event: &Event) {
+        match event {
+            Event::Performed { act, object, .. } => self.steps.push(format!("{} {object}", words(*act))),
+            Event::CreatingWorktree { path, .. } => {
+                self.worktree = Some(format!("worktree `{}` is not complete yet", path.display()));
+            }
+            Event::CreatedWorktree { path, .. } => {
+                self.worktree = Some(format!("created and kept: worktree `{}`", path.display()));
+            }
+            Event::RemovingWorktree { path } => {
+                self.worktree = Some(format!("worktree `{}` is partly removed", path.display()));
+            }
+            Event::RemovedWorktree { path } => {
+                self.worktree = Some(format!("removed: worktree `{}`", path.display()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns a line for each sort of thing that was done.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.worktree.iter().cloned().collect();
+        notes.extend(done::notes(&self.steps));
+        if notes.is_empty() {
+            notes.push("nothing was made, started or removed yet".to_owned());
+        }
+        notes
+    }
+}
+
+/// Returns how a plan begins the line of such a step.
+fn words(act: Act) -> &'static str {
+    match act {
+        Act::PullImage => "pull image",
+        Act::CreateNetwork => "create network",
+        Act::RemoveNetwork => "remove network",
+        Act::CreateVolume => "create volume",
+        Act::RemoveVolume => "remove volume",
+        Act::CreateContainer => "create container",
+        Act::ConnectNetwork => "connect container",
+        Act::StartContainer => "start container",
+        Act::UnpauseContainer => "unpause container",
+        Act::StopContainer => "stop container",
+        Act::RemoveContainer => "remove container",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_was_done_is_told_by_its_sort() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.notes(), ["nothing was made, started or removed yet"]);
+        let performed =
+            |act, object: &str| Event::Performed { act, object: object.into(), elapsed: Duration::ZERO };
+        ledger.note(&Event::CreatingWorktree { path: "/w/a b".into(), branch: "fix".into() });
+        ledger.note(&performed(Act::CreateNetwork, "shop-fix_default"));
+        ledger.note(&performed(Act::CreateVolume, "shop-fix_data"));
+        ledger.note(&Event::Warning("something".into()));
+        ledger.note(&performed(Act::CreateContainer, "shop-fix-db-1"));
+        ledger.note(&performed(Act::StartContainer, "shop-fix-db-1"));
+        assert_eq!(
+            ledger.notes(),
+            [
+                "worktree `/w/a b` is not complete yet",
+                "created and kept: network `shop-fix_default`, volume `shop-fix_data`, container `shop-fix-db-1`",
+                "started: container `shop-fix-db-1`",
+            ]
+        );
+    }
+}
