@@ -256,7 +256,7 @@ fn nonsense_in_the_configuration_of_the_machine_is_told_with_its_place() {
     insta::assert_snapshot!(sandbox.ran(&output), @"
     exit status 1
     --- stderr
-    error: ENVTREE_CONFIG names `/nonexistent`, which does not exist
+    error: ENVTREE_CONFIG names `/nonexistent`, where there is no file
     ");
 }
 

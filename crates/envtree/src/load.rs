@@ -43,8 +43,8 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
     },
-    /// A file that something names does not exist.
-    #[error("{named_by} names `{path}`, which does not exist")]
+    /// A file that something names does not exist, or is a folder.
+    #[error("{named_by} names `{path}`, where there is no file")]
     Missing {
         /// The file.
         path: PathBuf,

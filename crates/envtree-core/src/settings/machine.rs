@@ -92,8 +92,23 @@ fn port_range(node: &Node) -> Result<RangeInclusive<u16>, Diagnostic> {
         .ok_or_else(|| node.diagnostic("expected a range of ports such as `20000-29999`"))
 }
 
+/// Networks of which no container can have an address: this host, loopback, the link, groups, and what is reserved.
+const UNUSABLE: [&str; 4] = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"];
+
 fn subnet(node: &Node) -> Result<Subnet, Diagnostic> {
-    text(node)?.parse().map_err(|_| node.diagnostic("expected an IPv4 network such as `10.214.0.0/16`"))
+    let text = text(node)?;
+    let pool: Subnet =
+        text.parse().map_err(|_| node.diagnostic("expected an IPv4 network such as `10.214.0.0/16`"))?;
+    if pool.to_string() != text {
+        return Err(node.diagnostic(format!("`{text}` lies within a network; did you mean `{pool}`?")));
+    }
+    let unusable = UNUSABLE.iter().find(|taken| taken.parse().is_ok_and(|taken| pool.overlaps(taken)));
+    match unusable {
+        Some(taken) => {
+            Err(node.diagnostic(format!("`{text}` has addresses of {taken}, which containers cannot have")))
+        }
+        None => Ok(pool),
+    }
 }
 
 fn network(node: &Node, settings: &mut MachineSettings) -> Result<(), Diagnostic> {
@@ -157,6 +172,9 @@ mod tests {
             "ports: {range: 30-20}",
             "ports: {range: 0-20}",
             "network: {pool: here}",
+            "network: {pool: 10.0.0.5/24}",
+            "network: {pool: 127.0.0.0/16}",
+            "network: {pool: 0.0.0.0/0}",
             "network: {pool: 10.0.0.0/29}",
             "network: {pool: 10.0.0.0/27}",
             "network: {size: 16}",
@@ -172,6 +190,9 @@ mod tests {
         config.yaml:1:16: expected a range of ports such as `20000-29999`
         config.yaml:1:16: expected a range of ports such as `20000-29999`
         config.yaml:1:17: expected an IPv4 network such as `10.214.0.0/16`
+        config.yaml:1:17: `10.0.0.5/24` lies within a network; did you mean `10.0.0.0/24`?
+        config.yaml:1:17: `127.0.0.0/16` has addresses of 127.0.0.0/8, which containers cannot have
+        config.yaml:1:17: `0.0.0.0/0` has addresses of 0.0.0.0/8, which containers cannot have
         config.yaml:1:17: expected a prefix shorter than /29
         config.yaml:1:17: a pool of prefix /27 needs a `size` longer than that; it is 26 by default
         config.yaml:1:17: expected a whole number from 17 to 29

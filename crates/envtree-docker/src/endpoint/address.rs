@@ -40,6 +40,9 @@ impl Address {
         let unsupported =
             |transport| Err(ConnectError::EndpointUnsupported { endpoint: text.to_owned(), transport });
         let invalid = |rule| ConnectError::EndpointInvalid { endpoint: without_password(text), rule };
+        if text.starts_with('/') || text.starts_with("unix:") && !text.starts_with("unix://") {
+            return Err(invalid("a socket is `unix:///path/to/socket`"));
+        }
         let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
         match scheme {
             "unix" if rest.is_empty() => Ok(Self::Unix(PathBuf::from("/var/run/docker.sock"))),
@@ -143,8 +146,10 @@ mod tests {
     #[test]
     fn what_is_no_endpoint_is_refused_with_the_rule() {
         insta::assert_snapshot!(
-            ["ftp://x", "tcp://a:b:c", "tcp://me@host", "ssh://", "ssh://me:secret@host", "ssh://host?x=1"]
+            ["/run/docker.sock", "unix:/x", "ftp://x", "tcp://a:b:c", "tcp://me@host", "ssh://", "ssh://me:secret@host", "ssh://host?x=1"]
                 .map(parsed).join("\n"), @"
+        `/run/docker.sock` is not an endpoint: a socket is `unix:///path/to/socket`
+        `unix:/x` is not an endpoint: a socket is `unix:///path/to/socket`
         `ftp://x` is not an endpoint: it must begin with `unix://`, `tcp://`, `npipe://` or `ssh://`
         `tcp://a:b:c` is not an endpoint: a TCP endpoint is `tcp://host:port`
         `tcp://me@host` is not an endpoint: a TCP endpoint is `tcp://host:port`

@@ -58,7 +58,7 @@ impl Files {
             }
         };
         match repository.read_file(*commit, inside)? {
-            Some(bytes) => text(path, bytes).map(Some),
+            Some(bytes) => text(Path::new(&self.display(path)), bytes).map(Some),
             None => match repository.main_worktree() {
                 Some(main) if include::is_included(repository, main, inside)? => {
                     read_file(&main.join(inside))
