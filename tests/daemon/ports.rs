@@ -292,3 +292,36 @@ fn a_taken_udp_port_is_told_as_one_and_moved_and_a_tcp_port_of_its_number_is_ano
     done(&sandbox, &["up", "fix", "--reassign-ports"]);
     assert_ne!(port(&sandbox, "fix", "dns"), reserved);
 }
+
+#[test]
+fn the_port_of_an_app_that_a_program_elsewhere_has_is_named_and_moves_on_request() {
+    let sandbox = sandbox_with(&[
+        ("compose.yaml", WEB),
+        ("envtree.yaml", "apps: { dev: { port: 3000 } }\nenv: { file: .env.local }\n"),
+        (".gitignore", ".env.local\n"),
+    ]);
+    let app = |sandbox: &Sandbox| environment(sandbox, "fix")["apps"][0]["port"].as_u64().unwrap();
+    done(&sandbox, &["up", "fix"]);
+    let reserved = app(&sandbox);
+    let _listener = listen("127.0.0.1", u16::try_from(reserved).unwrap());
+    let told = refusal(&sandbox, 0, &["up", "fix"]);
+    let warning = format!("warning: port {reserved}, reserved for app `dev`, is taken by {};", own_process());
+    assert!(told.contains(&warning), "{told}");
+    assert_eq!(app(&sandbox), reserved);
+    done(&sandbox, &["up", "fix", "--reassign-ports"]);
+    let moved = app(&sandbox);
+    assert_ne!(moved, reserved);
+    let file = fs::read_to_string(worktree(&sandbox, "fix").join(".env.local")).unwrap();
+    assert!(file.contains(&format!("DEV_PORT={moved}\n")), "{file}");
+    // A program of the worktree's own is where it should be; this one has the socket for its standard input.
+    let socket = std::os::fd::OwnedFd::from(listen("127.0.0.1", u16::try_from(moved).unwrap()).unwrap());
+    let mut sleep = Command::new("sleep");
+    let mut own = sleep.arg("100").stdin(socket).current_dir(worktree(&sandbox, "fix")).spawn().unwrap();
+    // It holds the socket of its child's.
+    drop(sleep);
+    let told = refusal(&sandbox, 0, &["up", "fix", "--reassign-ports"]);
+    own.kill().unwrap();
+    own.wait().unwrap();
+    assert!(!told.contains("is taken"), "{told}");
+    assert_eq!(app(&sandbox), moved);
+}

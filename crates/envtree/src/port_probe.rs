@@ -23,6 +23,13 @@ pub struct Holder {
     pub container: Option<String>,
 }
 
+impl Holder {
+    /// Returns whether the process works in `folder` or below; one that does not tell counts as if it did.
+    pub(crate) fn works_in(&self, folder: &Path) -> bool {
+        fs::read_link(format!("/proc/{}/cwd", self.pid)).map_or(true, |at| at.starts_with(folder))
+    }
+}
+
 /// Returns whether `port` can be bound on 127.0.0.1, on 0.0.0.0, on `::1` and on `::`.
 ///
 /// A port that anybody holds on any address of the machine is therefore not free, even where another address would do:

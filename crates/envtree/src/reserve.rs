@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::port_probe;
 use crate::state::State;
 use crate::state::record::{EnvironmentRecord, PortReservation, SubnetReservation};
-use crate::taken::describe;
+use crate::taken::{describe, is_strangers};
 
 /// What a reservation depends on besides the record.
 pub(crate) struct Circumstances<'a> {
@@ -143,7 +143,8 @@ fn address_of(key: &PortKey, definition: &Definition) -> IpAddr {
 /// On another machine, that is what its containers publish. What else is taken there shows only when the Engine refuses
 /// to publish it. It may be free again by now, so such a port is given up on request, and no reason to refuse.
 ///
-/// The ports of a container that runs are taken by itself, and those of apps by the person's own programs.
+/// The ports of a container that runs are taken by itself, and those of apps by the person's own programs as a rule: one
+/// that a program elsewhere has is given up on request, and no reason to refuse either.
 fn taken_ports(
     record: &EnvironmentRecord,
     wanted: &[PortKey],
@@ -165,7 +166,7 @@ fn taken_ports(
         Owner::Service(service) => {
             wanted.contains(&reservation.key()) && !is_running(service) && is_held(reservation)
         }
-        Owner::App(_) => false,
+        Owner::App(_) => on.taken == TakenPolicy::Reassign && is_strangers(reservation, &record.worktree),
     };
     record.ports.iter().filter(is_taken).cloned().collect()
 }

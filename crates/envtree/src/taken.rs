@@ -1,5 +1,6 @@
 //! Names who holds a host port that an environment needs: before a start, and after one that the Engine refused.
 
+use std::path::Path;
 use std::time::Duration;
 
 use envtree_core::observed::{ContainerState, ObservedContainer, ObservedState};
@@ -22,6 +23,29 @@ pub(crate) const SETTLING: Duration = Duration::from_secs(3);
 pub(crate) fn describe(reservation: &PortReservation) -> TakenPort {
     let (Owner::Service(service) | Owner::App(service)) = &reservation.owner;
     taken(reservation.published, reservation.protocol, service)
+}
+
+/// Returns whether the port of an app is held by a program that does not work in the worktree.
+pub(crate) fn is_strangers(reservation: &PortReservation, worktree: &Path) -> bool {
+    let (port, protocol) = (reservation.published, reservation.protocol);
+    !port_probe::is_free(port, protocol)
+        && port_probe::holder(port, protocol).is_some_and(|holder| !holder.works_in(worktree))
+}
+
+/// Returns a warning for every port of an app that a program elsewhere holds.
+pub(crate) fn warnings_of_apps(record: &EnvironmentRecord) -> Vec<String> {
+    let is_taken = |reservation: &&PortReservation| {
+        matches!(reservation.owner, Owner::App(_)) && is_strangers(reservation, &record.worktree)
+    };
+    let warning = |reservation: &PortReservation| {
+        let taken = describe(reservation);
+        let holder = taken.held_by().unwrap_or_else(|| "another process".to_owned());
+        format!(
+            "port {}, reserved for app `{}`, is taken by {holder}; `envtree up --reassign-ports` picks another",
+            taken.port, taken.service
+        )
+    };
+    record.ports.iter().filter(is_taken).map(warning).collect()
 }
 
 fn taken(port: u16, protocol: Protocol, service: &str) -> TakenPort {

@@ -24,7 +24,7 @@ use crate::session::Session;
 use crate::state::record::{EnvironmentRecord, Failure};
 use crate::state::{Lock, State};
 use crate::status::EnvironmentStatus;
-use crate::taken::{SETTLING, may_be_starting};
+use crate::taken::{SETTLING, may_be_starting, warnings_of_apps};
 use crate::target::{Origin, Target, resolve};
 use crate::worktree;
 
@@ -241,6 +241,7 @@ impl Session {
         let (record, observed) = self.reserve_for(record, &definition, options, refused).await?;
         let mut environment = self.assemble(definition, &record)?;
         environment.warnings.extend(remote);
+        environment.warnings.extend(warnings_of_apps(&record));
         // What no plan can bring about is refused before the worktree is made.
         plan_changes(&environment, &observed, options, false)?;
         Ok(Prepared { record, environment, observed })
