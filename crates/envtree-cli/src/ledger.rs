@@ -1,8 +1,8 @@
 //! What a command has done so far, for the one who interrupts it.
 
-use envtree::event::{Act, Event};
+use envtree::event::Event;
 
-use crate::done;
+use crate::{done, text};
 
 /// The changes that events told of.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ impl Ledger {
     /// Notes what an event tells.
     pub(crate) fn note(&mut self, event: &Event) {
         match event {
-            Event::Performed { act, object, .. } => self.steps.push(format!("{} {object}", words(*act))),
+            Event::Performed { act, object, .. } => self.steps.push(format!("{} {object}", text::act(*act))),
             Event::CreatingWorktree { path, .. } => {
                 self.worktree = Some(format!("worktree `{}` is not complete yet", path.display()));
             }
@@ -45,26 +45,11 @@ impl Ledger {
     }
 }
 
-/// Returns how a plan begins the line of such a step.
-fn words(act: Act) -> &'static str {
-    match act {
-        Act::PullImage => "pull image",
-        Act::CreateNetwork => "create network",
-        Act::RemoveNetwork => "remove network",
-        Act::CreateVolume => "create volume",
-        Act::RemoveVolume => "remove volume",
-        Act::CreateContainer => "create container",
-        Act::ConnectNetwork => "connect container",
-        Act::StartContainer => "start container",
-        Act::UnpauseContainer => "unpause container",
-        Act::StopContainer => "stop container",
-        Act::RemoveContainer => "remove container",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use envtree::event::Act;
 
     use super::*;
 
