@@ -347,7 +347,7 @@ fn a_registry_that_cannot_be_reached_is_told() {
 fn an_image_of_another_platform_is_told() {
     let failure = failure_of("busybox:1", "    platform: linux/s390x\n");
     assert!(
-        failure.contains("\n  caused by: the Engine has no image `busybox:1` for platform `linux/s390x`\n"),
+        failure.contains("\n  caused by: the Engine has no image `busybox:1` for platform `linux/s390x`; `docker manifest inspect busybox:1` shows"),
         "{failure}"
     );
 }

@@ -260,7 +260,7 @@ pub enum DockerError {
         rule: &'static str,
     },
     /// The Engine does not have the image that a container is to be made from.
-    #[error("the Engine has no image `{image}`{}", for_platform(platform.as_deref()))]
+    #[error("the Engine has no image `{image}`{}", for_platform(image, platform.as_deref()))]
     ImageMissing {
         /// The reference as it is written.
         image: String,
@@ -351,8 +351,12 @@ pub enum DockerError {
     },
 }
 
-fn for_platform(platform: Option<&str>) -> String {
-    platform.map(|platform| format!(" for platform `{platform}`")).unwrap_or_default()
+fn for_platform(image: &str, platform: Option<&str>) -> String {
+    platform.map_or_else(String::new, |platform| {
+        format!(
+            " for platform `{platform}`; `docker manifest inspect {image}` shows those that its registry has"
+        )
+    })
 }
 
 fn port_words(port: Option<u16>) -> String {

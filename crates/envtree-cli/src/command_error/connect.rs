@@ -19,6 +19,12 @@ pub(super) fn no_engine(shown: CommandError, error: &ConnectError) -> CommandErr
         ConnectError::ApiTooOld { .. } => {
             shown.hint("envtree needs Docker Engine 20.10 or a newer one: update it, or name another with `DOCKER_HOST`")
         }
+        ConnectError::EndpointInvalid { .. } | ConnectError::EndpointUnsupported { .. } => {
+            shown.hint("`DOCKER_HOST` names the endpoint, and where that is not set the Docker context; `docker context ls` lists these")
+        }
+        ConnectError::ConfigUnreadable { .. } => {
+            shown.hint("mend the file, or name another folder with `DOCKER_CONFIG`")
+        }
         ConnectError::ContextMissing { .. } => shown.hint("`docker context ls` lists the contexts there are"),
         ConnectError::CertificateUnreadable { .. } | ConnectError::CertificateInvalid { .. } => shown.hint(
             "`DOCKER_CERT_PATH` names the folder of `ca.pem`, `cert.pem` and `key.pem`; a context brings its own, which `docker context inspect` shows",

@@ -8,6 +8,9 @@ use super::unknown::{self, Keys};
 use crate::compose_file::node::{Diagnostic, Entry, Node, Place, Value};
 use crate::host_path::HostPath;
 
+/// The keys whose values no message repeats: they may hold passwords.
+const PRIVATE: [&str; 4] = ["command", "entrypoint", "environment", "test"];
+
 /// What was found wrong so far.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
@@ -122,7 +125,8 @@ impl<'a> Section<'a> {
 
     /// Says that `node`, the value of `key`, is not what was expected.
     pub(super) fn unfit(&self, key: &str, node: &Node, expected: &str) {
-        let found = match scalar(node) {
+        let is_private = PRIVATE.contains(&key.split('.').next().unwrap_or(key));
+        let found = match scalar(node).filter(|_| !is_private) {
             Some(text) => format!("`{text}`"),
             None => node.kind().to_owned(),
         };

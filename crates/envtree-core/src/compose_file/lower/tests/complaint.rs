@@ -55,7 +55,7 @@ include: [other.yaml]
     compose.yaml:3:1: service `web`: `imgae` is not a known key; did you mean `image`?
     compose.yaml:5:1: service `web`: `ports[0]` must be `[[address:]published:]target[/protocol]`, not `web`
     compose.yaml:6:1: service `web`: `ports[1].target` is missing: the container's port
-    compose.yaml:8:1: service `web`: `environment` must be a mapping or a list of `KEY=value`, not `5`
+    compose.yaml:8:1: service `web`: `environment` must be a mapping or a list of `KEY=value`, not a number
     compose.yaml:10:1: service `web`: the target of a mount must be an absolute path, not `b`
     compose.yaml:12:1: service `web`: `volumes[1].type` must be `volume`, `bind` or `tmpfs`, not `cluster`
     compose.yaml:14:1: service `web`: `cap_add` must be a list, not a mapping
