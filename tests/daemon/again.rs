@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::common::Sandbox;
+use crate::leftovers::{leftovers, state_directory};
 use crate::support::{docker, port};
 
 const SERVICES: [&str; 2] = ["cache", "queue"];
@@ -31,6 +32,15 @@ pub(crate) fn with_two_servers() -> (Sandbox, Value) {
 fn redefine(sandbox: &Sandbox, compose: &str) {
     let worktree = sandbox.json(&["status", "one"])["environment"]["worktree"].clone();
     fs::write(format!("{}/compose.yaml", worktree.as_str().unwrap()), compose).unwrap();
+}
+
+#[test]
+fn a_dry_run_leaves_nothing_not_even_a_folder() {
+    let sandbox = Sandbox::new();
+    let planned = sandbox.succeed(&["up", "one", "--dry-run"]).stdout;
+    assert!(planned.starts_with("create worktree "), "{planned}");
+    assert_eq!(leftovers(&sandbox), [""; 0]);
+    assert!(!state_directory(&sandbox).exists());
 }
 
 #[test]

@@ -88,6 +88,8 @@ pub enum StateError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateDirectory {
     path: PathBuf,
+    /// The folders that were made for it when it was opened, the deepest first.
+    created: Vec<PathBuf>,
 }
 
 impl StateDirectory {
@@ -116,6 +118,8 @@ impl StateDirectory {
     /// Others lose the right to read it. A directory of another user, or one that others can write to, is refused.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StateError> {
         let path = path.into();
+        let is_missing = |folder: &&Path| folder.symlink_metadata().is_err();
+        let created = path.ancestors().take_while(is_missing).map(Path::to_owned).collect();
         let failed = |source| StateError::Create { path: path.clone(), source };
         create_private_directory(&path).map_err(|error| match error {
             FileError::Write { source, .. } => failed(source),
@@ -133,7 +137,15 @@ impl StateDirectory {
         if mode & 0o077 != 0 {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
         }
-        Ok(Self { path })
+        Ok(Self { path, created })
+    }
+
+    /// Removes the folders that opening made, as long as they are empty: for a command that must leave nothing.
+    pub(crate) fn undo(&self) {
+        for folder in &self.created {
+            // It fails once anything is in it, which is wanted.
+            let _ = fs::remove_dir(folder);
+        }
     }
 
     /// Returns the path of the directory.
@@ -349,6 +361,19 @@ mod tests {
         chmod(0o1777);
         let error = StateDirectory::open(parent.path()).unwrap_err();
         assert!(error.to_string().ends_with("(mode 1777)"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_opening_made_is_undone_unless_it_is_used() {
+        let parent = tempfile::tempdir().unwrap();
+        let at = parent.path().join("a/b/envtree");
+        StateDirectory::open(&at).unwrap().undo();
+        assert!(!parent.path().join("a").exists());
+        let used = StateDirectory::open(&at).unwrap();
+        add(&used, "x").await;
+        used.undo();
+        StateDirectory::open(&at).unwrap().undo();
+        assert_eq!(used.read().unwrap().value.environments.len(), 1);
     }
 
     #[tokio::test]

@@ -134,10 +134,12 @@ impl Session {
     /// completed by the next.
     pub async fn up(&self, options: &UpOptions) -> Result<UpOutcome, Error> {
         let started = Instant::now();
-        self.docker.facts().await?;
         if options.dry_run {
-            return Ok(UpOutcome::Planned(self.plan_only(options).await?));
+            let planned = self.plan_only(options).await;
+            self.state.undo();
+            return Ok(UpOutcome::Planned(planned?));
         }
+        self.docker.facts().await?;
         let mut refused = BTreeSet::new();
         loop {
             let outcome = Box::pin(self.up_without(&refused, options, started)).await;

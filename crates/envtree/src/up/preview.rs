@@ -85,6 +85,7 @@ impl Session {
 
     /// Returns what `up` would do.
     pub(super) async fn plan_only(&self, options: &UpOptions) -> Result<PlannedUp, Error> {
+        self.docker.facts().await?;
         let Preview { record, target, environment, observed } =
             // With a placeholder for the secret, every service that is given it would seem to have changed.
             self.preview(options, options.taken_policy(), Self::known_secret).await?;
