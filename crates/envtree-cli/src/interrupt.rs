@@ -20,7 +20,7 @@ pub(crate) async fn requested() -> u8 {
     let signal = signals.next().await;
     if ASKING.load(Ordering::SeqCst) {
         // The thread that would cancel the command waits for an answer.
-        let _ = writeln!(anstream::stderr(), "\nerror: interrupted");
+        tell();
         exit(signal);
     }
     // The command is being dropped now; whoever asks again does not want to wait for that. Nobody waits for one that
@@ -28,7 +28,7 @@ pub(crate) async fn requested() -> u8 {
     tokio::spawn(async move {
         let again = tokio::time::timeout(GRACE, signals.next()).await;
         if again.is_err() {
-            let _ = writeln!(anstream::stderr(), "\nerror: interrupted");
+            tell();
         }
         exit(again.unwrap_or(signal));
     });
@@ -41,6 +41,11 @@ pub(crate) fn while_asking<T>(question: impl FnOnce() -> T) -> T {
     let answer = question();
     ASKING.store(false, Ordering::SeqCst);
     answer
+}
+
+/// Says why the process ends; nobody can be told that standard error is closed.
+fn tell() {
+    let _ = writeln!(anstream::stderr(), "\nerror: interrupted");
 }
 
 fn exit(signal: u8) -> ! {

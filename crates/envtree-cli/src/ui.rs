@@ -1,7 +1,7 @@
 //! Who may write where: standard output carries the answer alone, standard error everything else.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use envtree::event::{Event, Events};
@@ -121,7 +121,7 @@ impl Ui {
     pub(crate) fn events(&self) -> Events {
         let ui = self.clone();
         Events::new(move |event| {
-            ui.ledger.lock().unwrap_or_else(PoisonError::into_inner).note(&event);
+            ui.ledger().note(&event);
             match event {
                 Event::Warning(text) => ui.warn(&text),
                 event if !ui.quiet => ui.progress.show(&event),
@@ -132,7 +132,11 @@ impl Ui {
 
     /// Returns what was done so far, a line for each sort.
     pub(crate) fn done_so_far(&self) -> Vec<String> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).notes()
+        self.ledger().notes()
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns how the library asks for consent: nobody consents to anything without a terminal or `--yes`.

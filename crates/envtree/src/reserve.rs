@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::port_probe;
 use crate::state::State;
 use crate::state::record::{EnvironmentRecord, PortReservation, SubnetReservation};
-use crate::taken::{describe, is_strangers};
+use crate::taken::{describe, strangers_port};
 
 /// What a reservation depends on besides the record.
 pub(crate) struct Circumstances<'a> {
@@ -166,7 +166,9 @@ fn taken_ports(
         Owner::Service(service) => {
             wanted.contains(&reservation.key()) && !is_running(service) && is_held(reservation)
         }
-        Owner::App(_) => on.taken == TakenPolicy::Reassign && is_strangers(reservation, &record.worktree),
+        Owner::App(_) => {
+            on.taken == TakenPolicy::Reassign && strangers_port(reservation, &record.worktree).is_some()
+        }
     };
     record.ports.iter().filter(is_taken).cloned().collect()
 }

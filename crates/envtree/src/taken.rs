@@ -25,27 +25,27 @@ pub(crate) fn describe(reservation: &PortReservation) -> TakenPort {
     taken(reservation.published, reservation.protocol, service)
 }
 
-/// Returns whether the port of an app is held by a program that does not work in the worktree.
-pub(crate) fn is_strangers(reservation: &PortReservation, worktree: &Path) -> bool {
-    let (port, protocol) = (reservation.published, reservation.protocol);
-    !port_probe::is_free(port, protocol)
-        && port_probe::holder(port, protocol).is_some_and(|holder| !holder.works_in(worktree))
+/// Returns the port of an app if a program holds it that does not work in the worktree.
+pub(crate) fn strangers_port(reservation: &PortReservation, worktree: &Path) -> Option<TakenPort> {
+    if port_probe::is_free(reservation.published, reservation.protocol) {
+        return None;
+    }
+    let taken = describe(reservation);
+    taken.holder.as_ref().is_some_and(|holder| !holder.works_in(worktree)).then_some(taken)
 }
 
 /// Returns a warning for every port of an app that a program elsewhere holds.
 pub(crate) fn warnings_of_apps(record: &EnvironmentRecord) -> Vec<String> {
-    let is_taken = |reservation: &&PortReservation| {
-        matches!(reservation.owner, Owner::App(_)) && is_strangers(reservation, &record.worktree)
-    };
-    let warning = |reservation: &PortReservation| {
-        let taken = describe(reservation);
+    let apps = record.ports.iter().filter(|reservation| matches!(reservation.owner, Owner::App(_)));
+    let taken = apps.filter_map(|reservation| strangers_port(reservation, &record.worktree));
+    let warning = |taken: TakenPort| {
         let holder = taken.held_by().unwrap_or_else(|| "another process".to_owned());
         format!(
             "port {}, reserved for app `{}`, is taken by {holder}; `envtree up --reassign-ports` picks another",
             taken.port, taken.service
         )
     };
-    record.ports.iter().filter(is_taken).map(warning).collect()
+    taken.map(warning).collect()
 }
 
 fn taken(port: u16, protocol: Protocol, service: &str) -> TakenPort {

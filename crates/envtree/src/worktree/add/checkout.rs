@@ -32,22 +32,19 @@ pub(super) async fn make(
     let repo = repository.clone();
     let may_check_out = blocking(move || repo.may_check_out()).await;
     let files = if may_check_out { Files::Later } else { Files::Now };
-    let added = add(repository, path, branch, files, claim).await?;
-    let (repo, at) = (repository.clone(), path.to_owned());
-    let Err(source) = added else {
+    let Err(source) = add(repository, path, branch, files, claim).await? else {
         return match files {
             Files::Now => Ok(None),
             Files::Later => check_out(repository, path, branch, claim).await,
         };
     };
+    let (repo, at) = (repository.clone(), path.to_owned());
     let worktree = blocking(move || registered(&repo, &at)).await?;
     if worktree.is_some_and(|worktree| worktree.is_checked_out()) {
         // Git ends with the hook's status and keeps the checkout, as `git checkout` does.
         return Ok(Some(source));
     }
-    if !matches!(branch, Branch::Existing { .. }) {
-        take_back(repository, branch).await;
-    }
+    take_back(repository, branch).await;
     let branch = branch.name().to_owned();
     Err(WorktreeError::Checkout { branch, path: path.to_owned(), source })
 }
@@ -69,9 +66,8 @@ async fn check_out(
         return Ok(None);
     }
     let (repo, at) = (repository.clone(), path.to_owned());
-    let Some(worktree) = blocking(move || registered(&repo, &at)).await? else {
-        return Ok(None);
-    };
+    let worktree = blocking(move || registered(&repo, &at)).await?;
+    let worktree = worktree.ok_or_else(|| WorktreeError::NotAWorktree { path: path.to_owned() })?;
     let finished = finish(repository, &worktree, claim).await;
     if finished.is_err() {
         // As `git worktree add` does when it fails.
@@ -80,9 +76,7 @@ async fn check_out(
             .arg(path)
             .run()
             .await;
-        if !matches!(branch, Branch::Existing { .. }) {
-            take_back(repository, branch).await;
-        }
+        take_back(repository, branch).await;
     }
     finished
 }
@@ -137,11 +131,15 @@ fn add_once(
     Ok(git.holding(claim.share()?))
 }
 
-/// Deletes the branch of a checkout that failed: git takes the folder away again, but not the branch.
+/// Deletes the branch of a checkout that failed, unless it was there before: git takes the folder away again, but not the
+/// branch.
 ///
 /// It did not exist before, and it is left alone if it is not where it began. That git may have failed before
 /// it made the branch is no matter.
 async fn take_back(repository: &Repository, branch: &Branch) {
+    if matches!(branch, Branch::Existing { .. }) {
+        return;
+    }
     let (repo, wanted) = (repository.clone(), branch.clone());
     if let Ok(start) = blocking(move || step::start_of(&repo, &wanted)).await {
         let _ = delete_branch(repository, branch.name(), start).await;
