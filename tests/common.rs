@@ -58,6 +58,17 @@ impl Sandbox {
         sandbox
     }
 
+    /// Makes the repository with these files in a second commit.
+    pub(crate) fn with_files(files: &[(&str, &str)]) -> Self {
+        let sandbox = Self::new();
+        for (path, text) in files {
+            sandbox.write(path, text);
+        }
+        sandbox.git(&["add", "--all"]);
+        sandbox.git(&["commit", "--quiet", "--message", "Add files"]);
+        sandbox
+    }
+
     /// Returns the main worktree.
     pub(crate) fn repository(&self) -> PathBuf {
         self.root.path().join(&self.name)

@@ -30,11 +30,7 @@ volumes:
 
 /// Returns a repository with one commit that holds a Compose file.
 pub(crate) fn repository(compose_file: &str) -> Sandbox {
-    let sandbox = Sandbox::new();
-    sandbox.write("compose.yaml", compose_file);
-    sandbox.git(&["add", "."]);
-    sandbox.git(&["commit", "--quiet", "--message", "Add the services"]);
-    sandbox
+    Sandbox::with_files(&[("compose.yaml", compose_file)])
 }
 
 /// A worktree and its Compose project; dropping it takes both away.

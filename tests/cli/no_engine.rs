@@ -5,11 +5,7 @@ use crate::common::{Ran, Sandbox};
 const COMPOSE: &str = "services:\n  web:\n    image: busybox:1\n    ports: ['80']\n";
 
 fn with_compose() -> Sandbox {
-    let sandbox = Sandbox::new();
-    sandbox.write("compose.yaml", COMPOSE);
-    sandbox.git(&["add", "."]);
-    sandbox.git(&["commit", "--quiet", "--message", "Add a service"]);
-    sandbox
+    Sandbox::with_files(&[("compose.yaml", COMPOSE)])
 }
 
 fn run(sandbox: &Sandbox, arguments: &[&str]) -> Ran {

@@ -28,12 +28,7 @@ services:
 
 /// Returns a sandbox whose only commit after the first has these files.
 pub(crate) fn sandbox_with(files: &[(&str, &str)]) -> Sandbox {
-    let sandbox = Sandbox::new();
-    for (path, text) in files {
-        sandbox.write(path, text);
-    }
-    commit(&sandbox, "Add files");
-    sandbox
+    Sandbox::with_files(files)
 }
 
 /// Returns a sandbox with the Compose file [`IDLE`].

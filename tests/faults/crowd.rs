@@ -34,10 +34,7 @@ pub(crate) struct Repositories {
 
 impl Repositories {
     pub(crate) fn new() -> Self {
-        let sandbox = Sandbox::new();
-        sandbox.write("compose.yaml", WEB);
-        sandbox.git(&["add", "."]);
-        sandbox.git(&["commit", "--quiet", "--message", "Add a service"]);
+        let sandbox = Sandbox::with_files(&[("compose.yaml", WEB)]);
         let repository = sandbox.repository();
         let other = repository.with_file_name("other").join(repository.file_name().unwrap());
         sandbox.git(&["clone", "--quiet", ".", other.to_str().unwrap()]);

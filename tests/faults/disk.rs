@@ -51,11 +51,7 @@ impl Drop for SmallDisk {
 }
 
 fn with_service() -> Sandbox {
-    let sandbox = Sandbox::new();
-    sandbox.write("compose.yaml", WEB);
-    sandbox.git(&["add", "."]);
-    sandbox.git(&["commit", "--quiet", "--message", "Add a service"]);
-    sandbox
+    Sandbox::with_files(&[("compose.yaml", WEB)])
 }
 
 fn done(sandbox: &Sandbox, arguments: &[&str]) -> Ran {

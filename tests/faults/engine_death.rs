@@ -20,10 +20,7 @@ const MOMENTS: [&str; 7] = [
 
 #[test]
 fn an_engine_that_is_killed_leaves_what_the_next_up_completes() {
-    let sandbox = Sandbox::new();
-    sandbox.write("compose.yaml", WEB);
-    sandbox.git(&["add", "."]);
-    sandbox.git(&["commit", "--quiet", "--message", "Add a service"]);
+    let sandbox = Sandbox::with_files(&[("compose.yaml", WEB)]);
     let mut engine = PrivateEngine::start(&[], None);
     engine.bring_image(&sandbox, "busybox:1");
     let proxy = Proxy::start(sandbox.repository().with_file_name("engine.sock"), &engine.socket());

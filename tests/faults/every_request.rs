@@ -71,10 +71,7 @@ impl fmt::Display for Report {
 
 impl Range {
     fn new() -> Self {
-        let sandbox = Sandbox::new();
-        sandbox.write("compose.yaml", COMPOSE);
-        sandbox.git(&["add", "."]);
-        sandbox.git(&["commit", "--quiet", "--message", "Add services"]);
+        let sandbox = Sandbox::with_files(&[("compose.yaml", COMPOSE)]);
         let socket = sandbox.repository().with_file_name("engine.sock");
         let proxy = Proxy::start(socket, &engine::socket());
         Self { sandbox, proxy, report: Report::default() }

@@ -12,10 +12,7 @@ use crate::leftovers::{leftovers, root, state_directory};
 
 /// A sandbox with the environment `fix`, made by `up`.
 fn with_fix() -> Sandbox {
-    let sandbox = Sandbox::new();
-    sandbox.write("compose.yaml", WEB);
-    sandbox.git(&["add", "."]);
-    sandbox.git(&["commit", "--quiet", "--message", "Add a service"]);
+    let sandbox = Sandbox::with_files(&[("compose.yaml", WEB)]);
     done(&sandbox, &["up", "fix"]);
     sandbox
 }
