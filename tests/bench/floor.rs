@@ -72,15 +72,19 @@ impl Floor {
         Ok(Self { name: format!("{name}-by-hand"), runtime })
     }
 
-    /// Makes everything and waits until the servers answer; returns how many seconds it took.
+    /// Makes everything and waits until the servers answer, then takes down what `down` takes down.
     ///
-    /// Then it takes everything away, which is not counted.
-    pub(crate) fn up(&self) -> Result<f64, Fault> {
-        let started = Instant::now();
-        let made = self.runtime.block_on(self.make());
-        let elapsed = started.elapsed().as_secs_f64();
+    /// Returns how many seconds each took. The volumes go after that, which is not counted.
+    pub(crate) fn live(&self) -> Result<(f64, f64), Fault> {
+        let (made, up) = self.timed(self.make());
+        let (taken_down, down) = self.timed(self.take_down());
         let removed = self.runtime.block_on(self.remove());
-        made.and(removed).map(|()| elapsed)
+        made.and(taken_down).and(removed).map(|()| (up, down))
+    }
+
+    fn timed<T>(&self, work: impl Future<Output = T>) -> (T, f64) {
+        let started = Instant::now();
+        (self.runtime.block_on(work), started.elapsed().as_secs_f64())
     }
 
     async fn make(&self) -> Result<(), Fault> {
@@ -127,6 +131,17 @@ impl Floor {
         Ok(())
     }
 
+    async fn take_down(&self) -> Result<(), Fault> {
+        let containers = [POSTGRES, REDIS].map(|service| async move {
+            let path = format!("/containers/{}", self.part(&service));
+            call(Method::POST, format!("{path}/stop"), None).await?;
+            call(Method::DELETE, path, None).await
+        });
+        try_join_all(containers).await?;
+        call(Method::DELETE, format!("/networks/{}", self.name), None).await
+    }
+
+    /// Removes what is still there, whatever went before.
     async fn remove(&self) -> Result<(), Fault> {
         let names = [self.part(&POSTGRES), self.part(&REDIS)];
         let containers = names.iter().map(|name| format!("/containers/{name}?force=1&v=1"));

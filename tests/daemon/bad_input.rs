@@ -369,13 +369,21 @@ fn an_engine_that_is_too_old_is_told() {
     let sandbox = idle();
     let socket = beside(&sandbox, "old.sock");
     let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    // It answers every request alike, until the test ends.
+    // It answers until the test ends, and has nothing.
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let body = r#"{"ApiVersion":"1.40","MinAPIVersion":"1.12","Version":"19.03.15","Os":"linux","Arch":"amd64"}"#;
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).unwrap_or(0);
+            let body = match String::from_utf8_lossy(&request[..read]).split(' ').nth(1).unwrap_or_default() {
+                "/_ping" => "OK",
+                "/version" => {
+                    r#"{"ApiVersion":"1.40","MinAPIVersion":"1.12","Version":"19.03.15","Os":"linux","Arch":"amd64"}"#
+                }
+                path if path.starts_with("/volumes") => r#"{"Volumes":[],"Warnings":null}"#,
+                _ => "[]",
+            };
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nApi-Version: 1.40\r\nConnection: close\r\n";
-            let _ = stream.read(&mut [0; 4096]);
             let _ = write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len());
         }
     });

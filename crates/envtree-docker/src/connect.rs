@@ -1,4 +1,4 @@
-//! Connects to the first of an endpoint's addresses at which an Engine answers, and learns its version.
+//! Connects to the first of an endpoint's addresses at which an Engine answers.
 
 mod error;
 
@@ -7,8 +7,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use bollard::API_DEFAULT_VERSION;
 use bollard::errors::Error as Bollard;
-use bollard::{API_DEFAULT_VERSION, ClientVersion};
 
 use crate::endpoint::{Address, Endpoint};
 use crate::failure::EngineFailure;
@@ -28,28 +28,41 @@ const FIRST_ANSWER_OF_SSH: Duration = Duration::from_secs(40);
 /// How long an Engine that ended a connection is listened to for the reason.
 const REASON: Duration = Duration::from_secs(5);
 
-/// A client of the Engine that answered, and what it said about itself.
+const NOT_AN_ENGINE: &str = "what answers is not a Docker Engine";
+
+/// A client of the Engine that answered, and where it did.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     pub(crate) client: bollard::Docker,
-    pub(crate) facts: EngineFacts,
+    pub(crate) address: Address,
 }
 
-/// Connects to the first address of `endpoint` at which an Engine answers; one that is too old ends the search.
+impl Connection {
+    /// Asks the Engine about itself. It calls three programs for its answer, so only who needs one asks.
+    pub(crate) async fn facts(&self) -> Result<EngineFacts, ConnectError> {
+        let endpoint = self.address.to_string();
+        let refused = |refusal: Refusal| refusal.into_error(self.address.to_string());
+        let answer = match self.client.version().await {
+            Ok(answer) => answer,
+            Err(error) => return Err(refused(refusal(&self.address, error).await)),
+        };
+        let facts = facts(&self.address, answer, host_kernel().as_deref())
+            .ok_or_else(|| refused(Refusal::new(NOT_AN_ENGINE)))?;
+        if facts.api < ApiVersion::MINIMUM {
+            return Err(ConnectError::ApiTooOld { endpoint, api: facts.api, minimum: ApiVersion::MINIMUM });
+        }
+        Ok(facts)
+    }
+}
+
+/// Connects to the first address of `endpoint` at which an Engine answers.
 pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Connection, ConnectError> {
     let mut tried = Vec::new();
     let mut denied = None;
     for address in endpoint.addresses()? {
         let endpoint = address.to_string();
         match attempt(&address).await {
-            Ok(connection) if connection.facts.api < ApiVersion::MINIMUM => {
-                return Err(ConnectError::ApiTooOld {
-                    endpoint,
-                    api: connection.facts.api,
-                    minimum: ApiVersion::MINIMUM,
-                });
-            }
-            Ok(connection) => return Ok(connection),
+            Ok(client) => return Ok(Connection { client, address }),
             Err(Refusal::Fatal(error)) => return Err(error),
             Err(Refusal::Passed { cause, is_denied }) => {
                 if is_denied {
@@ -78,6 +91,15 @@ impl Refusal {
     fn new(cause: &str) -> Self {
         Self::Passed { cause: cause.to_owned(), is_denied: false }
     }
+
+    /// Returns the error where `endpoint` is the only one that counts.
+    fn into_error(self, endpoint: String) -> ConnectError {
+        match self {
+            Self::Fatal(error) => error,
+            Self::Passed { is_denied: true, .. } => ConnectError::PermissionDenied { endpoint },
+            Self::Passed { cause, .. } => ConnectError::NoEngine { tried: vec![Attempt { endpoint, cause }] },
+        }
+    }
 }
 
 impl From<Bollard> for Refusal {
@@ -95,22 +117,20 @@ impl From<ConnectError> for Refusal {
     }
 }
 
-/// Asks the Engine at `address` for its version.
-async fn attempt(address: &Address) -> Result<Connection, Refusal> {
+/// Asks whether an Engine answers at `address`; returns its client.
+async fn attempt(address: &Address) -> Result<bollard::Docker, Refusal> {
     if let Address::Unix(path) = address
         && !exists(path)
     {
         return Err(Refusal::new("no such socket"));
     }
     let patience = if matches!(address, Address::Ssh(_)) { FIRST_ANSWER_OF_SSH } else { FIRST_ANSWER };
-    let first = client_of(address, API_DEFAULT_VERSION)?.with_timeout(patience);
-    let answer = match first.version().await {
-        Ok(answer) => answer,
-        Err(error) => return Err(refusal(address, error).await),
-    };
-    let facts = facts(address, answer, host_kernel().as_deref())
-        .ok_or_else(|| Refusal::new("what answers is not a Docker Engine"))?;
-    Ok(Connection { client: client_of(address, &client_version(facts.api))?, facts })
+    let client = client_of(address)?;
+    match client.clone().with_timeout(patience).ping().await {
+        Ok(answer) if answer.trim() == "OK" => Ok(client),
+        Ok(_) => Err(Refusal::new(NOT_AN_ENGINE)),
+        Err(error) => Err(refusal(address, error).await),
+    }
 }
 
 /// Says why the Engine at `address` gave no answer.
@@ -167,7 +187,10 @@ fn exists(path: &Path) -> bool {
 }
 
 /// Makes a client; nothing is sent yet.
-fn client_of(address: &Address, version: &ClientVersion) -> Result<bollard::Docker, Refusal> {
+///
+/// bollard names no version of the API in its calls, so every Engine answers with its own newest.
+fn client_of(address: &Address) -> Result<bollard::Docker, Refusal> {
+    let version = API_DEFAULT_VERSION;
     let client = match address {
         // bollard takes a socket that it may not look at for one that does not exist.
         #[cfg(unix)]
@@ -208,10 +231,4 @@ fn causes(error: &Bollard) -> impl Iterator<Item = &'_ (dyn StdError + 'static)>
         other => other,
     };
     std::iter::successors(Some(first), |error| (*error).source())
-}
-
-/// Returns the newest version that both sides speak.
-fn client_version(api: ApiVersion) -> ClientVersion {
-    let wanted = ClientVersion { major_version: api.major.into(), minor_version: api.minor.into() };
-    if wanted < *API_DEFAULT_VERSION { wanted } else { *API_DEFAULT_VERSION }
 }

@@ -19,6 +19,7 @@ pub struct Docker {
     pub(crate) endpoint: Endpoint,
     pub(crate) mirrors: IndexMap<String, String>,
     connection: Arc<OnceCell<Connection>>,
+    facts: Arc<OnceCell<EngineFacts>>,
 }
 
 impl Docker {
@@ -36,9 +37,28 @@ impl Docker {
         self
     }
 
-    /// Returns what the Engine says about itself.
+    /// Finds out whether an Engine answers.
+    pub async fn connect(&self) -> Result<(), DockerError> {
+        self.connection().await.map(drop)
+    }
+
+    /// Returns what the Engine says about itself; one that is too old is an error.
     pub async fn facts(&self) -> Result<&EngineFacts, DockerError> {
-        Ok(&self.connection().await?.facts)
+        let connection = self.connection().await?;
+        // On the heap for the same reason as below.
+        Ok(self.facts.get_or_try_init(|| Box::pin(connection.facts())).await?)
+    }
+
+    /// Returns the other machine on which the Engine runs, as its endpoint names it; nothing if it is this one.
+    ///
+    /// There its ports are, and the paths of its bind mounts.
+    pub async fn remote_host(&self) -> Result<Option<&str>, DockerError> {
+        Ok(self.connection().await?.address.remote_host())
+    }
+
+    /// Returns whether the Engine runs on another machine.
+    pub async fn is_remote(&self) -> Result<bool, DockerError> {
+        Ok(self.remote_host().await?.is_some())
     }
 
     /// Returns the client; the first call finds the endpoint. A failed attempt is made again by the next call.

@@ -69,16 +69,9 @@ pub struct EngineFacts {
     pub kernel: String,
     /// Whether the host reaches containers at their own addresses: the Engine runs on this kernel, as root.
     pub is_local: bool,
-    /// The other machine on which the Engine runs, as its endpoint names it; absent if it is this one.
-    pub remote_host: Option<String>,
 }
 
 impl EngineFacts {
-    /// Returns whether the Engine runs on another machine: its ports, and the paths of its bind mounts, are there.
-    pub fn is_remote(&self) -> bool {
-        self.remote_host.is_some()
-    }
-
     /// Returns whether the Engine is Podman behind Docker's API.
     pub fn is_podman(&self) -> bool {
         self.name.starts_with("Podman")
@@ -116,7 +109,6 @@ pub(crate) fn facts(
         name,
         kernel,
         is_local,
-        remote_host: address.remote_host().map(str::to_owned),
     })
 }
 

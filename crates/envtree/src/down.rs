@@ -133,7 +133,7 @@ impl Session {
     ) -> Result<Plan, Error> {
         let began = Instant::now();
         // Of an Engine on another machine, the ports of this one say nothing.
-        let is_remote = self.docker.facts().await?.is_remote();
+        let is_remote = self.docker.is_remote().await?;
         loop {
             let observed = self.observe_services(record, services).await?;
             refuse_none(record, &observed)?;

@@ -21,7 +21,6 @@ use envtree_core::service::{Condition, HealthCheck, HealthTest, Port, Protocol, 
 use envtree_docker::container::ContainerDetail;
 use envtree_docker::engine::Docker;
 use envtree_docker::exec::ExecStatus;
-use envtree_docker::version::EngineFacts;
 use tokio::sync::OnceCell;
 
 use crate::event::{Event, Events};
@@ -179,9 +178,11 @@ impl<'a> Readiness<'a> {
     ) -> Result<Probe, Fault> {
         let check = service.health_check.as_ref();
         let has_start_interval = check.is_some_and(|check| check.start_interval.is_some());
-        let facts = self.docker.facts().await.map_err(|error| engine_fault(&error))?;
-        if has_start_interval && facts.api.has_start_interval() {
-            return Ok(Probe::NotYet("its health check has not passed yet".into()));
+        if has_start_interval {
+            let facts = self.docker.facts().await.map_err(|error| engine_fault(&error))?;
+            if facts.api.has_start_interval() {
+                return Ok(Probe::NotYet("its health check has not passed yet".into()));
+            }
         }
         let Some(command) = &detail.health_command else {
             return Ok(Probe::Ready);
@@ -210,7 +211,7 @@ impl<'a> Readiness<'a> {
     /// Asks a running service without a health check whether it answers.
     async fn probe(&self, service: &Service, detail: &ContainerDetail) -> Probe {
         let known = KnownImage::recognise(&service.image);
-        if self.docker.facts().await.is_ok_and(EngineFacts::is_remote) {
+        if self.docker.is_remote().await.unwrap_or(false) {
             return self.probe_remotely(service, detail, known).await;
         }
         let Some((address, port)) = self.address(service, detail, known).await else {

@@ -8,8 +8,6 @@ use envtree_core::plan::{Operation, Plan};
 use envtree_core::port::Owner;
 use envtree_core::service::Protocol;
 
-use envtree_docker::version::EngineFacts;
-
 use crate::error::{Error, Failure, TakenPort};
 use crate::port_probe;
 use crate::rebuild::ports_of;
@@ -118,7 +116,7 @@ impl Session {
 
     /// An Engine that cannot be asked leaves the process alone to be named.
     async fn name_container(&self, taken: &mut TakenPort) {
-        if self.docker.facts().await.is_ok_and(EngineFacts::is_remote) {
+        if self.docker.is_remote().await.unwrap_or(false) {
             taken.holder = None;
         }
         taken.container = self.docker.container_publishing(taken.port, taken.protocol).await.ok().flatten();

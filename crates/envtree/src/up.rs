@@ -11,6 +11,7 @@ use envtree_core::engine::Engine;
 use envtree_core::observed::ObservedState;
 use envtree_core::service::PullPolicy;
 use envtree_core::settings::Settings;
+use futures::future::join;
 use jiff::Timestamp;
 
 use crate::checkout::{files_of, refuse_tracked_env_file};
@@ -139,7 +140,7 @@ impl Session {
             self.state.undo();
             return Ok(UpOutcome::Planned(planned?));
         }
-        self.docker.facts().await?;
+        self.docker.connect().await?;
         let mut refused = BTreeSet::new();
         loop {
             let outcome = Box::pin(self.up_without(&refused, options, started)).await;
@@ -160,7 +161,11 @@ impl Session {
     ) -> Result<UpReport, Error> {
         let home = load_settings(&self.home_files())?;
         let Claim { target, record, lock, is_new } = self.claim(options, &home).await?;
-        let prepared = match Box::pin(self.prepare(&record, &target, options, refused)).await {
+        // The Engine calls programs to say what it is; meanwhile the rest can be found out.
+        let preparation = Box::pin(self.prepare(&record, &target, options, refused));
+        let (prepared, facts) = join(preparation, self.docker.facts()).await;
+        // What an Engine that is too old makes of other questions says nothing.
+        let prepared = match facts.map_err(Error::from).and(prepared) {
             Ok(prepared) => prepared,
             Err(error) => return Err(self.give_up(&record, lock, is_new, error).await?),
         };
@@ -295,7 +300,7 @@ impl Session {
         refused: &BTreeSet<u16>,
     ) -> Result<(EnvironmentRecord, ObservedState), Error> {
         let started = Instant::now();
-        let is_remote = self.docker.facts().await?.is_remote();
+        let is_remote = self.docker.is_remote().await?;
         let routes = if is_remote { Vec::new() } else { host_subnets() };
         loop {
             let remote_ports = self.remote_ports().await?;

@@ -12,7 +12,7 @@ use crate::session::Session;
 impl Session {
     /// Returns the host ports of the Engine's containers, if it runs on another machine.
     pub(super) async fn remote_ports(&self) -> Result<Option<BTreeSet<u16>>, Error> {
-        if !self.docker.facts().await?.is_remote() {
+        if !self.docker.is_remote().await? {
             return Ok(None);
         }
         Ok(Some(self.docker.published_ports().await?))
@@ -20,7 +20,7 @@ impl Session {
 
     /// Returns what the person should know where the Engine runs on another machine; refuses what cannot work there.
     pub(super) async fn remote_engine(&self, definition: &Definition) -> Result<Option<String>, Error> {
-        let Some(engine) = &self.docker.facts().await?.remote_host else {
+        let Some(engine) = self.docker.remote_host().await? else {
             return Ok(None);
         };
         let refused = refuse_host_paths(&definition.wanted.binds, engine);
