@@ -71,16 +71,16 @@ fn main() -> ExitCode {
             Err(_) => faults.push(format!("cannot measure `{name}`: see the panic above")),
         }
     }
+    if rows.is_empty() && faults.is_empty() {
+        let names = GROUPS.map(|(name, _)| name).join(", ");
+        faults.push(format!("no group begins with `{}`: there are {names}", chosen.join("` or `")));
+    }
     let mut stdout = std::io::stdout().lock();
     let printed = write!(stdout, "{}\n{}", circumstances(&before), table::Table(&rows));
     for fault in &faults {
         tell(fault);
     }
-    if faults.is_empty() && !rows.is_empty() && printed.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if faults.is_empty() && printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Tells how far the run is; nobody can be told that standard error is closed.

@@ -118,34 +118,6 @@ fn a_branch_that_is_checked_out_elsewhere_is_not_checked_out_twice() {
 }
 
 #[test]
-fn a_file_where_the_worktree_should_be_stays() {
-    let sandbox = idle();
-    let place = worktree(&sandbox, "fix");
-    fs::create_dir_all(place.parent().unwrap()).unwrap();
-    fs::write(&place, "mine").unwrap();
-    let ran = refused(&sandbox, 1, &["up", "fix"]);
-    assert_eq!(fs::read_to_string(&place).unwrap(), "mine");
-    fs::remove_file(&place).unwrap();
-    insta::assert_snapshot!(ran, @"
-    exit status 1
-    --- stderr
-    error: `/root----------------/sandbox-xxxxxxxx.worktrees/fix` exists and is not an empty folder
-    hint: name another folder with `--path DIR`
-    ");
-    symlink(beside(&sandbox, "home"), &place).unwrap();
-    let ran = refused(&sandbox, 1, &["up", "fix"]);
-    assert!(!beside(&sandbox, "home/compose.yaml").exists());
-    fs::remove_file(&place).unwrap();
-    assert_eq!(leftovers(&sandbox), [""; 0]);
-    insta::assert_snapshot!(ran, @"
-    exit status 1
-    --- stderr
-    error: `/root----------------/home` exists and is not an empty folder
-    hint: name another folder with `--path DIR`
-    ");
-}
-
-#[test]
 fn an_unknown_template_names_those_there_are() {
     insta::assert_snapshot!(refusal_of(&[("envtree.yaml", "compose:\n  template: oracle\n")]), @"
     exit status 1

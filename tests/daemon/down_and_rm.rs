@@ -192,6 +192,42 @@ fn rm_refuses_to_lose_work_and_says_which() {
 }
 
 #[test]
+fn rm_of_a_worktree_that_has_to_stay_removes_nothing() {
+    let sandbox = without_services();
+    let answer = sandbox.up("one");
+    let worktree = answer["environment"]["worktree"].as_str().unwrap();
+    let before = (sandbox.objects("one"), sandbox.lives("one", &["idle"]));
+    sandbox.git(&["worktree", "lock", "--reason", "demo tomorrow", worktree]);
+    insta::assert_snapshot!(sandbox.run(&["rm", "--yes", "one"]), @"
+    exit status 1
+    --- stderr
+    error: worktree `/root----------------/sandbox-xxxxxxxx.worktrees/one` is locked: demo tomorrow
+    hint: `git worktree unlock /root----------------/sandbox-xxxxxxxx.worktrees/one`, or `--force`
+    ");
+    sandbox.git(&["worktree", "unlock", worktree]);
+    fs::write(Path::new(worktree).join(".git"), "gitdir: /nowhere\n").unwrap();
+    insta::assert_snapshot!(sandbox.run(&["rm", "--yes", "one"]), @"
+    exit status 1
+    --- stderr
+    error: `/root----------------/sandbox-xxxxxxxx.worktrees/one` does not point back to this repository
+    hint: `git worktree repair /root----------------/sandbox-xxxxxxxx.worktrees/one` mends the link, where the repository or the worktree was moved
+    ");
+    insta::assert_snapshot!(sandbox.run(&["up", "one"]), @"
+    exit status 1
+    --- stderr
+    error: `/root----------------/sandbox-xxxxxxxx.worktrees/one` does not point back to this repository
+    hint: `git worktree repair /root----------------/sandbox-xxxxxxxx.worktrees/one` mends the link, where the repository or the worktree was moved
+    ");
+    assert_eq!((sandbox.objects("one"), sandbox.lives("one", &["idle"])), before);
+
+    let ran = sandbox.succeed(&["rm", "--force", "one"]);
+    assert!(ran.stdout.contains("kept worktree "), "{ran}");
+    assert!(Path::new(worktree).join("compose.yaml").exists());
+    assert_eq!(sandbox.objects("one"), [""; 0]);
+    fs::remove_dir_all(worktree).unwrap();
+}
+
+#[test]
 fn rm_deletes_a_merged_branch_and_keeps_one_that_it_did_not_make() {
     let sandbox = without_services();
     sandbox.git(&["branch", "two"]);

@@ -1,6 +1,7 @@
 //! What `up` refuses before it makes anything.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use crate::common::Sandbox;
 use crate::leftovers::leftovers;
@@ -47,6 +48,50 @@ fn an_occupied_path_is_refused_and_left_alone() {
     --- stderr
     error: `/root----------------/sandbox-xxxxxxxx.worktrees/fix` exists and is not an empty folder
     hint: name another folder with `--path DIR`
+    ");
+}
+
+#[test]
+fn a_file_where_the_worktree_should_be_stays() {
+    let sandbox = idle();
+    let place = worktree(&sandbox, "fix");
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, "mine").unwrap();
+    let ran = refused(&sandbox, 1, &["up", "fix"]);
+    assert_eq!(fs::read_to_string(&place).unwrap(), "mine");
+    fs::remove_file(&place).unwrap();
+    insta::assert_snapshot!(ran, @"
+    exit status 1
+    --- stderr
+    error: `/root----------------/sandbox-xxxxxxxx.worktrees/fix` exists and is not an empty folder
+    hint: name another folder with `--path DIR`
+    ");
+    symlink(beside(&sandbox, "home"), &place).unwrap();
+    let ran = refused(&sandbox, 1, &["up", "fix"]);
+    assert!(!beside(&sandbox, "home/compose.yaml").exists());
+    fs::remove_file(&place).unwrap();
+    assert_eq!(leftovers(&sandbox), [""; 0]);
+    insta::assert_snapshot!(ran, @"
+    exit status 1
+    --- stderr
+    error: `/root----------------/home` exists and is not an empty folder
+    hint: name another folder with `--path DIR`
+    ");
+}
+
+#[test]
+fn a_file_where_the_folder_of_worktrees_should_be_stays() {
+    let sandbox = idle();
+    let folder = worktree(&sandbox, "fix").parent().unwrap().to_owned();
+    fs::write(&folder, "mine").unwrap();
+    let ran = refused(&sandbox, 1, &["up", "fix"]);
+    assert_eq!(fs::read_to_string(&folder).unwrap(), "mine");
+    assert_eq!(leftovers(&sandbox), [""; 0]);
+    insta::assert_snapshot!(ran, @"
+    exit status 1
+    --- stderr
+    error: cannot make worktree `/root----------------/sandbox-xxxxxxxx.worktrees/fix`: `/root----------------/sandbox-xxxxxxxx.worktrees` is not a folder
+    hint: mend that, or name another folder with `--path DIR`, for every task with `worktrees:` in `envtree.yaml`
     ");
 }
 

@@ -101,6 +101,22 @@ fn an_environment_without_engine_objects_is_known_by_its_worktree() {
 }
 
 #[test]
+fn ports_survive_the_loss_of_the_state_while_there_are_no_containers() {
+    let sandbox = with_fix();
+    // The first task has the first ports: without it, the second would get them.
+    let other = || -> Value {
+        let output = sandbox.envtree_with(&["up", "other", "--json"]).output().unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["environment"]["services"].take()
+    };
+    let before = other()[0]["ports"].clone();
+    done(&sandbox, &["down", "other"]);
+    done(&sandbox, &["rm", "fix", "--yes"]);
+    fs::write(state_file(&sandbox), "{").unwrap();
+    assert_eq!(other()[0]["ports"], before);
+    done(&sandbox, &["rm", "other", "--yes"]);
+}
+
+#[test]
 fn a_symlink_in_place_of_the_state_is_not_followed() {
     let sandbox = with_fix();
     let elsewhere = root(&sandbox).join("elsewhere");

@@ -36,6 +36,16 @@ pub(crate) fn notes(steps: &[String]) -> Vec<String> {
     notes
 }
 
+/// Returns a line for steps whose outcome nobody waited for.
+pub(crate) fn asked(steps: &[String]) -> Option<String> {
+    let asked = steps.iter().map(|step| match step.split_once(' ') {
+        Some((verb, object)) => format!("{verb} {}", quoted(object)),
+        None => step.clone(),
+    });
+    let asked = asked.collect::<Vec<_>>().join(", ");
+    (!asked.is_empty()).then(|| format!("asked for, and perhaps done meanwhile: {asked}"))
+}
+
 /// Counts what was removed: `2 containers, 1 network`; nothing is `nothing on the Engine`.
 pub(crate) fn removed(steps: &[String]) -> String {
     let mut text = String::new();

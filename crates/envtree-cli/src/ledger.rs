@@ -1,6 +1,6 @@
 //! What a command has done so far, for the one who interrupts it.
 
-use envtree::event::Event;
+use envtree::event::{Act, Event};
 
 use crate::{done, text};
 
@@ -9,6 +9,8 @@ use crate::{done, text};
 pub(crate) struct Ledger {
     /// Steps in the words of a plan, those of the Engine alone.
     steps: Vec<String>,
+    /// Those of which the Engine's answer has not come yet.
+    begun: Vec<String>,
     /// What became of the worktree.
     worktree: Option<String>,
 }
@@ -17,7 +19,16 @@ impl Ledger {
     /// Notes what an event tells.
     pub(crate) fn note(&mut self, event: &Event) {
         match event {
-            Event::Performed { act, object, .. } => self.steps.push(format!("{} {object}", text::act(*act))),
+            Event::Performing { act, object, .. } => self.begun.push(step(*act, object)),
+            Event::Performed { act, object, .. } => {
+                let step = step(*act, object);
+                self.begun.retain(|begun| *begun != step);
+                self.steps.push(step);
+            }
+            Event::Failed { act, object } => {
+                let step = step(*act, object);
+                self.begun.retain(|begun| *begun != step);
+            }
             Event::CreatingWorktree { path, .. } => {
                 self.worktree = Some(format!("worktree `{}` is not complete yet", path.display()));
             }
@@ -38,6 +49,9 @@ impl Ledger {
     pub(crate) fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.worktree.iter().cloned().collect();
         notes.extend(done::notes(&self.steps));
+        // The Engine goes on with what it was asked for; a pull alone ends with the connection.
+        let asked: Vec<_> = self.begun.iter().filter(|step| !step.starts_with("pull ")).cloned().collect();
+        notes.extend(done::asked(&asked));
         if notes.is_empty() {
             notes.push("nothing was made, started or removed yet".to_owned());
         }
@@ -45,11 +59,13 @@ impl Ledger {
     }
 }
 
+fn step(act: Act, object: &str) -> String {
+    format!("{} {object}", text::act(act))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use envtree::event::Act;
 
     use super::*;
 
@@ -65,12 +81,19 @@ mod tests {
         ledger.note(&Event::Warning("something".into()));
         ledger.note(&performed(Act::CreateContainer, "shop-fix-db-1"));
         ledger.note(&performed(Act::StartContainer, "shop-fix-db-1"));
+        let performing =
+            |act, object: &str| Event::Performing { act, object: object.into(), cause: "it is new".into() };
+        ledger.note(&performing(Act::PullImage, "redis:8"));
+        ledger.note(&performing(Act::CreateVolume, "shop-fix_cache"));
+        ledger.note(&Event::Failed { act: Act::CreateVolume, object: "shop-fix_cache".into() });
+        ledger.note(&performing(Act::CreateContainer, "shop-fix-web-1"));
         assert_eq!(
             ledger.notes(),
             [
                 "worktree `/w/a b` is not complete yet",
                 "created and kept: network `shop-fix_default`, volume `shop-fix_data`, container `shop-fix-db-1`",
                 "started: container `shop-fix-db-1`",
+                "asked for, and perhaps done meanwhile: create container `shop-fix-web-1`",
             ]
         );
     }

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use envtree_core::settings::EnvFile;
 
-use crate::env_file::{exclude, leads_out, write_block};
+use crate::access::is_writable;
+use crate::env_file::{EnvFileError, exclude, leads_out, write_block};
 use crate::environment::{Definition, Environment};
 use crate::error::Error;
 use crate::event::Event;
@@ -32,17 +33,21 @@ pub(crate) fn files_of(session: &Session, target: &Target, record: &EnvironmentR
     }
 }
 
-/// Refuses an env file that is named in the settings, and tracked by git or outside the worktree.
-pub(crate) fn refuse_tracked_env_file(
+/// Refuses an env file that cannot be written, and one that is named in the settings and tracked by git or outside
+/// the worktree.
+pub(crate) fn refuse_env_file(
     session: &Session,
     files: &Files,
     definition: &Definition,
 ) -> Result<(), Error> {
-    let EnvFile::Path(_, place) = &definition.settings.env.file else {
-        return Ok(());
-    };
     let top = files.top();
     let Some(path) = env_file(&definition.settings, top) else {
+        return Ok(());
+    };
+    if path.parent().is_some_and(|folder| folder.is_dir() && !is_writable(folder)) {
+        return Err(EnvFileError::Closed { path }.into());
+    }
+    let EnvFile::Path(_, place) = &definition.settings.env.file else {
         return Ok(());
     };
     let Ok(inside) = path.strip_prefix(top) else {
@@ -72,7 +77,12 @@ impl Session {
         environment: &Environment,
     ) -> Result<bool, Error> {
         let created = match &target.origin {
-            Origin::Present(_) => false,
+            Origin::Present(worktree) => {
+                if record.worktree_made_by_envtree {
+                    mark::leave(worktree, record).map_err(StateError::from)?;
+                }
+                false
+            }
             Origin::Checkout { branch, .. } => self.make_worktree(record, branch).await?,
         };
         self.write_env_file(record, environment).await?;
@@ -217,7 +227,7 @@ mod tests {
 
         fn refusal(&self) -> Option<String> {
             let files = self.session.present(&self.shop.path);
-            let refused = refuse_tracked_env_file(&self.session, &files, &self.define());
+            let refused = refuse_env_file(&self.session, &files, &self.define());
             refused.err().map(|error| error.to_string())
         }
 

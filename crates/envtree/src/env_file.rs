@@ -53,6 +53,12 @@ pub enum EnvFileError {
         /// What was taken for a file.
         path: PathBuf,
     },
+    /// The folder of the file belongs to somebody else.
+    #[error("cannot write env file `{}`: its folder is not writable for this user", path.display())]
+    Closed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The path cannot be written as a line of `info/exclude`.
     #[error("`{}` cannot be excluded by git: it is outside the worktree or has a line break", path.display())]
     NotExcludable {

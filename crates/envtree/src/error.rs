@@ -257,6 +257,8 @@ pub struct Failure {
     pub is_cut_off: bool,
     /// The registry that denied access to an image, if that was the cause.
     pub registry: Option<String>,
+    /// The first file of the worktree that could not be deleted, if that was the cause.
+    pub undeletable: Option<PathBuf>,
 }
 
 impl Failure {
@@ -267,17 +269,21 @@ impl Failure {
             log: Vec::new(),
             taken: None,
             registry: None,
+            undeletable: None,
             is_cut_off: is_cut_off(error),
         }
     }
 
     /// Returns the failure of the checkout or its hook, with the hook's last output.
     pub(crate) fn of_checkout(error: &Error) -> Self {
-        let log = match error {
-            Error::Hook(HookError::Failed { lines, .. }) => lines.clone(),
-            _ => Vec::new(),
-        };
-        Self { log, ..Self::of(error) }
+        let failure = Self::of(error);
+        match error {
+            Error::Hook(HookError::Failed { lines, .. }) => Self { log: lines.clone(), ..failure },
+            Error::Worktree(WorktreeError::Undeletable { first, .. }) => {
+                Self { undeletable: Some(first.clone()), ..failure }
+            }
+            _ => failure,
+        }
     }
 
     /// Returns the failure of a service, with its last output.
@@ -287,6 +293,7 @@ impl Failure {
             log: fault.log.clone(),
             taken: None,
             registry: None,
+            undeletable: None,
             is_cut_off: false,
         }
     }

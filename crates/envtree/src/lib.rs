@@ -2,6 +2,7 @@
 //!
 //! It never prints, prompts or exits: work emits [`event::Event`]s, questions go to the caller, results are values.
 
+mod access;
 mod apply;
 mod checkout;
 mod converge;

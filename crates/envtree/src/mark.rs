@@ -1,14 +1,15 @@
 //! The mark that envtree leaves in the administrative directory of every worktree that it makes.
 //!
-//! It says whose worktree it is, so that a lost state does not leave one behind that `rm` takes for somebody else's. Git
-//! removes it together with the worktree.
+//! It says whose worktree it is, so that a lost state does not leave one behind that `rm` takes for somebody else's, and
+//! which ports are its own, which no label tells while there are no containers. Git removes it together with the
+//! worktree.
 
 use envtree_core::name::EnvironmentId;
 use serde::{Deserialize, Serialize};
 
 use crate::repository::{Repository, RepositoryError, Worktree};
 use crate::state::identity::{project_name, repository};
-use crate::state::record::EnvironmentRecord;
+use crate::state::record::{EnvironmentRecord, PortReservation};
 use crate::state::{FileError, State, file};
 
 /// The file's name.
@@ -23,12 +24,22 @@ pub(crate) struct Mark {
     id: EnvironmentId,
     /// Whether the branch was made together with it.
     branch_made: bool,
+    /// The host ports that are its own.
+    #[serde(default)]
+    ports: Vec<PortReservation>,
 }
 
 /// Marks the worktree of `record`, which envtree made.
 pub(crate) fn leave(worktree: &Worktree, record: &EnvironmentRecord) -> Result<(), FileError> {
-    let mark =
-        Mark { task: record.task.clone(), id: record.id.clone(), branch_made: record.branch_made_by_envtree };
+    let mark = Mark {
+        task: record.task.clone(),
+        id: record.id.clone(),
+        branch_made: record.branch_made_by_envtree,
+        ports: record.ports.clone(),
+    };
+    if read(worktree).as_ref() == Some(&mark) {
+        return Ok(());
+    }
     let text = serde_json::to_vec(&mark).expect("a mark has string keys only");
     file::replace(&worktree.git_dir.join(FILE), &text)
 }
@@ -65,12 +76,25 @@ pub(crate) fn complete(
         record.branch = worktree.branch;
         record.worktree_made_by_envtree = true;
         record.branch_made_by_envtree = mark.branch_made;
+        let kept = record.ports.clone();
+        // Meanwhile another environment may have come by one of them.
+        let others = || state.environments.iter().flat_map(|other| &other.ports);
+        let is_free = |port: &PortReservation| {
+            !kept.iter().any(|kept| kept.is_for_the_same(port))
+                && !others().any(|other| other.published == port.published)
+        };
+        record.ports.extend(mark.ports.into_iter().filter(is_free));
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use envtree_core::port::Owner;
+    use envtree_core::service::Protocol;
+
     use super::*;
     use crate::repository::test_repository::TestRepository;
 
@@ -89,6 +113,15 @@ mod tests {
         let project = project_name(&repository, &id);
         let mut record = EnvironmentRecord::new(repository, "fix", id, project);
         record.branch_made_by_envtree = true;
+        let port = |number| PortReservation {
+            owner: Owner::Service("db".into()),
+            target: number,
+            protocol: Protocol::Tcp,
+            index: 0,
+            address: Ipv4Addr::LOCALHOST.into(),
+            published: number,
+        };
+        record.ports = vec![port(3000), port(3001)];
         leave(&worktree, &record).unwrap();
 
         let mut lost = Vec::new();
@@ -96,6 +129,14 @@ mod tests {
         assert_eq!(lost.len(), 1, "{lost:?}");
         assert_eq!((lost[0].task.as_str(), &lost[0].worktree), ("fix", &path));
         assert!(lost[0].worktree_made_by_envtree && lost[0].branch_made_by_envtree);
+        assert_eq!(lost[0].ports, record.ports);
+        // A port that has another owner by now is not taken back.
+        let mut other = EnvironmentRecord { task: "other".into(), ..record.clone() };
+        other.ports.truncate(1);
+        let taken = State { environments: vec![other], ..State::default() };
+        let mut rest = Vec::new();
+        complete(&mut rest, &taken, &opened).unwrap();
+        assert_eq!(rest[0].ports, record.ports[1..]);
         let known = State { environments: lost, ..State::default() };
         let mut lost = Vec::new();
         complete(&mut lost, &known, &opened).unwrap();

@@ -351,7 +351,11 @@ fn steady(detail: &ContainerDetail) -> Probe {
     if age(detail).unwrap_or(STEADY) >= STEADY {
         Probe::Ready
     } else {
-        Probe::NotYet("it has only just started".into())
+        Probe::NotYet(match detail.restart_count {
+            0 => "it has only just started".into(),
+            1 => "it exited once, and the Engine has only just started it again".into(),
+            count => format!("it keeps exiting, and the Engine has started it again {count} times"),
+        })
     }
 }
 

@@ -59,9 +59,12 @@ impl Session {
     pub async fn remove(&self, options: &RemoveOptions) -> Result<Vec<RemoveReport>, Error> {
         for task in &options.tasks {
             let record = self.record(Some(task)).await?;
-            if !options.force {
-                self.refuse_loss(&record, self.worktree_of(&record)?.as_ref(), self.base_of(&record)?)?;
-            }
+            self.check_removal(
+                &record,
+                self.worktree_of(&record)?.as_ref(),
+                self.base_of(&record)?,
+                options,
+            )?;
         }
         let mut reports: Vec<RemoveReport> = Vec::new();
         for task in &options.tasks {
@@ -87,13 +90,34 @@ impl Session {
         let repository = Repository::discover(self.repository.common_dir())?;
         let worktree = self.worktree_of(&record)?;
         let base = self.base_of(&record)?;
-        if !options.force {
-            self.refuse_loss(&record, worktree.as_ref(), base)?;
-        }
+        self.check_removal(&record, worktree.as_ref(), base, options)?;
         self.run_pre_remove(&record, options).await?;
-        let done = self.remove_objects(&record).await?;
-        let removed = self.remove_worktree(&record, worktree.as_ref(), options).await?;
-        let (branch_deleted, branch_kept) = remove_branch(&repository, &record, base, options).await?;
+        let mut report = RemoveReport {
+            task: record.task.clone(),
+            project: record.project.to_string(),
+            done: self.remove_objects(&record).await?,
+            worktree: None,
+            worktree_kept: None,
+            branch_deleted: None,
+            branch_kept: None,
+        };
+        let removed = async {
+            self.remove_worktree(&record, worktree, options, &mut report).await?;
+            (report.branch_deleted, report.branch_kept) =
+                remove_branch(&repository, &record, base, options).await?;
+            Ok(())
+        };
+        if let Err(error) = removed.await {
+            if report.done.is_empty() {
+                return Err(error);
+            }
+            return Err(Error::PartWay {
+                command: "remove",
+                project: report.project,
+                failures: vec![Failure::of_checkout(&error)],
+                done: report.done,
+            });
+        }
         self.update_state(|state| {
             state.remove(&record.project);
             Ok(())
@@ -101,19 +125,7 @@ impl Session {
         .await?;
         // The lock's file goes last: a command that waits for it starts over with a new one.
         self.release(lock)?;
-        let kept = worktree.filter(|_| removed.is_none()).map(|worktree| {
-            let reason = if worktree.is_main { "it is the main worktree" } else { "envtree did not make it" };
-            (worktree.path, reason.to_owned())
-        });
-        Ok(RemoveReport {
-            worktree_kept: kept,
-            task: record.task,
-            project: record.project.to_string(),
-            done,
-            worktree: removed,
-            branch_deleted,
-            branch_kept,
-        })
+        Ok(report)
     }
 
     /// Removes containers, networks and volumes; returns what was done.
@@ -170,16 +182,29 @@ impl Session {
         }
     }
 
-    /// Refuses to lose work, and says which: only what this command would remove counts.
-    fn refuse_loss(
+    /// Refuses to lose work, and says which, and to begin what could not be ended because the worktree has to stay.
+    ///
+    /// Only what this command would remove counts.
+    fn check_removal(
         &self,
         record: &EnvironmentRecord,
         worktree: Option<&Worktree>,
         base: Option<CommitId>,
+        options: &RemoveOptions,
     ) -> Result<(), Error> {
-        let Some(worktree) = worktree.filter(|_| record.worktree_made_by_envtree) else {
+        let Some(worktree) = worktree.filter(|worktree| is_removed(record, worktree)) else {
             return Ok(());
         };
+        worktree::check_removal(worktree, overrides(options))?;
+        if options.force { Ok(()) } else { self.refuse_loss(record, worktree, base) }
+    }
+
+    fn refuse_loss(
+        &self,
+        record: &EnvironmentRecord,
+        worktree: &Worktree,
+        base: Option<CommitId>,
+    ) -> Result<(), Error> {
         let Some(base) = base.or(worktree.head) else {
             return Ok(());
         };
@@ -219,11 +244,12 @@ impl Session {
     async fn remove_worktree(
         &self,
         record: &EnvironmentRecord,
-        worktree: Option<&Worktree>,
+        worktree: Option<Worktree>,
         options: &RemoveOptions,
-    ) -> Result<Option<PathBuf>, Error> {
-        let made = worktree.filter(|worktree| record.worktree_made_by_envtree && !worktree.is_main);
-        let Some(worktree) = made else {
+        report: &mut RemoveReport,
+    ) -> Result<(), Error> {
+        let Some(Worktree { path, .. }) = worktree.as_ref().filter(|worktree| is_removed(record, worktree))
+        else {
             // Containers and data are gone by now: a file that somebody broke must not keep the rest.
             if let Some(file) = &record.env_file
                 && let Err(error) = remove_block(file)
@@ -233,23 +259,35 @@ impl Session {
             if worktree.is_none() && record.worktree_made_by_envtree {
                 worktree::remove_unfinished(&self.repository, &record.worktree).await?;
             }
-            return Ok(None);
+            report.worktree_kept = worktree.map(|worktree| {
+                let reason =
+                    if worktree.is_main { "it is the main worktree" } else { "envtree did not make it" };
+                (worktree.path, reason.to_owned())
+            });
+            return Ok(());
         };
-        let path = worktree.path.clone();
         self.emit(Event::RemovingWorktree { path: path.clone() });
-        let choices = worktree::RemoveOptions {
-            // What envtree itself left in the worktree is ignored by git, and what the person left was asked about.
-            discard_changes: options.force,
-            ignore_lock: options.force,
-        };
-        let removed = worktree::remove(&self.repository, &path, choices).await?;
+        let removed = worktree::remove(&self.repository, path, overrides(options)).await?;
         if let Some(left) = removed.folder_left {
-            self.warn(format!("`{}` is no longer this worktree and was left alone", left.display()));
+            report.worktree_kept = Some((left, "it is no longer a worktree of this repository".to_owned()));
+            return Ok(());
         }
-        remove_empty_parent(&path);
+        remove_empty_parent(path);
         self.emit(Event::RemovedWorktree { path: path.clone() });
-        Ok(Some(path))
+        report.worktree = Some(path.clone());
+        Ok(())
     }
+}
+
+/// Returns whether `rm` removes the worktree: envtree made it, and it is not the repository itself.
+fn is_removed(record: &EnvironmentRecord, worktree: &Worktree) -> bool {
+    record.worktree_made_by_envtree && !worktree.is_main
+}
+
+/// Returns what the removal of the worktree may override.
+fn overrides(options: &RemoveOptions) -> worktree::RemoveOptions {
+    // What envtree itself left in the worktree is ignored by git, and what the person left was asked about.
+    worktree::RemoveOptions { discard_changes: options.force, ignore_lock: options.force }
 }
 
 /// Deletes the branch that envtree made, if it is merged, or if its loss is wanted.

@@ -14,7 +14,7 @@ use envtree_core::settings::Settings;
 use futures::future::join;
 use jiff::Timestamp;
 
-use crate::checkout::{files_of, refuse_tracked_env_file};
+use crate::checkout::{files_of, refuse_env_file};
 use crate::converge::{Converged, Convergence};
 use crate::environment::{Definition, Environment};
 use crate::error::{Error, causes};
@@ -27,7 +27,7 @@ use crate::state::{Lock, State};
 use crate::status::EnvironmentStatus;
 use crate::taken::{SETTLING, may_be_starting, warnings_of_apps};
 use crate::target::{Origin, Target, resolve};
-use crate::worktree;
+use crate::worktree::{self, WorktreeError};
 
 pub use preview::{PlannedStep, PlannedUp};
 pub(crate) use preview::{plan_changes, scope};
@@ -238,12 +238,18 @@ impl Session {
         options: &UpOptions,
         refused: &BTreeSet<u16>,
     ) -> Result<Prepared, Error> {
-        if let Origin::Checkout { branch, .. } = &target.origin {
-            worktree::check(&self.repository, &record.worktree, branch)?;
+        match &target.origin {
+            Origin::Checkout { branch, .. } => {
+                worktree::check(&self.repository, &record.worktree, branch)?;
+            }
+            Origin::Present(worktree) if !worktree.is_main && !worktree::points_back(worktree) => {
+                return Err(WorktreeError::BrokenLink { path: worktree.path.clone() }.into());
+            }
+            Origin::Present(_) => {}
         }
         let files = files_of(self, target, record);
         let definition = self.define(record, &files, &self.secret(record)?)?;
-        refuse_tracked_env_file(self, &files, &definition)?;
+        refuse_env_file(self, &files, &definition)?;
         let remote = self.remote_engine(&definition).await?;
         let (record, observed) = self.reserve_for(record, &definition, options, refused).await?;
         let mut environment = self.assemble(definition, &record)?;

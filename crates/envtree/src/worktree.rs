@@ -16,8 +16,9 @@ use std::path::{Component, Path, PathBuf};
 pub use add::{Added, Branch, HowAdded, add, check};
 pub use git::GitError;
 pub(crate) use git::REPOSITORY_VARIABLES;
+pub(crate) use remove::points_back;
 pub(crate) use remove::remove_unfinished;
-pub use remove::{RemoveOptions, Removed, delete_branch, remove};
+pub use remove::{RemoveOptions, Removed, check_removal, delete_branch, remove};
 
 use crate::repository::{Repository, RepositoryError, Worktree};
 
@@ -60,6 +61,16 @@ pub enum WorktreeError {
     PathOccupied {
         /// Where the worktree was wanted.
         path: PathBuf,
+    },
+    /// The folder cannot be made, or the repository cannot take it down.
+    #[error("cannot make worktree `{}`: `{}` {rule}", path.display(), at.display())]
+    Unmakeable {
+        /// Where the worktree was wanted.
+        path: PathBuf,
+        /// What is in the way.
+        at: PathBuf,
+        /// What is wrong with that.
+        rule: &'static str,
     },
     /// The folder is a worktree already, of another branch.
     #[error("`{}` is the worktree of {}", path.display(), describe(branch.as_deref()))]
@@ -118,7 +129,7 @@ pub enum WorktreeError {
         path: PathBuf,
     },
     /// Some files may not be deleted; everything else is gone, and the worktree is still registered.
-    #[error("cannot delete `{}` and {} more", first.display(), left - 1)]
+    #[error("cannot delete `{}`{}", first.display(), and_more(left - 1))]
     Undeletable {
         /// The first path that is left.
         first: PathBuf,
@@ -172,6 +183,10 @@ impl WorktreeError {
     fn file(act: &'static str, path: &Path, source: io::Error) -> Self {
         Self::File { act, path: path.to_owned(), source }
     }
+}
+
+fn and_more(count: usize) -> String {
+    if count == 0 { String::new() } else { format!(" and {count} more") }
 }
 
 fn describe(branch: Option<&str>) -> String {

@@ -1,6 +1,7 @@
 //! The library's errors as people and scripts see them.
 
 use std::error::Error as StdError;
+use std::path::Path;
 
 use envtree::env_file::EnvFileError;
 use envtree::error::{DockerError, EngineFailure, Error, Failure, causes};
@@ -107,6 +108,17 @@ fn of_worktree(shown: CommandError, error: WorktreeError) -> CommandError {
             "`git worktree unlock {}`, or `--force`",
             crate::text::shell_quoted(&crate::text::path(&path))
         )),
+        WorktreeError::Unmakeable { .. } => {
+            shown.hint("mend that, or name another folder with `--path DIR`, for every task with `worktrees:` in `envtree.yaml`")
+        }
+        WorktreeError::Undeletable { first, .. } => {
+            let shown = shown.hint(undeletable(&first));
+            shown.hint(format!("{AGAIN} continues from here"))
+        }
+        WorktreeError::BrokenLink { path } => shown.hint(format!(
+            "`git worktree repair {}` mends the link, where the repository or the worktree was moved",
+            crate::text::shell_quoted(&crate::text::path(&path))
+        )),
         WorktreeError::Submodules { .. } => {
             shown.hint(format!("run {AGAIN} again; it tries the submodules again"))
         }
@@ -115,6 +127,12 @@ fn of_worktree(shown: CommandError, error: WorktreeError) -> CommandError {
         }
         _ => shown,
     }
+}
+
+/// Says what to do about a file in the way of a removal; containers often leave such files.
+fn undeletable(file: &Path) -> String {
+    let file = crate::text::shell_quoted(&crate::text::path(file));
+    format!("delete it as its owner, which may be root if a container made it: `sudo rm -r {file}`")
 }
 
 fn unreachable_plan(shown: CommandError, error: &ReconcileError) -> CommandError {
@@ -181,6 +199,9 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
         Error::EnvFile(EnvFileError::NotAFile { .. } | EnvFileError::NotText { .. } | EnvFileError::File { .. }) => {
             shown.hint("move it away, or name another file with `env: { file: NAME }`")
         }
+        Error::EnvFile(EnvFileError::Closed { .. }) => {
+            shown.hint("make the folder writable, or name another file with `env: { file: NAME }`")
+        }
         Error::SettingsExist { .. } => shown.hint("edit it, or remove it first"),
         Error::TrustInside => shown.hint("run `envtree trust` in a shell of your own, outside any environment"),
         _ => shown,
@@ -234,6 +255,9 @@ fn part_way(shown: CommandError, failures: &[Failure], done: &[String]) -> Comma
     for registry in failures.iter().filter_map(|failure| failure.registry.as_deref()) {
         shown = shown.hint(format!("`docker login {registry}` gives credentials; without any, many registries deny images that they do not have"));
     }
+    for file in failures.iter().filter_map(|failure| failure.undeletable.as_deref()) {
+        shown = shown.hint(undeletable(file));
+    }
     let shown =
         shown.hint(format!("{AGAIN} continues from here, `envtree status{TASK}` shows what there is"));
     if done.is_empty() {
@@ -266,6 +290,7 @@ mod tests {
             log: Vec::new(),
             taken: None,
             registry: None,
+            undeletable: None,
             is_cut_off: false,
         }
     }

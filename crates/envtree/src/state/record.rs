@@ -98,6 +98,14 @@ pub struct PortReservation {
     pub published: u16,
 }
 
+impl PortReservation {
+    /// Returns whether both are for the same port of the same owner, wherever on the host.
+    pub(crate) fn is_for_the_same(&self, other: &Self) -> bool {
+        (&self.owner, self.target, self.protocol, self.index)
+            == (&other.owner, other.target, other.protocol, other.index)
+    }
+}
+
 /// A subnet that belongs to an environment until it is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubnetReservation {

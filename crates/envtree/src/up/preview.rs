@@ -12,7 +12,7 @@ use envtree_core::reconcile::{ReconcileOptions, plan_pulls, reconcile};
 
 use super::UpOptions;
 use crate::apply::describe;
-use crate::checkout::{files_of, refuse_tracked_env_file};
+use crate::checkout::{files_of, refuse_env_file};
 use crate::environment::{Definition, Environment};
 use crate::error::Error;
 use crate::event::Act;
@@ -123,7 +123,7 @@ impl Session {
         let mut record = self.identify(&state, &target, home.worktrees.as_deref());
         let files = files_of(self, &target, &record);
         let definition = self.define(&record, &files, &secret(self, &record)?)?;
-        refuse_tracked_env_file(self, &files, &definition)?;
+        refuse_env_file(self, &files, &definition)?;
         let observed = self.docker.observe(&scope(&definition)).await.ok();
         // Without the Engine, the route to a network of this environment would look like somebody else's.
         let remote_ports = if observed.is_some() { self.remote_ports().await? } else { None };

@@ -182,7 +182,7 @@ mod tests {
         let parent_device = device(&metadata) + 1;
         deletion.delete(&path, &metadata, parent_device);
         let error = deletion.left.unwrap().into_error();
-        assert_eq!(error.to_string(), format!("cannot delete `{}` and 0 more", path.display()));
+        assert_eq!(error.to_string(), format!("cannot delete `{}`", path.display()));
         assert!(path.join("b/file").exists());
     }
 

@@ -49,6 +49,22 @@ pub async fn remove(
     removed
 }
 
+/// Refuses a worktree that [`remove`] would refuse whatever it holds. Nothing is changed.
+pub fn check_removal(worktree: &Worktree, options: RemoveOptions) -> Result<(), WorktreeError> {
+    let path = || worktree.path.clone();
+    if worktree.is_main {
+        return Err(WorktreeError::MainWorktree { path: path() });
+    }
+    if let (Some(reason), None, false) = (&worktree.locked, worktree.interruption(), options.ignore_lock) {
+        return Err(WorktreeError::Locked { path: path(), reason: reason.clone() });
+    }
+    let is_foreign = || worktree.path.symlink_metadata().is_ok() && !is_empty(&worktree.path);
+    if !options.discard_changes && !points_back(worktree) && is_foreign() {
+        return Err(WorktreeError::BrokenLink { path: path() });
+    }
+    Ok(())
+}
+
 fn remove_now(
     repository: &Repository,
     path: &Path,
@@ -56,12 +72,7 @@ fn remove_now(
 ) -> Result<Removed, WorktreeError> {
     let found = repository.worktrees()?.into_iter().find(|worktree| worktree.path == path);
     let worktree = found.ok_or_else(|| WorktreeError::NotAWorktree { path: path.to_owned() })?;
-    if worktree.is_main {
-        return Err(WorktreeError::MainWorktree { path: worktree.path });
-    }
-    if let (Some(reason), None, false) = (&worktree.locked, worktree.interruption(), options.ignore_lock) {
-        return Err(WorktreeError::Locked { path: worktree.path, reason: reason.clone() });
-    }
+    check_removal(&worktree, options)?;
     let mut removed = Removed { branch: worktree.branch.clone(), head: worktree.head, folder_left: None };
     if points_back(&worktree) {
         if !options.discard_changes {
@@ -70,9 +81,6 @@ fn remove_now(
         mark(&worktree, REMOVAL_IN_PROGRESS)?;
         delete::delete_checkout(&worktree.path).map_err(delete::Left::into_error)?;
     } else if worktree.path.symlink_metadata().is_ok() {
-        if !options.discard_changes && !is_empty(&worktree.path) {
-            return Err(WorktreeError::BrokenLink { path: worktree.path });
-        }
         removed.folder_left = std::fs::remove_dir(&worktree.path).is_err().then(|| worktree.path.clone());
     }
     forget(repository, &worktree)?;
@@ -116,7 +124,7 @@ fn sweep(repository: &Repository) -> Result<(), WorktreeError> {
 }
 
 /// Whether the folder is still the checkout that the repository takes it for.
-fn points_back(worktree: &Worktree) -> bool {
+pub(crate) fn points_back(worktree: &Worktree) -> bool {
     let Ok(link) = std::fs::read_to_string(worktree.path.join(".git")) else {
         return false;
     };

@@ -1,9 +1,10 @@
 //! Decides what an addition has to do, from what is there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::{WorktreeError, forget};
 use super::Branch;
+use crate::access::is_writable;
 use crate::repository::{BranchPlace, CommitId, Interruption, Repository, Worktree};
 
 /// What is to be done.
@@ -39,6 +40,7 @@ pub(super) fn check(repository: &Repository, path: &Path, branch: &Branch) -> Re
         None => {}
     }
     refuse_occupied(path)?;
+    refuse_unmakeable(repository, path)?;
     makeable(repository, branch, true).map(drop)
 }
 
@@ -104,6 +106,24 @@ fn refuse_occupied(path: &Path) -> Result<(), WorktreeError> {
         Err(_) => path.symlink_metadata().is_ok(),
     };
     if is_occupied { Err(WorktreeError::PathOccupied { path: path.to_owned() }) } else { Ok(()) }
+}
+
+/// Refuses a folder that this user cannot make, and a repository that this user cannot change.
+fn refuse_unmakeable(repository: &Repository, path: &Path) -> Result<(), WorktreeError> {
+    let refused =
+        |at: &Path, rule| WorktreeError::Unmakeable { path: path.to_owned(), at: at.to_owned(), rule };
+    let above = path.ancestors().skip(1).find(|folder| folder.symlink_metadata().is_ok());
+    if let Some(file) = above.filter(|above| !above.is_dir()) {
+        return Err(refused(file, "is not a folder"));
+    }
+    let common = repository.common_dir();
+    let own = [common.to_owned(), common.join("worktrees"), common.join("refs/heads")];
+    // With reftable, `refs/heads` is a file.
+    let folders = own.iter().map(PathBuf::as_path).filter(|folder| folder.is_dir());
+    match above.into_iter().chain(folders).find(|folder| !is_writable(folder)) {
+        Some(folder) => Err(refused(folder, "is not writable for this user")),
+        None => Ok(()),
+    }
 }
 
 /// Returns the branch as it can be checked out now: one that was to be made, and that an interrupted run made
