@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a clock, an environment variable or a socket. Equal input gives equal output.
 
 pub mod anonymous;
+pub mod build;
 pub mod compose_file;
 pub mod config_hash;
 pub mod engine;

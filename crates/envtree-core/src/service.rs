@@ -5,6 +5,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use crate::build::Build;
 use crate::name::{NetworkName, ServiceName, VolumeName};
 
 /// A service of a project.
@@ -12,8 +13,10 @@ use crate::name::{NetworkName, ServiceName, VolumeName};
 /// Field names are Compose's. An absent option leaves the choice to the image or the Engine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Service {
-    /// The image reference as it is written.
+    /// The image reference as it is written; empty before isolation where the file only says how it is built.
     pub image: String,
+    /// How the image is built; absent if it is only pulled.
+    pub build: Option<Build>,
     /// Arguments in place of the image's `CMD`; an empty list clears it.
     pub command: Option<Vec<String>>,
     /// Program in place of the image's `ENTRYPOINT`; an empty list clears it.
@@ -286,4 +289,6 @@ pub enum PullPolicy {
     Missing,
     /// Never: a missing image is an error.
     Never,
+    /// It is not: the image is built whenever the service is brought up.
+    Build,
 }

@@ -125,6 +125,7 @@ fn pull_policy(policy: PullPolicy) -> &'static str {
         PullPolicy::Always => "always",
         PullPolicy::Missing => "missing",
         PullPolicy::Never => "never",
+        PullPolicy::Build => "build",
     }
 }
 

@@ -143,6 +143,7 @@ pub(super) fn lower_service(
     check_single(&section);
     Some(Service {
         image: lower_image(&section),
+        build: None,
         command: lower_line(&section, "command"),
         entrypoint: lower_line(&section, "entrypoint"),
         environment: lower_environment(&section, scope.options),
