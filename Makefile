@@ -1,4 +1,4 @@
-.PHONY: demo test check soak bench
+.PHONY: demo test check oracle soak bench
 
 # Brings two environments of a sample repository up side by side, and leaves them for you to explore.
 demo:
@@ -11,6 +11,10 @@ test:
 # Runs every check that continuous integration runs.
 check:
 	@.ci/check
+
+# Compares what envtree reads in Compose files with what Docker Compose reads, on its own and on those below CORPUS.
+oracle:
+	@.ci/oracle $(CORPUS)
 
 # Does random things to environments from several processes for LIMIT seconds, and checks what came of it.
 soak:

@@ -248,6 +248,8 @@ pub(crate) struct ConfigOutput {
     project: String,
     /// The project as a Compose file.
     yaml: String,
+    /// The same as a tree, in which dollar signs stand as they are.
+    model: serde_json::Value,
     /// What was noticed on the way.
     warnings: Vec<String>,
 }
@@ -258,6 +260,7 @@ impl From<&ConfigReport> for ConfigOutput {
             version: VERSION,
             project: report.project.clone(),
             yaml: report.yaml.clone(),
+            model: report.model.clone(),
             warnings: report.warnings.clone(),
         }
     }

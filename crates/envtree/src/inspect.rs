@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use envtree_core::compose_file::render::render;
+use envtree_core::compose_file::render::{model, render};
 use envtree_core::observed::{Health, ObservedState};
 use envtree_core::variables::View;
 use envtree_docker::{Docker, DockerError};
@@ -41,6 +41,8 @@ pub struct ConfigReport {
     pub project: String,
     /// The project as a Compose file. The repository's secret stands as `${ENVTREE_PASSWORD}`.
     pub yaml: String,
+    /// The same as a tree, in which dollar signs stand as they are.
+    pub model: serde_json::Value,
     /// What was noticed on the way, `path:line:column: message` where it has a place.
     pub warnings: Vec<String>,
 }
@@ -148,6 +150,7 @@ impl Session {
             project: project.name.to_string(),
             // The text is escaped as every `$` of a value; here it is meant as a variable.
             yaml: render(project).replace(&format!("${}", placeholder()), &placeholder()),
+            model: model(project),
             warnings: warnings.clone(),
         })
     }

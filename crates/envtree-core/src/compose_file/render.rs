@@ -19,12 +19,17 @@ mod emit;
 
 /// Returns `project` as YAML.
 pub fn render(project: &Project) -> String {
+    emit::emit(&model(project))
+}
+
+/// Returns `project` as [`render`] writes it, but for dollar signs, which stand as they are.
+pub fn model(project: &Project) -> Value {
     let mut file = Settings::default();
     file.set("name", project.name.as_str());
     file.mapping("services", &project.services, service);
     file.mapping("networks", &project.networks, network);
     file.mapping("volumes", &project.volumes, volume);
-    emit::emit(&file.into())
+    file.into()
 }
 
 /// A mapping under construction; what is absent, empty or off is not written.
