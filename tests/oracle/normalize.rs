@@ -97,9 +97,7 @@ fn is_absent(value: &Value) -> bool {
 
 /// `1m30s` and `90s` are the same time.
 fn durations(service: &mut Map<String, Value>) {
-    for key in ["stop_grace_period"] {
-        service.get_mut(key).map(nanoseconds);
-    }
+    service.get_mut("stop_grace_period").map(nanoseconds);
     for key in ["interval", "timeout", "start_period", "start_interval"] {
         service.get_mut("healthcheck").and_then(|check| check.get_mut(key)).map(nanoseconds);
     }
