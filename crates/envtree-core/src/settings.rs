@@ -12,7 +12,8 @@ use crate::compose_file::interpolate::interpolate_text;
 use crate::compose_file::node::{Diagnostic, Entry, Node, Place, Value};
 use crate::compose_file::parse::parse;
 use crate::nearest::nearest;
-use crate::settings::read::{Fields, entries, integer, reject_tags, text, texts};
+use crate::settings::read::{Fields, entries, expected, integer, reject_tags, text, texts};
+use crate::variables::variable_name;
 
 /// What may stand in braces in [`Settings::worktrees`].
 const PLACEHOLDERS: [&str; 4] = ["repository", "id", "task", "branch"];
@@ -34,6 +35,8 @@ pub struct Settings {
     pub hooks: Hooks,
     /// Where the first content of the volumes comes from.
     pub data: DataSettings,
+    /// What was noticed and is no error.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// The key `compose`.
@@ -58,6 +61,13 @@ pub struct App {
     pub env: Option<String>,
     /// Where its name stands.
     pub place: Place,
+}
+
+impl App {
+    /// Returns the variable that carries the reserved port of the app called `name`.
+    pub fn variable(&self, name: &str) -> String {
+        self.env.clone().unwrap_or_else(|| variable_name(name, "PORT"))
+    }
 }
 
 /// The key `env`.
@@ -123,10 +133,21 @@ pub fn parse_settings(file: &str, text: &str) -> Result<Settings, Diagnostic> {
         env: fields.parse("env", env)?,
         hooks: fields.parse("hooks", hooks)?,
         data: fields.parse("data", data)?,
+        warnings: without_effect(&document).into_iter().collect(),
     })
 }
 
+/// Tells of the key that is read and does nothing.
+fn without_effect(document: &Node) -> Option<Diagnostic> {
+    let entry = document.entry("data").filter(|entry| entry.node.value != Value::Null)?;
+    let message = "`data` is not supported yet and is ignored".to_owned();
+    Some(Diagnostic { place: entry.key_place.clone(), message })
+}
+
 fn worktrees(node: &Node) -> Result<String, Diagnostic> {
+    if matches!(node.value, Value::Number(_)) {
+        return Err(expected("the path of a folder", node));
+    }
     let template = text(node)?;
     let mut rest = template.as_str();
     while let Some((_, after)) = rest.split_once('{') {
@@ -157,8 +178,19 @@ fn compose(node: &Node) -> Result<ComposeSettings, Diagnostic> {
 }
 
 fn apps(node: &Node) -> Result<IndexMap<String, App>, Diagnostic> {
-    let app = |(name, entry): (&String, &Entry)| Ok((name.clone(), app(name, entry)?));
-    entries(node)?.map(app).collect()
+    let mut apps: IndexMap<String, App> = IndexMap::new();
+    for (name, entry) in entries(node)? {
+        let read = app(name, entry)?;
+        let variable = read.variable(name);
+        if let Some((other, _)) = apps.iter().find(|(other, app)| app.variable(other) == variable) {
+            let message = format!(
+                "apps `{other}` and `{name}` have one variable, `{variable}`; give one of them another with `env`"
+            );
+            return Err(Diagnostic { place: entry.key_place.clone(), message });
+        }
+        apps.insert(name.clone(), read);
+    }
+    Ok(apps)
 }
 
 fn app(name: &str, entry: &Entry) -> Result<App, Diagnostic> {
@@ -342,6 +374,16 @@ data:
     }
 
     #[test]
+    fn a_key_that_does_nothing_yet_is_told() {
+        let warnings = |text| parse_settings("e", text).unwrap().warnings;
+        assert_eq!(
+            warnings("base: x\ndata: {seed: x}")[0].to_string(),
+            "e:2:1: `data` is not supported yet and is ignored"
+        );
+        assert_eq!((warnings("data:"), warnings("base: x")), (vec![], vec![]));
+    }
+
+    #[test]
     fn the_environment_file_can_be_turned_off() {
         let settings = parse_settings("e", "env: {file: false}").unwrap();
         assert_eq!(settings.env.file, EnvFile::Off);
@@ -357,6 +399,7 @@ data:
             "worktrees: ../{repo}/{id}",
             "worktrees: ../{xyzzy}",
             "worktrees: ../{id",
+            "worktrees: 3",
             "base: [x]",
             "base: ''",
             "apps: {web: {}}",
@@ -365,6 +408,8 @@ data:
             "apps: {web: {port: 65536}}",
             "apps: {a b: {port: 1}}",
             "apps: {web: {port: 1, env: A-B}}",
+            "apps: {a: {port: 1}, A: {port: 2}}",
+            "apps: {a: {port: 1, env: PORT}, b: {port: 2, env: PORT}}",
             "env: {file: true}",
             "env: {set: {1A: x}}",
             "env: {set: {A: '${B'}}",
@@ -385,6 +430,7 @@ data:
         envtree.yaml:1:12: unknown placeholder `{repo}`; did you mean `{repository}`?
         envtree.yaml:1:12: unknown placeholder `{xyzzy}`; known are `{repository}`, `{id}`, `{task}` and `{branch}`
         envtree.yaml:1:12: a `{` is not closed by `}`
+        envtree.yaml:1:12: expected the path of a folder, found a number
         envtree.yaml:1:7: expected a text, found a list
         envtree.yaml:1:7: expected a text that is not empty
         envtree.yaml:1:8: app `web` has no `port`
@@ -393,6 +439,8 @@ data:
         envtree.yaml:1:20: expected a whole number from 1 to 65535
         envtree.yaml:1:8: `a b` is not a valid app name: letters, digits, `.`, `_` and `-`
         envtree.yaml:1:28: `A-B` is not a valid variable name: letters, digits and `_`, not beginning with a digit
+        envtree.yaml:1:22: apps `a` and `A` have one variable, `A_PORT`; give one of them another with `env`
+        envtree.yaml:1:33: apps `a` and `b` have one variable, `PORT`; give one of them another with `env`
         envtree.yaml:1:13: expected the path of a file, or `false` for no file
         envtree.yaml:1:13: `1A` is not a valid variable name: letters, digits and `_`, not beginning with a digit
         envtree.yaml:1:16: `${B` is not closed by `}`

@@ -7,7 +7,7 @@ use envtree_core::isolate::{Assignments, Identity, Isolated, isolate};
 use envtree_core::port::{Owner, PortKey, wanted_by_services};
 use envtree_core::service::Protocol;
 use envtree_core::settings::Settings;
-use envtree_core::variables::{AppPort, View, variable_name, variables};
+use envtree_core::variables::{AppPort, View, variables};
 use indexmap::IndexMap;
 
 use crate::error::Error;
@@ -214,7 +214,7 @@ fn app_ports(settings: &Settings, record: &EnvironmentRecord) -> Vec<AppPort> {
     let port = |(name, app): (&String, &envtree_core::settings::App)| {
         Some(AppPort {
             name: name.clone(),
-            variable: app.env.clone().unwrap_or_else(|| variable_name(name, "PORT")),
+            variable: app.variable(name),
             target: app.port,
             published: *held.get(&app_key(name, app.port))?,
         })

@@ -110,6 +110,6 @@ pub(super) fn reject_tags(node: &Node) -> Result<(), Diagnostic> {
     }
 }
 
-fn expected(what: &str, node: &Node) -> Diagnostic {
+pub(super) fn expected(what: &str, node: &Node) -> Diagnostic {
     node.diagnostic(format!("expected {what}, found {}", node.kind()))
 }

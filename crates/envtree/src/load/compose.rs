@@ -85,7 +85,7 @@ pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadE
     };
     let filled = Filled::default();
     let fill = |name: &str| lookup(name).inspect(|value| filled.note(name, value));
-    let mut warnings = Vec::new();
+    let mut warnings = request.settings.warnings.clone();
     let mut merged: Option<Node> = None;
     for source in &sources {
         let mut node = parse(&source.display, &source.text)?;
