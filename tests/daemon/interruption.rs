@@ -37,7 +37,7 @@ pub(crate) fn send(signal: &str, pid: u32) {
 
 /// Interrupts envtree, and returns how it ended once every process that it started is gone.
 #[track_caller]
-fn interrupted(sandbox: &Sandbox, running: Child, signal: &str) -> Ran {
+pub(crate) fn interrupted(sandbox: &Sandbox, running: Child, signal: &str) -> Ran {
     send(signal, running.id());
     let ran = sandbox.ran(&running.wait_with_output().unwrap());
     assert_none_left(sandbox);
@@ -70,7 +70,7 @@ fn begun(sandbox: &Sandbox) {
 
 /// Returns a sandbox whose trusted hook says that it has begun and goes on, with a process of its own, until it is let.
 fn with_hook(hook: &str) -> Sandbox {
-    let text = "touch \"$WORKTREE_MAIN_PATH/../begun\"; test -e \"$WORKTREE_MAIN_PATH/../pass\" || { sleep 1000 & sleep 1001; }";
+    let text = "touch \"$WORKTREE_MAIN_PATH/../begun\"; test -e \"$WORKTREE_MAIN_PATH/../pass\" || { sleep 1000 & setsid sleep 1002 & (setsid sleep 1003 &); sleep 1001; }";
     let settings = format!("hooks:\n  {hook}: |\n    {text}\n");
     let sandbox = sandbox_with(&[("compose.yaml", IDLE), ("envtree.yaml", &settings)]);
     done(&sandbox, &["trust", "--yes"]);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::{Ran, Sandbox};
+use crate::interruption::{SIGNALS, interrupted};
 use crate::stage::{idle, sandbox_with};
 use crate::support::{SOON, checked, docker, eventually};
 
@@ -26,16 +27,21 @@ struct Registry {
 }
 
 impl Registry {
-    /// Starts a registry that has an image.
+    /// Starts a registry that has an image, for `me` alone.
     fn start() -> Self {
+        Self::with_access("auth: { htpasswd: { realm: test, path: {} } }")
+    }
+
+    /// Starts a registry that has an image; `access` says who may have it, `{}` being the file of passwords.
+    fn with_access(access: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("htpasswd"), HTPASSWD).unwrap();
         let configuration = format!(
             "version: 0.1\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: 127.0.0.1:0 }}\n\
-             auth: {{ htpasswd: {{ realm: test, path: {} }} }}\n",
+             {}\n",
             path("data").display(),
-            path("htpasswd").display(),
+            access.replacen("{}", &path("htpasswd").display().to_string(), 1),
         );
         fs::write(path("config.yml"), configuration).unwrap();
         let log = File::create(path("log")).unwrap();
@@ -94,28 +100,36 @@ impl Registry {
         config
     }
 
-    /// Writes a helper that gives out the credentials of this registry alone, and returns the folder that it is in.
-    fn helper(&self, name: &str) -> PathBuf {
+    /// Writes a helper that gives out the credentials of this registry alone.
+    fn helper(&self, name: &str) {
+        let script = format!(
+            "read -r server\n[ \"$1 $server\" = 'get {address}' ] || {{ echo 'credentials not found in native keychain'; exit 1; }}\necho '{{\"ServerURL\":\"{address}\",\"Username\":\"me\",\"Secret\":\"secret\"}}'",
+            address = self.address
+        );
+        self.helper_of(name, &script);
+    }
+
+    /// Writes a helper that runs a shell script.
+    fn helper_of(&self, name: &str, script: &str) {
         let folder = self.path("bin");
         fs::create_dir_all(&folder).unwrap();
         let helper = folder.join(format!("docker-credential-{name}"));
-        let script = format!(
-            "#!/bin/sh\nread -r server\n[ \"$1 $server\" = 'get {address}' ] || {{ echo 'credentials not found in native keychain'; exit 1; }}\necho '{{\"ServerURL\":\"{address}\",\"Username\":\"me\",\"Secret\":\"secret\"}}'\n",
-            address = self.address
-        );
-        fs::write(&helper, script).unwrap();
+        fs::write(&helper, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
-        folder
     }
 
     /// Brings an environment up whose image is this registry's, with this configuration of Docker.
     fn up(&self, sandbox: &Sandbox, configuration: &Value) -> Ran {
+        sandbox.ran(&self.up_command(sandbox, configuration).output().unwrap())
+    }
+
+    fn up_command(&self, sandbox: &Sandbox, configuration: &Value) -> Command {
         let path = std::env::var("PATH").unwrap();
         let mut command = sandbox.envtree_with(&["up", "fix"]);
         command
             .env("DOCKER_CONFIG", self.configured(configuration))
             .env("PATH", format!("{}:{path}", self.path("bin").display()));
-        sandbox.ran(&command.output().unwrap())
+        command
     }
 
     fn sandbox(&self) -> Sandbox {
@@ -164,5 +178,48 @@ fn refused_credentials_are_told_with_a_remedy() {
         let cause = format!("caused by: registry `{registry}` denies access to image `{image}`\n");
         assert!(ran.stderr.contains(&cause), "{ran}");
         assert!(ran.stderr.contains(&format!("hint: `docker login {registry}` gives credentials")), "{ran}");
+    }
+}
+
+#[test]
+fn a_helper_that_gives_no_credentials_is_told_where_they_are_wanted() {
+    let registry = Registry::start();
+    let sandbox = registry.sandbox();
+    registry.helper_of("locked", "echo keychain locked; exit 1");
+    for (name, fault) in [("nosuch", "is not installed"), ("locked", "failed: keychain locked")] {
+        let ran = registry.up(&sandbox, &json!({ "credsStore": name }));
+        assert_eq!(ran.status, Some(5), "{ran}");
+        let denied =
+            format!("caused by: registry `{}` denies access to image `{}`", registry.address, registry.image);
+        let told = format!("{denied}, and credential helper `docker-credential-{name}` {fault}\n");
+        assert!(ran.stderr.contains(&told), "{ran}");
+        assert!(ran.stderr.contains(&format!("hint: mend `docker-credential-{name}`")), "{ran}");
+        assert!(!ran.stderr.contains("docker login"), "{ran}");
+    }
+}
+
+#[test]
+fn a_helper_that_fails_does_not_matter_to_a_registry_for_everybody() {
+    let registry = Registry::with_access("");
+    let sandbox = registry.sandbox();
+    let up = registry.up(&sandbox, &json!({ "credsStore": "nosuch" }));
+    assert_eq!(up.status, Some(0), "{up}");
+    assert!(!up.stderr.contains("nosuch"), "{up}");
+    sandbox.succeed(&["rm", "fix", "--yes"]);
+    registry.forget();
+}
+
+#[test]
+fn an_interrupt_ends_a_helper_that_hangs() {
+    let registry = Registry::start();
+    let sandbox = registry.sandbox();
+    let begun = registry.path("begun");
+    registry.helper_of("hang", &format!("sleep 1000 & touch {}; sleep 1000", begun.display()));
+    for (signal, status) in SIGNALS {
+        let mut up = registry.up_command(&sandbox, &json!({ "credsStore": "hang" }));
+        let running = up.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        eventually(|| fs::remove_file(&begun).is_ok(), SOON);
+        let ran = interrupted(&sandbox, running, signal);
+        assert_eq!(ran.status, Some(status), "{ran}");
     }
 }

@@ -103,6 +103,10 @@ fn block_on(cli: &Cli, context: &Context) -> Result<u8, CommandError> {
             Ok(signal) = signal => Err(interrupted(cli, &context.ui, signal)),
         }
     });
+    if matches!(&result, Err(error) if matches!(error.kind, Kind::Interrupted { .. })) {
+        // Tasks that the runtime still has to drop hold programs too.
+        envtree::running::end_all();
+    }
     context.ui.finish();
     // What a blocking thread still does must not hold up the exit.
     runtime.shutdown_background();

@@ -44,4 +44,6 @@ pub struct PullProgress {
     pub bytes: u64,
     /// Bytes received.
     pub bytes_done: u64,
+    /// Whether it has not begun yet, because the program that keeps the credentials takes its time.
+    pub awaits_helper: bool,
 }

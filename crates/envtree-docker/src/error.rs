@@ -6,6 +6,7 @@
 use std::error::Error;
 
 use crate::connect::ConnectError;
+use crate::credentials::CredentialFailure;
 use crate::failure::EngineFailure;
 
 /// A failed call of the Engine, or a failed attempt to reach it.
@@ -296,6 +297,18 @@ pub enum DockerError {
         image: String,
         /// The registry's host.
         registry: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// The registry lets nobody in without credentials, and the person's could not be had.
+    #[error("registry `{registry}` denies access to image `{image}`, and {credentials}")]
+    CredentialsUnusable {
+        /// The reference as it is written.
+        image: String,
+        /// The registry's host.
+        registry: String,
+        /// Why there were no credentials.
+        credentials: CredentialFailure,
         /// What the Engine said.
         source: EngineFailure,
     },

@@ -1,29 +1,26 @@
 //! Images: what the Engine has, and pulls, through a mirror where there is one.
 
-use bollard::auth::DockerCredentials;
 use bollard::errors::Error as Bollard;
 use bollard::models::ImageInspect;
 use bollard::query_parameters::{
     CreateImageOptions, CreateImageOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
 };
-use docker_credential::DockerCredential;
 use envtree_core::engine::PullProgress;
 use envtree_core::observed::ObservedImage;
 use futures::StreamExt;
 use std::time::Duration;
 
+use crate::credentials::{self, CredentialFailure};
 use crate::engine::Docker;
 use crate::error::DockerError;
 use crate::failure::EngineFailure;
 use crate::image::progress::Layers;
-use crate::reference::{DOCKER_HUB, Reference};
+use crate::reference::Reference;
 
 mod progress;
 
 /// The Engine answers a pull only when the registry has: slow networks need more than the usual patience.
 const PULL_TIMEOUT: Duration = Duration::from_mins(10);
-/// The key under which Docker keeps the credentials of Docker Hub.
-const DOCKER_HUB_CREDENTIALS: &str = "https://index.docker.io/v1/";
 
 /// Hears how a pull goes on.
 pub(crate) type Progress<'a> = &'a (dyn Fn(PullProgress) + Send + Sync);
@@ -121,7 +118,13 @@ impl Docker {
 
     /// Pulls the image from exactly the registry of `reference`.
     async fn pull_from(&self, pull: &Pull<'_>, reference: &Reference) -> Result<(), DockerError> {
-        let credentials = self.credentials(&reference.registry).await;
+        let waiting = || (pull.progress)(PullProgress { awaits_helper: true, ..PullProgress::default() });
+        let found = match &self.endpoint.config_dir {
+            Some(folder) => credentials::credentials(folder, &reference.registry, &waiting).await,
+            None => Ok(None),
+        };
+        // A registry may let anybody in, so the pull is tried without them.
+        let (credentials, fault) = found.map_or_else(|fault| (None, Some(fault)), |found| (found, None));
         let client = self.client().await?.clone().with_timeout(PULL_TIMEOUT);
         let mut answers = client.create_image(Some(pull.options(reference)), None, credentials);
         let mut layers = Layers::default();
@@ -132,7 +135,10 @@ impl Docker {
                         (pull.progress)(layers.progress());
                     }
                 }
-                Err(error) => return self.end_of_pull(pull, reference, error, &layers).await,
+                Err(error) => {
+                    let ended = self.end_of_pull(pull, reference, error, &layers).await;
+                    return ended.map_err(|error| with_credentials(error, fault));
+                }
             }
         }
         Ok(())
@@ -158,22 +164,6 @@ impl Docker {
         }
         Err(pull_error(pull.image, &reference.registry, error.into()))
     }
-
-    /// Returns the user's credentials for a registry. Without any, or if their helper fails, the pull is anonymous.
-    async fn credentials(&self, registry: &str) -> Option<DockerCredentials> {
-        let path = self.endpoint.config_dir.as_ref()?.join("config.json");
-        let server = match registry {
-            DOCKER_HUB => DOCKER_HUB_CREDENTIALS.to_owned(),
-            registry => registry.to_owned(),
-        };
-        // The helper is a program that is waited for.
-        let found = tokio::task::spawn_blocking(move || {
-            let file = std::fs::File::open(path).ok()?;
-            let credential = docker_credential::get_credential_from_reader(file, &server).ok()?;
-            Some(credentials(server, credential))
-        });
-        found.await.ok().flatten()
-    }
 }
 
 /// What a pull is asked for, wherever it goes.
@@ -192,21 +182,6 @@ impl Pull<'_> {
             options = options.platform(platform);
         }
         options.build()
-    }
-}
-
-fn credentials(server: String, credential: DockerCredential) -> DockerCredentials {
-    let serveraddress = Some(server);
-    match credential {
-        DockerCredential::IdentityToken(token) => {
-            DockerCredentials { serveraddress, identitytoken: Some(token), ..DockerCredentials::default() }
-        }
-        DockerCredential::UsernamePassword(username, password) => DockerCredentials {
-            serveraddress,
-            username: Some(username),
-            password: Some(password),
-            ..DockerCredentials::default()
-        },
     }
 }
 
@@ -247,6 +222,16 @@ fn pull_error(image: &str, registry: &str, source: EngineFailure) -> DockerError
         DockerError::RegistryUnreachable { image, registry, source }
     } else {
         DockerError::PullImage { image, source }
+    }
+}
+
+/// Says of a registry that let nobody in why nobody's credentials were shown.
+fn with_credentials(error: DockerError, fault: Option<CredentialFailure>) -> DockerError {
+    match (error, fault) {
+        (DockerError::RegistryDenied { image, registry, source }, Some(credentials)) => {
+            DockerError::CredentialsUnusable { image, registry, credentials, source }
+        }
+        (error, _) => error,
     }
 }
 

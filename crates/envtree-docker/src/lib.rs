@@ -6,17 +6,20 @@
 
 pub mod connect;
 pub mod container;
+pub mod credentials;
 pub mod endpoint;
 pub mod engine;
 pub mod error;
 pub mod exec;
 pub mod failure;
+mod file;
 pub mod image;
 pub mod logs;
 pub mod network;
 pub mod observe;
 pub mod output;
 pub mod reference;
+pub mod running;
 pub mod ssh;
 pub mod tls;
 mod transport;

@@ -7,6 +7,7 @@ use envtree_core::reconcile::ReconcileError;
 use envtree_core::service::Protocol;
 use envtree_core::subnet::Subnet;
 pub use envtree_docker::connect::Attempt;
+pub use envtree_docker::credentials::CredentialFailure;
 pub use envtree_docker::{ConnectError, DockerError, EngineFailure, SshProblem};
 
 use crate::env_file::EnvFileError;
@@ -259,6 +260,8 @@ pub struct Failure {
     pub registry: Option<String>,
     /// The first file of the worktree that could not be deleted, if that was the cause.
     pub undeletable: Option<PathBuf>,
+    /// Why there were no credentials for a registry, if that was the cause.
+    pub credentials: Option<CredentialFailure>,
 }
 
 impl Failure {
@@ -271,6 +274,7 @@ impl Failure {
             registry: None,
             undeletable: None,
             is_cut_off: is_cut_off(error),
+            credentials: credential_failure(error),
         }
     }
 
@@ -295,6 +299,7 @@ impl Failure {
             registry: None,
             undeletable: None,
             is_cut_off: false,
+            credentials: None,
         }
     }
 }
@@ -312,6 +317,14 @@ impl Error {
 fn is_cut_off(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error| error.source());
     causes.any(|cause| cause.downcast_ref::<EngineFailure>().is_some_and(|failure| failure.status.is_none()))
+}
+
+fn credential_failure(error: &(dyn std::error::Error + 'static)) -> Option<CredentialFailure> {
+    match error.downcast_ref::<DockerError>()? {
+        DockerError::CredentialsUnusable { credentials, .. } => Some(credentials.clone()),
+        DockerError::MirrorAndRegistry { source, .. } => credential_failure(source.as_ref()),
+        _ => None,
+    }
 }
 
 /// Returns `error` and what caused it, outermost first, each in its own words.

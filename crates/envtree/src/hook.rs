@@ -1,7 +1,8 @@
 //! Runs the commands of a hook on the host, and reports what they write line by line.
 //!
-//! Each command is a process group of its own: a run that is dropped, because the user gave up for instance, ends every
-//! process of it at once. A process that a successful command leaves behind lives on, but nobody reads what it writes.
+//! Each command is a process group of its own, and its processes bear a mark: a run that is dropped, because the user gave
+//! up for instance, ends every one of them at once; without a `/proc`, those of the group. A process that a command leaves
+//! behind when it ends lives on, so that a hook can start a server, but nobody reads what it writes.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 use crate::event::{Event, Events};
-use crate::running::Leash;
+use crate::running::{Leash, Mark};
 use crate::trust::Visible;
 use crate::worktree::REPOSITORY_VARIABLES;
 
@@ -85,7 +86,7 @@ fn outcome(status: ExitStatus) -> String {
 ///
 /// A command inherits the environment, without git's own variables that name a repository, and with `variables`. It
 /// has no input. Once it has ended, what it wrote has been reported. Dropping the future kills the running command
-/// and every process of its group.
+/// and every process that it started.
 pub async fn run_hook(
     hook: &str,
     commands: &[String],
@@ -135,11 +136,12 @@ impl Running {
         for variable in REPOSITORY_VARIABLES {
             shell.env_remove(variable);
         }
-        shell.envs(variables).kill_on_drop(true);
+        let mark = Mark::unique();
+        shell.envs(variables).env(Mark::VARIABLE, mark.to_string()).kill_on_drop(true);
         #[cfg(unix)]
         shell.process_group(0);
         let child = shell.spawn()?;
-        Ok(Self { group: Leash::of_group(child.id()), child })
+        Ok(Self { group: Leash::of_group(child.id(), mark), child })
     }
 
     /// Reports the output until the command has ended, and returns how it did.
@@ -385,13 +387,25 @@ mod tests {
 
     #[tokio::test]
     async fn dropping_the_run_ends_every_process_of_the_command() {
+        end_by_dropping("(trap '' TERM INT HUP; sleep 600) & sleep 600").await;
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn dropping_the_run_ends_what_left_its_group_and_its_parent_too() {
+        end_by_dropping("setsid sleep 600 & (setsid sleep 600 &); sleep 600").await;
+        end_by_dropping("env -i setsid sleep 600 & sleep 600").await;
+    }
+
+    /// Drops a run of `command` and returns once each of its processes is gone.
+    async fn end_by_dropping(command: &str) {
         let directory = tempfile::tempdir().unwrap();
         let fifo = directory.path().join("fifo");
         // Each process holds the pipe open for writing; its reader meets the end once all of them are gone.
-        let command = "mkfifo fifo; echo made; exec 3>fifo; (trap '' TERM INT HUP; sleep 600) & sleep 600";
+        let command = format!("mkfifo fifo; echo made; exec 3>fifo; {command}");
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let events = Events::new(move |event| drop(sender.send(event)));
-        let (commands, variables) = ([command.to_owned()], IndexMap::new());
+        let (commands, variables) = ([command], IndexMap::new());
         let reader = {
             let run = run_hook("post_up", &commands, directory.path(), &variables, &events);
             tokio::pin!(run);

@@ -29,7 +29,6 @@ pub mod remove;
 pub mod repository;
 mod reserve;
 mod route;
-pub mod running;
 pub mod secret;
 pub mod session;
 pub mod state;
@@ -40,3 +39,5 @@ pub mod template;
 pub mod trust;
 pub mod up;
 pub mod worktree;
+
+pub use envtree_docker::running;

@@ -258,6 +258,12 @@ fn part_way(shown: CommandError, failures: &[Failure], done: &[String]) -> Comma
     for file in failures.iter().filter_map(|failure| failure.undeletable.as_deref()) {
         shown = shown.hint(undeletable(file));
     }
+    for failure in failures.iter().filter_map(|failure| failure.credentials.as_ref()) {
+        shown = shown.hint(match &failure.helper {
+            Some(helper) => format!("mend `{helper}`, or take it out of Docker's `config.json`, where `credsStore` or `credHelpers` names it"),
+            None => "mend the file, or name another folder with `DOCKER_CONFIG`".to_owned(),
+        });
+    }
     let shown =
         shown.hint(format!("{AGAIN} continues from here, `envtree status{TASK}` shows what there is"));
     if done.is_empty() {
@@ -292,6 +298,7 @@ mod tests {
             registry: None,
             undeletable: None,
             is_cut_off: false,
+            credentials: None,
         }
     }
 

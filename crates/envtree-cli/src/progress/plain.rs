@@ -130,6 +130,7 @@ mod tests {
                 layers_done: second / 2,
                 bytes: 140_000_000,
                 bytes_done: second * 12_000_000,
+                awaits_helper: false,
             };
             events.push(Event::Pulling { image: image.clone(), progress });
         }

@@ -151,7 +151,10 @@ fn words(act: Act) -> (&'static str, &'static str) {
 
 /// Writes how far a pull has come.
 pub(super) fn pulled(progress: PullProgress) -> String {
-    let PullProgress { layers, layers_done, bytes, bytes_done } = progress;
+    let PullProgress { layers, layers_done, bytes, bytes_done, awaits_helper } = progress;
+    if awaits_helper {
+        return "waiting for Docker's credential helper".to_owned();
+    }
     format!(
         "{layers_done} of {}, {} of {}",
         text::counted(usize::try_from(layers).unwrap_or(usize::MAX), "layer"),

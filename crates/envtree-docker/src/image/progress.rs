@@ -103,7 +103,8 @@ mod tests {
             json!({"status": "Extracting", "progressDetail": {"current": 7, "total": 500}, "id": "ccc"}),
             json!({"status": "Pull complete", "progressDetail": {}, "id": "ccc"}),
         ]);
-        let expected = PullProgress { layers: 3, layers_done: 2, bytes: 150, bytes_done: 60 };
+        let expected =
+            PullProgress { layers: 3, layers_done: 2, bytes: 150, bytes_done: 60, awaits_helper: false };
         assert_eq!(layers.progress(), expected);
         assert!(!layers.is_complete());
     }
