@@ -104,10 +104,16 @@ impl Refusal {
 
 impl From<Bollard> for Refusal {
     fn from(error: Bollard) -> Self {
-        Self::Passed {
-            is_denied: is_permission_denied(&error),
-            cause: EngineFailure::from(error).message.to_lowercase(),
-        }
+        let is_denied = is_permission_denied(&error);
+        let failure = EngineFailure::from(error);
+        let cause = match (failure.wordless_status(), failure.status) {
+            // Every Engine knows what it is asked first.
+            (Some(404), _) => "it answers HTTP 404: not a Docker Engine".to_owned(),
+            (Some(status), _) => format!("it answers HTTP {status}"),
+            (None, Some(status)) => format!("it answers HTTP {status}: {}", failure.message),
+            (None, None) => failure.message.to_lowercase(),
+        };
+        Self::Passed { cause, is_denied }
     }
 }
 
@@ -231,4 +237,50 @@ fn causes(error: &Bollard) -> impl Iterator<Item = &'_ (dyn StdError + 'static)>
         other => other,
     };
     std::iter::successors(Some(first), |error| (*error).source())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Returns why an endpoint does not do that answers everything with this status line and this text.
+    async fn told(status: &str, text: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let answer =
+            format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}", text.len());
+        let server = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.push(stream.read_u8().await.unwrap());
+                }
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let endpoint = Endpoint { docker_host: Some(format!("tcp://{address}")), ..Endpoint::default() };
+        let error = connect(&endpoint).await.unwrap_err().to_string();
+        server.abort();
+        error.replace(&address, "host")
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_no_engines_is_told_with_its_status() {
+        let told = [
+            told("503 Service Unavailable", "").await,
+            told("404 Not Found", "").await,
+            told("500 Internal Server Error", "The Engine Starts").await,
+            told("200 OK", "hello").await,
+        ];
+        insta::assert_snapshot!(told.join("\n"), @"
+        no Engine answers at `tcp://host` (it answers HTTP 503)
+        no Engine answers at `tcp://host` (it answers HTTP 404: not a Docker Engine)
+        no Engine answers at `tcp://host` (it answers HTTP 500: The Engine Starts)
+        no Engine answers at `tcp://host` (what answers is not a Docker Engine)
+        ");
+    }
 }

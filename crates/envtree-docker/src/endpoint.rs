@@ -205,9 +205,48 @@ mod tests {
     }
 
     #[test]
+    fn a_context_whose_file_is_broken_is_told_with_the_file() {
+        let (folder, endpoint) = docker_folder();
+        let meta = folder.path().join("contexts/meta/of-safe/meta.json");
+        let safe = Endpoint { docker_context: Some("safe".into()), ..endpoint.clone() };
+        let told = || {
+            let error = safe.addresses().unwrap_err();
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            format!("{error}: {cause}").replace(folder.path().to_str().unwrap(), "~")
+        };
+        let mut all = Vec::new();
+        for text in ["{", "{}", r#"{"Name": "safe"}"#] {
+            fs::write(&meta, text).unwrap();
+            all.push(told());
+        }
+        fs::remove_file(&meta).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&meta).status().unwrap().success());
+        all.push(told());
+        insta::assert_snapshot!(all.join("\n"), @"
+        cannot read Docker context `safe`, chosen by `DOCKER_CONTEXT`: `~/contexts/meta/of-safe/meta.json` is broken: EOF while parsing an object at line 1 column 1
+        cannot read Docker context `safe`, chosen by `DOCKER_CONTEXT`: `~/contexts/meta/of-safe/meta.json` is broken: it names no context
+        cannot read Docker context `safe`, chosen by `DOCKER_CONTEXT`: `~/contexts/meta/of-safe/meta.json` is broken: it names no endpoint of Docker
+        cannot read Docker context `safe`, chosen by `DOCKER_CONTEXT`: `~/contexts/meta/of-safe/meta.json` is broken: it is no file, but a pipe, a socket or a device
+        ");
+        // The others are of use.
+        assert_eq!(only(&endpoint), Address::Tcp("plain:1".into()));
+    }
+
+    #[test]
+    fn a_configuration_that_is_a_pipe_is_refused_rather_than_waited_for() {
+        let (folder, endpoint) = docker_folder();
+        let config = folder.path().join("config.json");
+        fs::remove_file(&config).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&config).status().unwrap().success());
+        let error = endpoint.addresses().unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(cause, "it is no file, but a pipe, a socket or a device");
+    }
+
+    #[test]
     fn a_context_that_does_not_exist_is_named_with_what_chose_it() {
         let (_folder, endpoint) = docker_folder();
         let error = Endpoint { docker_context: Some("gone".into()), ..endpoint }.addresses().unwrap_err();
-        insta::assert_snapshot!(error, @"Docker context `gone`, chosen by `DOCKER_CONTEXT`, does not exist or has no endpoint");
+        insta::assert_snapshot!(error, @"Docker context `gone`, chosen by `DOCKER_CONTEXT`, does not exist");
     }
 }

@@ -18,6 +18,11 @@ impl EngineFailure {
         self.status == Some(status)
     }
 
+    /// Returns the status if the answer was nothing but a status.
+    pub(crate) fn wordless_status(&self) -> Option<u16> {
+        self.status.filter(|status| self.message == wordless(*status))
+    }
+
     /// Returns whether the message contains any of `fragments`, in whatever case.
     pub(crate) fn says(&self, fragments: &[&str]) -> bool {
         let message = self.message.to_ascii_lowercase();
@@ -28,14 +33,24 @@ impl EngineFailure {
 impl From<bollard::errors::Error> for EngineFailure {
     fn from(error: bollard::errors::Error) -> Self {
         use bollard::errors::Error as Bollard;
-        let (status, message) = match error {
+        let (status, message): (Option<u16>, String) = match error {
             Bollard::DockerResponseServerError { status_code, message } => (Some(status_code), message),
             Bollard::DockerStreamError { error } => (None, error),
             Bollard::RequestTimeoutError => (None, "the Engine did not answer in time".to_owned()),
             other => (None, root_cause(&other)),
         };
-        Self { status, message: without_values(message.trim()) }
+        let said = without_values(message.trim());
+        let message = match status {
+            Some(status) if said.is_empty() => wordless(status),
+            _ => said,
+        };
+        Self { status, message }
     }
+}
+
+/// Says what is known of an answer that gives no reason.
+fn wordless(status: u16) -> String {
+    format!("HTTP {status}, without a reason")
 }
 
 /// Returns the words of the innermost cause: the outer ones only name layers of the HTTP client.
@@ -68,5 +83,19 @@ mod tests {
         });
         assert_eq!(failure.message, "invalid environment variable");
         assert!(failure.is(400));
+    }
+
+    #[test]
+    fn an_answer_without_words_is_told_by_its_status() {
+        let answer = |message: &str| bollard::errors::Error::DockerResponseServerError {
+            status_code: 503,
+            message: message.to_owned(),
+        };
+        let failure = EngineFailure::from(answer(" \n"));
+        assert_eq!(
+            (failure.to_string().as_str(), failure.wordless_status()),
+            ("HTTP 503, without a reason", Some(503))
+        );
+        assert_eq!(EngineFailure::from(answer("too busy")).wordless_status(), None);
     }
 }

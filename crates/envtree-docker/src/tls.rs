@@ -17,6 +17,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::connect::ConnectError;
 use crate::endpoint::host_of;
+use crate::file;
 
 /// How TLS is spoken with an Engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +55,9 @@ impl Tls {
             return Ok(builder.with_no_client_auth());
         };
         let chain = certificates(cert)?;
-        let secret =
-            PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, "private key", error))?;
+        let secret = read_pem(key)
+            .and_then(|pem| PrivateKeyDer::from_pem_slice(&pem))
+            .map_err(|error| unusable(key, "private key", error))?;
         builder.with_client_auth_cert(chain, secret).map_err(|error| ConnectError::CertificateInvalid {
             path: cert.display().to_string(),
             rule: format!("it does not fit its key `{}`: {error}", key.display()),
@@ -65,9 +67,13 @@ impl Tls {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
     let wrong = |error| unusable(path, "certificate", error);
-    let read = CertificateDer::pem_file_iter(path).map_err(wrong)?;
-    let found = read.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+    let pem = read_pem(path).map_err(wrong)?;
+    let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
     if found.is_empty() { Err(wrong(PemError::NoItemsFound)) } else { Ok(found) }
+}
+
+fn read_pem(path: &Path) -> Result<Vec<u8>, PemError> {
+    file::read(path).map_err(PemError::Io)
 }
 
 fn roots_of(path: &Path) -> Result<RootCertStore, ConnectError> {
@@ -247,6 +253,22 @@ mod tests {
         assert_eq!(error(&Tls { verify: false, ..missing }), empty);
         let client = Some((path("ca.pem"), path("key.pem")));
         assert_eq!(error(&Tls { ca: None, client, verify: false }), empty);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_no_file_of_certificates() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("ca.pem");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let pair = Some((pipe.clone(), pipe.clone()));
+        for tls in [
+            Tls { ca: Some(pipe.clone()), client: None, verify: true },
+            Tls { ca: None, client: pair, verify: true },
+        ] {
+            let error = tls.load().unwrap_err();
+            assert!(matches!(error, ConnectError::CertificateUnreadable { .. }), "{error}");
+        }
     }
 
     #[test]

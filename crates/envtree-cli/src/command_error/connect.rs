@@ -25,6 +25,9 @@ pub(super) fn no_engine(shown: CommandError, error: &ConnectError) -> CommandErr
         ConnectError::ConfigUnreadable { .. } => {
             shown.hint("mend the file, or name another folder with `DOCKER_CONFIG`")
         }
+        ConnectError::ContextUnreadable { .. } => {
+            shown.hint("mend the file, or make the context anew with `docker context create`")
+        }
         ConnectError::ContextMissing { .. } => shown.hint("`docker context ls` lists the contexts there are"),
         ConnectError::CertificateUnreadable { .. } | ConnectError::CertificateInvalid { .. } => shown.hint(
             "`DOCKER_CERT_PATH` names the folder of `ca.pem`, `cert.pem` and `key.pem`; a context brings its own, which `docker context inspect` shows",

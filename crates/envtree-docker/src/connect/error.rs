@@ -102,13 +102,26 @@ pub enum ConnectError {
         /// The rule that it breaks.
         rule: &'static str,
     },
-    /// The selected Docker context does not exist, or names no endpoint.
-    #[error("Docker context `{context}`, chosen by {chosen_by}, does not exist or has no endpoint")]
+    /// The selected Docker context does not exist.
+    #[error("Docker context `{context}`, chosen by {chosen_by}, does not exist")]
     ContextMissing {
         /// The context's name.
         context: String,
         /// What selected it.
         chosen_by: String,
+    },
+    /// The file of the selected Docker context, or what may be it, cannot be understood.
+    #[error("cannot read Docker context `{context}`, chosen by {chosen_by}: `{path}` is broken")]
+    ContextUnreadable {
+        /// The context's name.
+        context: String,
+        /// What selected it.
+        chosen_by: String,
+        /// The first file of a context that cannot be understood, where no other describes this one.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// Docker's `config.json` cannot be read.
     #[error("cannot read `{path}`")]

@@ -26,10 +26,10 @@ pub enum Address {
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unix(path) => write!(formatter, "unix://{}", path.display()),
+            Self::Unix(path) => formatter.write_str(&without_password(&format!("unix://{}", path.display()))),
             Self::Tcp(host) | Self::Tls(host, _) => write!(formatter, "tcp://{host}"),
             Self::Ssh(host) => host.fmt(formatter),
-            Self::Pipe(path) => write!(formatter, "npipe://{path}"),
+            Self::Pipe(path) => formatter.write_str(&without_password(&format!("npipe://{path}"))),
         }
     }
 }
@@ -37,8 +37,9 @@ impl fmt::Display for Address {
 impl Address {
     /// Reads an address as `DOCKER_HOST` gives it; with `tls`, TCP is encrypted.
     pub fn parse(text: &str, tls: Option<Tls>) -> Result<Self, ConnectError> {
-        let unsupported =
-            |transport| Err(ConnectError::EndpointUnsupported { endpoint: text.to_owned(), transport });
+        let unsupported = |transport| {
+            Err(ConnectError::EndpointUnsupported { endpoint: without_password(text), transport })
+        };
         let invalid = |rule| ConnectError::EndpointInvalid { endpoint: without_password(text), rule };
         if text.starts_with('/') || text.starts_with("unix:") && !text.starts_with("unix://") {
             return Err(invalid("a socket is `unix:///path/to/socket`"));
@@ -78,11 +79,14 @@ impl Address {
     }
 }
 
-/// Masks the password of a user in an address.
+/// Masks the password of a user in an address; a path has neither.
 fn without_password(text: &str) -> String {
-    let password = text.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')?.0.split_once(':'));
-    password
-        .map_or_else(|| text.to_owned(), |(_, password)| text.replacen(&format!(":{password}@"), ":***@", 1))
+    let (scheme, rest) = text.split_at(text.find("://").map_or(0, |end| end + "://".len()));
+    let named = rest.rsplit_once('@').filter(|_| !rest.starts_with('/'));
+    match named.and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
+        Some((user, host)) => format!("{scheme}{user}:***@{host}"),
+        None => text.to_owned(),
+    }
 }
 
 /// Returns the host of `host:port`, without the brackets of an IPv6 address.
@@ -157,6 +161,16 @@ mod tests {
         `ssh://me:***@host` is not an endpoint: it must hold no password; use a key and an agent
         `ssh://host?x=1` is not an endpoint: an SSH endpoint is `ssh://[user@]host[:port][/path/to/socket]`
         ");
+    }
+
+    #[test]
+    fn a_password_is_shown_in_no_message() {
+        for scheme in ["", "unix://", "unix:", "npipe://", "tcp://", "https://", "ssh://", "ftp://"] {
+            let shown = parsed(&format!("{scheme}me:pw0rd@x"));
+            assert!(!shown.contains("pw0rd") && shown.contains(":***@x"), "{shown}");
+            assert!(!parsed(&format!("{scheme}me:pw0@pw0:pw0@x")).contains("pw0"), "{scheme}");
+        }
+        assert_eq!(parsed("unix:///run/me:1@x"), "unix:///run/me:1@x");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Address, Endpoint};
 use crate::connect::ConnectError;
+use crate::file;
 use crate::tls::Tls;
 
 impl Endpoint {
@@ -19,8 +20,7 @@ impl Endpoint {
         let Some((context, chosen_by)) = selected.filter(|(context, _)| context != "default") else {
             return Ok(None);
         };
-        let missing = || ConnectError::ContextMissing { context: context.clone(), chosen_by };
-        let (host, tls) = self.read_context(&context).ok_or_else(missing)?;
+        let (host, tls) = self.read_context(&context, chosen_by)?;
         Address::parse(&host, tls).map(Some)
     }
 
@@ -29,34 +29,63 @@ impl Endpoint {
             return Ok(None);
         };
         let unreadable = |source| ConnectError::ConfigUnreadable { path: path.display().to_string(), source };
-        let text = match std::fs::read_to_string(&path) {
+        let text = match file::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(unreadable(error)),
         };
-        let config: Value = serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
+        let config: Value = serde_json::from_slice(&text).map_err(|error| unreadable(error.into()))?;
         let context = config["currentContext"].as_str().filter(|name| !name.is_empty());
         Ok(context.map(|name| (name.to_owned(), format!("`{}`", path.display()))))
     }
 
     /// Returns the host of a context and how TLS is spoken with it, if it is.
     ///
-    /// Its folder is named after a hash, so each `meta.json` is read until one bears the name.
-    fn read_context(&self, context: &str) -> Option<(String, Option<Tls>)> {
-        let contexts = self.config_dir.as_ref()?.join("contexts");
-        std::fs::read_dir(contexts.join("meta")).ok()?.flatten().find_map(|entry| {
-            let text = std::fs::read_to_string(entry.path().join("meta.json")).ok()?;
-            let meta: Value = serde_json::from_str(&text).ok()?;
-            if meta["Name"] != context {
-                return None;
+    /// Its folder is named after a hash, so each `meta.json` is read until one bears the name. One that cannot be
+    /// understood may be the one.
+    fn read_context(&self, context: &str, chosen_by: String) -> Result<(String, Option<Tls>), ConnectError> {
+        let contexts = self.config_dir.clone().unwrap_or_default().join("contexts");
+        let folders = std::fs::read_dir(contexts.join("meta")).into_iter().flatten().flatten();
+        let mut broken = Vec::new();
+        for folder in folders {
+            let path = folder.path().join("meta.json");
+            match read_meta(&path, context) {
+                Ok(None) => {}
+                Ok(Some(Meta { host, skips_verification })) => {
+                    let files = contexts.join("tls").join(folder.file_name()).join("docker");
+                    return Ok((host, context_tls(&files, skips_verification)));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => broken.push((path, error)),
             }
-            let endpoint = &meta["Endpoints"]["docker"];
-            let host = endpoint["Host"].as_str()?.to_owned();
-            let skips_verification = endpoint["SkipTLSVerify"] == true;
-            let files = contexts.join("tls").join(entry.file_name()).join("docker");
-            Some((host, context_tls(&files, skips_verification)))
-        })
+        }
+        let context = context.to_owned();
+        match broken.into_iter().min_by(|(one, _), (other, _)| one.cmp(other)) {
+            Some((path, source)) => {
+                let path = path.display().to_string();
+                Err(ConnectError::ContextUnreadable { context, chosen_by, path, source })
+            }
+            None => Err(ConnectError::ContextMissing { context, chosen_by }),
+        }
     }
+}
+
+/// What a `meta.json` says of the Engine.
+struct Meta {
+    host: String,
+    skips_verification: bool,
+}
+
+/// Reads a `meta.json`; nothing if it describes another context.
+fn read_meta(path: &Path, context: &str) -> io::Result<Option<Meta>> {
+    let meta: Value = serde_json::from_slice(&file::read(path)?)?;
+    let lacks = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+    if meta["Name"].as_str().ok_or_else(|| lacks("it names no context"))? != context {
+        return Ok(None);
+    }
+    let endpoint = &meta["Endpoints"]["docker"];
+    let host = endpoint["Host"].as_str().ok_or_else(|| lacks("it names no endpoint of Docker"))?.to_owned();
+    Ok(Some(Meta { host, skips_verification: endpoint["SkipTLSVerify"] == true }))
 }
 
 /// Returns how TLS is spoken with a context: not at all if it has no files and says nothing of verification.
