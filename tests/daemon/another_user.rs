@@ -11,7 +11,8 @@ use std::process::Command;
 use crate::common::{Ran, Sandbox};
 use crate::engine::socket;
 use crate::leftovers::leftovers;
-use crate::stage::{beside, idle, worktree};
+use crate::ports::Stranger;
+use crate::stage::{WEB, beside, done, idle, port, sandbox_with, worktree};
 use crate::support::checked;
 
 /// Returns envtree as the user `id`, in one group more, and gives that user the sandbox.
@@ -72,6 +73,21 @@ fn a_socket_that_this_user_may_not_open_is_told_with_a_remedy() {
     let found = as_user(&sandbox, "65534", &[], &["DOCKER_CONFIG", "DOCKER_HOST"]);
     assert_eq!(found.status, Some(4), "{found}");
     assert!(found.stderr.contains("usermod"), "{found}");
+}
+
+#[test]
+fn the_holder_of_a_port_is_told_as_far_as_a_user_may_know_it() {
+    let sandbox = sandbox_with(&[("compose.yaml", WEB)]);
+    done(&sandbox, &["up", "fix"]);
+    done(&sandbox, &["down", "fix"]);
+    let reserved = port(&sandbox, "fix", "web");
+    let stranger =
+        Stranger::new(&sandbox, &["--network", "host"], &format!("127.0.0.1:{reserved}"), reserved);
+    let ran = as_developer(&sandbox, &["up", "fix"]);
+    give(&sandbox, "0");
+    assert_eq!(ran.status, Some(1), "{ran}");
+    assert!(ran.stderr.contains("is taken by a process of user `root`, perhaps in "), "{ran}");
+    assert!(ran.stderr.contains(&sandbox.redact(&format!("`{}`", stranger.0))), "{ran}");
 }
 
 #[test]

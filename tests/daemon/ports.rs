@@ -99,11 +99,11 @@ fn published(sandbox: &Sandbox, service: &str) -> Vec<Value> {
 }
 
 /// A container that envtree knows nothing of.
-struct Stranger(String);
+pub(crate) struct Stranger(pub(crate) String);
 
 impl Stranger {
     /// Runs a server with these options of `docker run`, and waits until it listens on `port`.
-    fn new(sandbox: &Sandbox, options: &[&str], listen: &str, port: u16) -> Self {
+    pub(crate) fn new(sandbox: &Sandbox, options: &[&str], listen: &str, port: u16) -> Self {
         let name = format!("{}-stranger", sandbox.project("fix"));
         let run = ["run", "--detach", "--rm", "--init", "--name", &name];
         docker(&[&run, options, &["busybox:1", "httpd", "-f", "-p", listen]].concat());

@@ -75,6 +75,17 @@ impl Docker {
         Ok(containers.into_iter().find(ObservedContainer::is_active).map(|container| container.name))
     }
 
+    /// Returns the names of the running containers that share the host's network.
+    pub async fn containers_on_host_network(&self) -> Result<Vec<String>, DockerError> {
+        let filter = HashMap::from([("network", vec!["host".to_owned()])]);
+        let containers = self.list_containers(&filter).await?;
+        Ok(containers
+            .into_iter()
+            .filter(ObservedContainer::is_active)
+            .map(|container| container.name)
+            .collect())
+    }
+
     /// Returns the host ports that running containers publish, of whichever protocol.
     pub async fn published_ports(&self) -> Result<BTreeSet<u16>, DockerError> {
         let client = self.client().await?;

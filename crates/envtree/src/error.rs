@@ -352,6 +352,10 @@ pub struct TakenPort {
     pub holder: Option<Holder>,
     /// The container that publishes it, if one does.
     pub container: Option<String>,
+    /// The user of a process of which no more can be told.
+    pub user: Option<String>,
+    /// The containers that such a process may run in: those that share the host's network.
+    pub suspects: Vec<String>,
 }
 
 impl TakenPort {
@@ -368,7 +372,23 @@ impl TakenPort {
         match (&self.container, &self.holder) {
             (Some(container), _) => Some(format!("container `{container}`")),
             (None, Some(holder)) => Some(format!("process {} (`{}`)", holder.pid, holder.name)),
-            (None, None) => None,
+            (None, None) => {
+                let user = self.user.as_ref()?;
+                Some(format!("a process of user `{user}`{}", suspicion(&self.suspects)))
+            }
+        }
+    }
+}
+
+fn suspicion(containers: &[String]) -> String {
+    match containers {
+        [] => String::new(),
+        [one] => format!(", perhaps in container `{one}`, which shares the host's network"),
+        several => {
+            format!(
+                ", perhaps in one of the containers that share the host's network: `{}`",
+                several.join("`, `")
+            )
         }
     }
 }

@@ -59,10 +59,15 @@ fn is_held(error: &io::Error) -> bool {
 /// `None` if there is none, if it belongs to another user (the Engine's proxy usually does), or if the system is not
 /// Linux. Of processes that share a socket, such as a server and its workers, the one with the lowest id is returned.
 pub fn holder(port: u16, protocol: Protocol) -> Option<Holder> {
+    sockets(port, protocol).iter().find_map(|socket| process_with(socket.inode))
+}
+
+/// Returns the sockets bound to `port`, listening ones first.
+fn sockets(port: u16, protocol: Protocol) -> Vec<Socket> {
     let tables = match protocol {
         Protocol::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
         Protocol::Udp => ["/proc/net/udp", "/proc/net/udp6"],
-        Protocol::Sctp => return None,
+        Protocol::Sctp => return Vec::new(),
     };
     let mut sockets: Vec<_> = tables
         .iter()
@@ -70,11 +75,26 @@ pub fn holder(port: u16, protocol: Protocol) -> Option<Holder> {
         .flat_map(|table| parse_sockets(&table, port))
         .collect();
     sockets.sort_by_key(|socket| !socket.is_listening);
-    sockets.iter().find_map(|socket| process_with(socket.inode))
+    sockets
+}
+
+/// Returns the user whose process holds `port`, a listening one first, by name where the user has one; for holders of
+/// which no more can be told. `None` where the system is not Linux.
+pub fn user(port: u16, protocol: Protocol) -> Option<String> {
+    let user = sockets(port, protocol).first()?.user;
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    Some(user_name(&users, user).unwrap_or_else(|| user.to_string()))
+}
+
+fn user_name(users: &str, wanted: u32) -> Option<String> {
+    let mut users = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let user = users.find(|user| user.get(2).and_then(|id| id.parse().ok()) == Some(wanted))?;
+    Some(user[0].replace(char::is_control, "?"))
 }
 
 struct Socket {
     inode: u64,
+    user: u32,
     is_listening: bool,
 }
 
@@ -84,8 +104,9 @@ fn parse_sockets(table: &str, port: u16) -> Vec<Socket> {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
         let (_, local) = fields.get(1)?.rsplit_once(':')?;
         let inode = fields.get(9)?.parse().ok().filter(|inode| *inode != 0)?;
+        let user = fields.get(7)?.parse().ok()?;
         let is_listening = *fields.get(3)? == LISTENING;
-        (u16::from_str_radix(local, 16) == Ok(port)).then_some(Socket { inode, is_listening })
+        (u16::from_str_radix(local, 16) == Ok(port)).then_some(Socket { inode, user, is_listening })
     };
     table.lines().skip(1).filter_map(parse).collect()
 }
@@ -215,7 +236,15 @@ mod tests {
    4: damaged
 ";
         let sockets = parse_sockets(table, 20000);
-        let read: Vec<_> = sockets.iter().map(|socket| (socket.inode, socket.is_listening)).collect();
-        assert_eq!(read, [(4711, true), (4712, false)]);
+        let read: Vec<_> =
+            sockets.iter().map(|socket| (socket.inode, socket.user, socket.is_listening)).collect();
+        assert_eq!(read, [(4711, 1000, true), (4712, 1000, false)]);
+    }
+
+    #[test]
+    fn a_user_is_named_as_the_system_names_it() {
+        let users = "root:x:0:0::/root:/bin/sh\ndamaged\nme:x:1000:1000::/home/me:/bin/sh\n";
+        assert_eq!(user_name(users, 1000).as_deref(), Some("me"));
+        assert_eq!(user_name(users, 2), None);
     }
 }

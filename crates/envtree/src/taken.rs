@@ -48,7 +48,9 @@ pub(crate) fn warnings_of_apps(record: &EnvironmentRecord) -> Vec<String> {
 
 fn taken(port: u16, protocol: Protocol, service: &str) -> TakenPort {
     let holder = port_probe::holder(port, protocol);
-    TakenPort { port, protocol, service: service.to_owned(), holder, container: None }
+    let user = if holder.is_none() { port_probe::user(port, protocol) } else { None };
+    let (service, suspects) = (service.to_owned(), Vec::new());
+    TakenPort { port, protocol, service, holder, container: None, user, suspects }
 }
 
 /// Returns the port that the Engine could not publish for `container`; `port` is the number it gave, if it gave one.
@@ -117,12 +119,15 @@ impl Session {
     /// An Engine that cannot be asked leaves the process alone to be named.
     async fn name_container(&self, taken: &mut TakenPort) {
         if self.docker.is_remote().await.unwrap_or(false) {
-            taken.holder = None;
+            (taken.holder, taken.user) = (None, None);
         }
         taken.container = self.docker.container_publishing(taken.port, taken.protocol).await.ok().flatten();
         let inside = taken.holder.as_ref().and_then(|holder| holder.container.as_ref());
         if let (None, Some(id)) = (&taken.container, inside) {
             taken.container = self.docker.inspect_container(id).await.ok().map(|detail| detail.name);
+        }
+        if taken.user.is_some() && taken.container.is_none() {
+            taken.suspects = self.docker.containers_on_host_network().await.unwrap_or_default();
         }
     }
 }

@@ -320,6 +320,8 @@ mod tests {
             service: "db".to_owned(),
             holder: Some(postgres),
             container: None,
+            user: None,
+            suspects: Vec::new(),
         };
         let taken = Failure {
             taken: Some(port),
