@@ -14,7 +14,7 @@ use super::{CredentialFailure, of_token, of_user};
 use crate::running::Leash;
 
 /// How long a helper may take, which may ask the person to open a key ring.
-pub(super) const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_mins(1);
 /// How often the person is told that it is awaited.
 const NOTICE: Duration = Duration::from_secs(1);
 /// What every helper says when it has nothing for a server.
@@ -52,7 +52,7 @@ pub(super) async fn ask(
     leash.release();
     if answer.status.success() {
         return read(&answer.stdout, server)
-            .ok_or_else(|| failed("gave an answer that is not user and secret"));
+            .map_err(|NoAnswer| failed("gave an answer that is not user and secret"));
     }
     match answer.said() {
         said if said.contains(NOTHING) => Ok(None),
@@ -105,11 +105,14 @@ async fn answer_of(child: &mut Child, server: &str) -> io::Result<Answer> {
     Ok(Answer { status: status?, stdout, stderr })
 }
 
+/// What a helper wrote is not what helpers write; it may hold a secret all the same.
+struct NoAnswer;
+
 /// Reads the answer of a helper that succeeded; without a user and a secret it has none.
-fn read(answer: &[u8], server: &str) -> Option<Option<DockerCredentials>> {
-    let answer: Value = serde_json::from_slice(answer).ok()?;
-    let (user, secret) = (answer["Username"].as_str()?, answer["Secret"].as_str()?);
-    Some(match (user, secret) {
+fn read(answer: &[u8], server: &str) -> Result<Option<DockerCredentials>, NoAnswer> {
+    let answer: Value = serde_json::from_slice(answer).map_err(|_| NoAnswer)?;
+    let text = |key: &str| answer[key].as_str().ok_or(NoAnswer);
+    Ok(match (text("Username")?, text("Secret")?) {
         ("", "") => None,
         (TOKEN, token) => Some(of_token(server, token)),
         (user, secret) => Some(of_user(server, user, secret)),
