@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use envtree_core::port::PortsExhausted;
 use envtree_core::reconcile::ReconcileError;
-use envtree_core::service::Protocol;
 use envtree_core::subnet::Subnet;
 pub use envtree_docker::connect::Attempt;
 pub use envtree_docker::credentials::CredentialFailure;
@@ -14,7 +13,6 @@ use crate::env_file::EnvFileError;
 use crate::hook::HookError;
 use crate::include::IncludeError;
 use crate::load::LoadError;
-use crate::port_probe::Holder;
 use crate::readiness::NotReady;
 use crate::repository::RepositoryError;
 use crate::secret::SecretError;
@@ -22,6 +20,11 @@ use crate::state::{LockError, StateError};
 use crate::template::UnknownTemplate;
 use crate::trust::TrustError;
 use crate::worktree::WorktreeError;
+use taken_port::taken_ports;
+
+mod taken_port;
+
+pub use taken_port::TakenPort;
 
 /// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
@@ -337,66 +340,4 @@ pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
         }
     }
     causes
-}
-
-/// A reserved host port that somebody else listens on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakenPort {
-    /// The port.
-    pub port: u16,
-    /// TCP or UDP.
-    pub protocol: Protocol,
-    /// The service that it is published for.
-    pub service: String,
-    /// The process that holds it, where that can be told.
-    pub holder: Option<Holder>,
-    /// The container that publishes it, if one does.
-    pub container: Option<String>,
-    /// The user of a process of which no more can be told.
-    pub user: Option<String>,
-    /// The containers that such a process may run in: those that share the host's network.
-    pub suspects: Vec<String>,
-}
-
-impl TakenPort {
-    /// Returns the port as it is told to people; TCP goes without saying.
-    pub fn number(&self) -> String {
-        match self.protocol {
-            Protocol::Tcp => self.port.to_string(),
-            other => format!("{}/{}", self.port, other.as_str()),
-        }
-    }
-
-    /// Returns who holds the port, as far as that can be told.
-    pub fn held_by(&self) -> Option<String> {
-        match (&self.container, &self.holder) {
-            (Some(container), _) => Some(format!("container `{container}`")),
-            (None, Some(holder)) => Some(format!("process {} (`{}`)", holder.pid, holder.name)),
-            (None, None) => {
-                let user = self.user.as_ref()?;
-                Some(format!("a process of user `{user}`{}", suspicion(&self.suspects)))
-            }
-        }
-    }
-}
-
-fn suspicion(containers: &[String]) -> String {
-    match containers {
-        [] => String::new(),
-        [one] => format!(", perhaps in container `{one}`, which shares the host's network"),
-        several => {
-            format!(
-                ", perhaps in one of the containers that share the host's network: `{}`",
-                several.join("`, `")
-            )
-        }
-    }
-}
-
-fn taken_ports(taken: &[TakenPort]) -> String {
-    let one = |port: &TakenPort| {
-        let holder = port.held_by().unwrap_or_else(|| "another process".to_owned());
-        format!("port {}, reserved for service `{}`, is taken by {holder}", port.number(), port.service)
-    };
-    taken.iter().map(one).collect::<Vec<_>>().join("; ")
 }
