@@ -8,13 +8,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// What is to be ended if this process ends at once.
 static HELD: Mutex<Vec<Held>> = Mutex::new(Vec::new());
 
-/// A program that runs, by its process id.
+/// A program that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Held {
-    /// It leads a process group of its own, and what it starts inherits the mark.
-    Group(u32, Mark),
-    /// It shares envtree's group, so that it may ask at the terminal.
-    Tree(u32),
+struct Held {
+    id: u32,
+    /// What it and all that it starts bear.
+    mark: Option<Mark>,
+    /// Whether it leads a process group of its own.
+    leads_group: bool,
 }
 
 /// Tells the processes of one program from all others, by a variable that they inherit.
@@ -59,12 +60,13 @@ impl Leash {
     /// Holds the process group that `id` leads, its descendants, and where there is a `/proc` all that bears the mark,
     /// whatever group it went to and whoever its parent is.
     pub fn of_group(id: Option<u32>, mark: Mark) -> Self {
-        Self::of(id.map(|id| Held::Group(id, mark)))
+        Self::of(id.map(|id| Held { id, mark: Some(mark), leads_group: true }))
     }
 
-    /// Holds the process `id` and its descendants.
-    pub fn of_tree(id: Option<u32>) -> Self {
-        Self::of(id.map(Held::Tree))
+    /// Holds the process `id`, which shares envtree's group so that it may ask at the terminal, its descendants, and
+    /// what bears the mark, if there is one.
+    pub fn of_tree(id: Option<u32>, mark: Option<Mark>) -> Self {
+        Self::of(id.map(|id| Held { id, mark, leads_group: false }))
     }
 
     fn of(held: Option<Held>) -> Self {
@@ -94,27 +96,37 @@ fn all() -> MutexGuard<'static, Vec<Held>> {
 }
 
 impl Held {
+    /// Kills all of it. Each process is stopped before the next is looked for: one that runs could start another that is
+    /// missed, and the children of a dead one are nobody's.
     #[cfg(unix)]
     fn end(self) {
         use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-        let pid = |id| i32::try_from(id).ok().and_then(Pid::from_raw);
-        // What has ended already needs no signal.
-        let kill = |id| {
-            let _ = pid(id).map(|id| kill_process(id, Signal::KILL));
+        let send = |id: u32, signal, to: fn(Pid, Signal) -> rustix::io::Result<()>| {
+            // What has ended already needs no signal.
+            let _ = i32::try_from(id).ok().and_then(Pid::from_raw).map(|id| to(id, signal));
         };
-        match self {
-            Self::Group(id, mark) => {
-                // Looked up before the first is killed: the children of a dead process are nobody's.
-                let mut ended = descendants(id);
-                let _ = pid(id).map(|id| kill_process_group(id, Signal::KILL));
-                ended.iter().copied().for_each(kill);
-                // One that was about to start another had time to do so.
-                while let new @ [_, ..] = &marked(mark, &ended)[..] {
-                    new.iter().copied().for_each(kill);
-                    ended.extend(new);
-                }
+        let send_to_first = |signal| {
+            let to = if self.leads_group { kill_process_group } else { kill_process };
+            send(self.id, signal, to);
+        };
+        send_to_first(Signal::STOP);
+        let mut found = vec![self.id];
+        loop {
+            let marked = self.mark.map(marked).unwrap_or_default();
+            let mut new = descendants(self.id);
+            new.extend(marked);
+            new.retain(|id| !found.contains(id));
+            if new.is_empty() {
+                break;
             }
-            Self::Tree(id) => std::iter::once(id).chain(descendants(id)).for_each(kill),
+            for id in &new {
+                send(*id, Signal::STOP, kill_process);
+            }
+            found.extend(new);
+        }
+        send_to_first(Signal::KILL);
+        for id in found {
+            send(id, Signal::KILL, kill_process);
         }
     }
 
@@ -129,16 +141,16 @@ fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// Returns the processes that bear `mark`, those in `known` left out.
+/// Returns the processes that bear `mark`.
 #[cfg(unix)]
-fn marked(mark: Mark, known: &[u32]) -> Vec<u32> {
+fn marked(mark: Mark) -> Vec<u32> {
     let wanted = format!("{}={mark}", Mark::VARIABLE);
     let bears = |id: &u32| {
         // The variables of another user's process cannot be read.
         let variables = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
         variables.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
     };
-    processes().filter(|id| !known.contains(id)).filter(bears).collect()
+    processes().filter(bears).collect()
 }
 
 /// Returns the processes below `id`, parents first; none where the system has no `/proc`.

@@ -419,8 +419,10 @@ mod tests {
                 reader = reader => reader,
             }
         };
-        let end = tokio::task::spawn_blocking(move || io::read_to_string(reader));
-        let text = tokio::time::timeout(Duration::from_secs(30), end).await;
+        let (end, ended) = tokio::sync::oneshot::channel();
+        // Nobody waits for this thread, in case a process is left.
+        std::thread::spawn(move || end.send(io::read_to_string(reader)));
+        let text = tokio::time::timeout(Duration::from_secs(30), ended).await;
         assert_eq!(text.expect("every process is gone").unwrap().unwrap(), "");
     }
 

@@ -186,8 +186,11 @@ fn reserve_subnets(
     let mut taken: Vec<Subnet> =
         others.iter().flat_map(|network| network.subnets.iter().filter_map(parsed)).collect();
     taken.extend(state.subnets_of_others(&record.project));
-    // The route to a network of the environment itself is no obstacle.
-    taken.extend(on.routes.iter().filter(|route| !made.contains(route)));
+    // The route to a network of the environment itself is no obstacle, nor to one that the Engine is still making for a
+    // command that was cut off: on another subnet it would make a second one of that name, and refuse both.
+    let held: Vec<Subnet> = record.subnets.iter().map(|held| held.subnet).collect();
+    let is_own = |route: &Subnet| made.contains(route) || record.unsettled && held.contains(route);
+    taken.extend(on.routes.iter().filter(|route| !is_own(route)));
     let project = &on.definition.wanted.project;
     let wanted: Vec<&NetworkName> =
         project.networks.iter().filter(|(_, network)| needs_subnet(network)).map(|(key, _)| key).collect();

@@ -47,11 +47,30 @@ pub(super) fn plan_networks(draft: &mut Draft<'_>, diverged: &BTreeSet<NetworkNa
                 after = vec![draft.push(remove, "its definition changed", after, Vec::new())];
                 "its definition changed"
             }
-            Some(_) => continue,
+            Some(found) => {
+                remove_doubles(draft, key, found);
+                continue;
+            }
             None => "it does not exist",
         };
         let create = Operation::CreateNetwork { key: key.clone(), network: network.clone() };
         let step = draft.push(create, cause, after, Vec::new());
+        draft.networks.insert(key.clone(), step);
+    }
+}
+
+/// Plans to remove the project's other networks of the name of `kept`: no container starts while there are two.
+fn remove_doubles(draft: &mut Draft<'_>, key: &NetworkName, kept: &ObservedNetwork) {
+    let doubles: Vec<&ObservedNetwork> = draft
+        .observed
+        .networks
+        .iter()
+        .filter(|network| network.name == kept.name && network.id != kept.id && draft.owns(&network.labels))
+        .collect();
+    for double in doubles {
+        let remove = Operation::RemoveNetwork { id: double.id.clone(), name: double.name.clone() };
+        let after = draft.removed.values().copied().collect();
+        let step = draft.push(remove, "another network has its name", after, Vec::new());
         draft.networks.insert(key.clone(), step);
     }
 }

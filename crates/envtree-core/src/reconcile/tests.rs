@@ -93,6 +93,27 @@ fn a_diverged_network_takes_its_containers_with_it() {
 }
 
 #[test]
+fn of_two_networks_of_one_name_the_second_goes_before_a_container_is_made() {
+    let project = isolated(&raw_postgres_redis());
+    let mut engine = engine_with(&project);
+    engine.state.containers.clear();
+    let mut double = engine.state.networks[0].clone();
+    double.id = "double".into();
+    engine.state.networks.push(double);
+    let plan = reconcile(&project, &engine.state, &options()).unwrap();
+    insta::assert_snapshot!(plan, @"
+    remove network shop-fix-login_default [another network has its name]
+    create container shop-fix-login-postgres-1 [it does not exist]
+    start container shop-fix-login-postgres-1 [it was created]
+    create container shop-fix-login-redis-1 [it does not exist]
+    start container shop-fix-login-redis-1 [it was created]
+    ");
+    let create =
+        plan.steps.iter().find(|step| matches!(step.operation, Operation::CreateContainer(_))).unwrap();
+    assert!(create.after.contains(&StepId(0)), "{:?}", create.after);
+}
+
+#[test]
 fn a_service_that_leaves_a_network_is_recreated() {
     let mut raw = raw_postgres_redis();
     let mut engine = engine_with(&isolated(&raw));

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, interval_at, timeout};
 
 use super::{CredentialFailure, of_token, of_user};
-use crate::running::Leash;
+use crate::running::{Leash, Mark};
 
 /// How long a helper may take, which may ask the person to open a key ring.
 pub(super) const LIMIT: Duration = Duration::from_mins(1);
@@ -32,9 +32,11 @@ pub(super) async fn ask(
     let mut command = Command::new(program);
     // It stays in envtree's process group, so that it may ask at the terminal.
     command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mark = Mark::unique();
+    command.env(Mark::VARIABLE, mark.to_string());
     let mut child = command.spawn().map_err(|error| not_started(program, &error))?;
     // Dropped before the child, whose descendants could not be told once it is dead.
-    let mut leash = Leash::of_tree(child.id());
+    let mut leash = Leash::of_tree(child.id(), Some(mark));
     let ended = timeout(limit, answer_of(&mut child, server));
     tokio::pin!(ended);
     let mut notices = interval_at(Instant::now() + NOTICE, NOTICE);

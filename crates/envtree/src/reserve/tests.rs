@@ -200,6 +200,21 @@ fn the_route_to_an_own_network_moves_no_subnet() {
 }
 
 #[test]
+fn the_route_to_a_network_that_is_still_being_made_moves_no_subnet() {
+    let mut stage = Stage::new(COMPOSE, "");
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    let before = stage.subnets();
+    // The bridge is there before the Engine lists the network.
+    stage.routes = vec![stage.record.subnets[0].subnet];
+    stage.record.unsettled = true;
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    assert_eq!(stage.subnets(), before);
+    stage.record.unsettled = false;
+    stage.reserve(TakenPolicy::Refuse).unwrap();
+    assert_ne!(stage.subnets(), before, "a route of somebody else's");
+}
+
+#[test]
 fn a_container_never_gets_the_name_of_one_of_another_environment() {
     let mut stage = Stage::new("services:\n  db: { image: x }\n", "");
     let mut other = stage.record.clone();

@@ -114,7 +114,7 @@ impl Git {
                 let id = child.id();
                 let mut ended = pin!(child.wait_with_output());
                 // Dropped before the child, whose descendants could not be told once it is dead.
-                let mut leash = Leash::of_tree(id);
+                let mut leash = Leash::of_tree(id, None);
                 let output = ended.as_mut().await;
                 leash.release();
                 output
