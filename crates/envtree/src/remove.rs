@@ -131,7 +131,7 @@ impl Session {
     /// Removes containers, networks and volumes; returns what was done.
     ///
     /// The Engine carries out what an interrupted command asked for, though nobody waits for it: what appears only after
-    /// the first look is removed by a later one.
+    /// the first look is removed by a later one, and until then it may hold what it is made from.
     async fn remove_objects(&self, record: &EnvironmentRecord) -> Result<Vec<String>, Error> {
         let removal = RemovalOptions { repository: record.repository.id.clone(), volumes: true, grace: None };
         let quiet = if record.unsettled { SETTLING } else { Duration::ZERO };
@@ -142,8 +142,17 @@ impl Session {
             let plan = plan_removal(&observed, &record.project, &removal);
             if !plan.is_empty() {
                 self.name_lost_volumes(&plan);
-                done.extend(self.carry_out(record, &plan, "remove").await?.done);
-                changed = Instant::now();
+                match self.carry_out(record, &plan, "remove").await {
+                    Ok(report) => {
+                        done.extend(report.done);
+                        changed = Instant::now();
+                    }
+                    Err(Error::PartWay { done: part, .. }) if changed.elapsed() < quiet => {
+                        done.extend(part);
+                        tokio::time::sleep(quiet / 10).await;
+                    }
+                    Err(error) => return Err(error),
+                }
             } else if changed.elapsed() >= quiet {
                 return Ok(done);
             } else {
