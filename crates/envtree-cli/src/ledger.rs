@@ -21,14 +21,10 @@ impl Ledger {
         match event {
             Event::Performing { act, object, .. } => self.begun.push(step(*act, object)),
             Event::Performed { act, object, .. } => {
-                let step = step(*act, object);
-                self.begun.retain(|begun| *begun != step);
+                let step = self.ended(*act, object);
                 self.steps.push(step);
             }
-            Event::Failed { act, object } => {
-                let step = step(*act, object);
-                self.begun.retain(|begun| *begun != step);
-            }
+            Event::Failed { act, object } => drop(self.ended(*act, object)),
             Event::CreatingWorktree { path, .. } => {
                 self.worktree = Some(format!("worktree `{}` is not complete yet", path.display()));
             }
@@ -43,6 +39,13 @@ impl Ledger {
             }
             _ => {}
         }
+    }
+
+    /// Returns a step of which the Engine's answer has come.
+    fn ended(&mut self, act: Act, object: &str) -> String {
+        let step = step(act, object);
+        self.begun.retain(|begun| *begun != step);
+        step
     }
 
     /// Returns a line for each sort of thing that was done.

@@ -1,8 +1,8 @@
 //! The hash of a definition: equal hashes mean that what the Engine has is what is wanted.
 //!
-//! What does not change the Engine object does not count: pull policy, how the image is built, profiles, dependencies, Compose's
-//! and envtree's own labels (versions, paths), and the variables that envtree adds to a container, which would otherwise
-//! recreate every container when one service is added. They take effect when the container is next made.
+//! What does not change the Engine object does not count: pull policy, how the image is built, profiles, dependencies,
+//! Compose's and envtree's own labels (versions, paths), and the variables that envtree adds to a container, which would
+//! otherwise recreate every container when one service is added. They take effect when the container is next made.
 //! Nor does the order of a mapping count. Absent and empty settings leave no trace, so that a later version with more
 //! settings computes the same hash.
 

@@ -249,7 +249,7 @@ pub enum Error {
 }
 
 /// One failure of a use case that does several things side by side.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Failure {
     /// What failed and why, the outermost cause first.
     pub causes: Vec<String>,
@@ -272,12 +272,9 @@ impl Failure {
     pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
         Self {
             causes: causes(error),
-            log: Vec::new(),
-            taken: None,
-            registry: None,
-            undeletable: None,
             is_cut_off: is_cut_off(error),
             credentials: credential_failure(error),
+            ..Self::default()
         }
     }
 
@@ -295,15 +292,7 @@ impl Failure {
 
     /// Returns the failure of a service, with its last output.
     pub(crate) fn of_service(fault: &NotReady) -> Self {
-        Self {
-            causes: vec![fault.to_string()],
-            log: fault.log.clone(),
-            taken: None,
-            registry: None,
-            undeletable: None,
-            is_cut_off: false,
-            credentials: None,
-        }
+        Self { causes: vec![fault.to_string()], log: fault.log.clone(), ..Self::default() }
     }
 }
 

@@ -291,15 +291,7 @@ mod tests {
     }
 
     fn failure(causes: &[&str]) -> Failure {
-        Failure {
-            causes: causes.iter().map(|&cause| cause.to_owned()).collect(),
-            log: Vec::new(),
-            taken: None,
-            registry: None,
-            undeletable: None,
-            is_cut_off: false,
-            credentials: None,
-        }
+        Failure { causes: causes.iter().map(|&cause| cause.to_owned()).collect(), ..Failure::default() }
     }
 
     fn part_way(failures: Vec<Failure>, done: &[&str]) -> Error {
