@@ -24,6 +24,8 @@ mod engine_death;
 #[cfg(test)]
 mod every_request;
 #[cfg(test)]
+mod half_made;
+#[cfg(test)]
 mod leftovers;
 #[cfg(test)]
 mod long_run;

@@ -1,5 +1,7 @@
 //! Volumes: create, remove, list, and how large they are.
 
+use std::collections::BTreeSet;
+
 use bollard::models::{Volume as EngineVolume, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptions, RemoveVolumeOptions};
 use envtree_core::label;
@@ -59,7 +61,7 @@ impl Docker {
     }
 
     /// Removes a volume unless a container mounts it.
-    pub(crate) async fn remove_unused_volume(&self, name: &str) -> Result<(), DockerError> {
+    pub async fn remove_unused_volume(&self, name: &str) -> Result<(), DockerError> {
         match self.remove_volume(name).await {
             Err(DockerError::VolumeInUse { .. }) => Ok(()),
             result => result,
@@ -74,6 +76,23 @@ impl Docker {
             Err(failure) if failure.is(404) => Ok(None),
             Err(source) => Err(DockerError::InspectVolume { volume: name.to_owned(), source }),
         }
+    }
+
+    /// Returns which of `names` are volumes of the local driver without a label or a byte of data.
+    ///
+    /// An Engine that is killed while it makes a volume leaves such a one: it writes the labels last.
+    pub async fn blank_volumes(&self, names: &BTreeSet<String>) -> Result<Vec<String>, DockerError> {
+        let mut blank = Vec::new();
+        for name in names {
+            let volume = self.inspect_volume(name).await?;
+            blank.extend(volume.filter(|volume| volume.driver == "local" && volume.labels.is_empty()));
+        }
+        if blank.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sizes = self.volume_sizes().await?;
+        let is_empty = |volume: &ObservedVolume| sizes.get(&volume.name) == Some(&0);
+        Ok(blank.into_iter().filter(is_empty).map(|volume| volume.name).collect())
     }
 
     /// Returns the volumes that `options` lets pass.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use envtree_core::engine::Engine;
 use envtree_core::observed::ObservedState;
 use envtree_core::overtaken::is_overtaken;
-use envtree_core::plan::{Await, Plan};
+use envtree_core::plan::{Await, Operation, Plan};
 use envtree_core::reconcile::plan_pulls;
 use envtree_docker::DockerError;
 use tokio::sync::watch;
@@ -175,7 +175,7 @@ impl Convergence<'_> {
         }
         applied.warnings.extend(plan.warnings.iter().cloned());
         if !plan.is_empty() {
-            session.update_record(&self.record.project, |record| record.unsettled = true).await?;
+            session.update_record(&self.record.project, |record| begin(record, &plan)).await?;
         }
         match apply(&session.docker, &plan, gate, &session.options.events).await {
             Ok(()) => applied.done.extend(plan.steps.iter().map(|step| step.operation.to_string())),
@@ -184,6 +184,17 @@ impl Convergence<'_> {
         applied.basis = Some((observed, plan));
         Ok(())
     }
+}
+
+/// Notes what the Engine is about to be asked for.
+fn begin(record: &mut EnvironmentRecord, plan: &Plan) {
+    let made = plan.steps.iter().filter_map(|step| match &step.operation {
+        Operation::CreateVolume { key, volume } => {
+            Some(volume.name.clone().unwrap_or_else(|| key.to_string()))
+        }
+        _ => None,
+    });
+    record.unsettled.get_or_insert_default().volumes.extend(made);
 }
 
 /// What the Engine's part came to.

@@ -12,6 +12,7 @@ mod environment;
 pub mod error;
 pub mod event;
 pub mod exec;
+mod half_made;
 pub mod hook;
 mod hooks;
 mod identify;

@@ -134,8 +134,8 @@ impl Session {
     /// the first look is removed by a later one, and until then it may hold what it is made from.
     async fn remove_objects(&self, record: &EnvironmentRecord) -> Result<Vec<String>, Error> {
         let removal = RemovalOptions { repository: record.repository.id.clone(), volumes: true, grace: None };
-        let quiet = if record.unsettled { SETTLING } else { Duration::ZERO };
-        let mut done = Vec::new();
+        let quiet = if record.unsettled.is_some() { SETTLING } else { Duration::ZERO };
+        let mut done = self.remove_half_made_volumes(record).await?;
         let mut changed = Instant::now();
         loop {
             let observed = self.observe_project(record).await?;

@@ -189,7 +189,7 @@ fn reserve_subnets(
     // The route to a network of the environment itself is no obstacle, nor to one that the Engine is still making for a
     // command that was cut off: on another subnet it would make a second one of that name, and refuse both.
     let held: Vec<Subnet> = record.subnets.iter().map(|held| held.subnet).collect();
-    let is_own = |route: &Subnet| made.contains(route) || record.unsettled && held.contains(route);
+    let is_own = |route: &Subnet| made.contains(route) || record.unsettled.is_some() && held.contains(route);
     taken.extend(on.routes.iter().filter(|route| !is_own(route)));
     let project = &on.definition.wanted.project;
     let wanted: Vec<&NetworkName> =

@@ -22,7 +22,7 @@ use crate::load::load_settings;
 use crate::reserve::{Circumstances, TakenPolicy, reserve};
 use crate::route::host_subnets;
 use crate::session::Session;
-use crate::state::record::{EnvironmentRecord, Failure};
+use crate::state::record::{EnvironmentRecord, Failure, Unsettled};
 use crate::state::{Lock, State};
 use crate::status::EnvironmentStatus;
 use crate::taken::{SETTLING, may_be_starting, warnings_of_apps};
@@ -175,7 +175,9 @@ impl Session {
             Err(error) => Err(self.with_containers(error).await),
         };
         let error = converged.as_ref().err();
-        self.remember(&record, error, |unsettled| *unsettled = error.is_some_and(Error::is_cut_off)).await?;
+        let is_cut_off = error.is_some_and(Error::is_cut_off);
+        let settle = |unsettled: &mut Option<_>| *unsettled = unsettled.take().filter(|_| is_cut_off);
+        self.remember(&record, error, settle).await?;
         let converged = converged?;
         let status = self.brought_up(&record, options).await?;
         Ok(UpReport {
@@ -230,7 +232,8 @@ impl Session {
         self.read_state()
     }
 
-    /// Reads and reserves all that the environment needs. Nothing outside the state is changed.
+    /// Reads and reserves all that the environment needs. Nothing outside the state is changed, except that volumes
+    /// which the Engine left half-made go.
     async fn prepare(
         &self,
         record: &EnvironmentRecord,
@@ -251,6 +254,7 @@ impl Session {
         let definition = self.define(record, &files, &self.secret(record)?)?;
         refuse_env_file(self, &files, &definition)?;
         let remote = self.remote_engine(&definition).await?;
+        self.remove_half_made_volumes(record).await?;
         let (record, observed) = self.reserve_for(record, &definition, options, refused).await?;
         let mut environment = self.assemble(definition, &record)?;
         environment.warnings.extend(remote);
@@ -340,7 +344,7 @@ impl Session {
         &self,
         record: &EnvironmentRecord,
         error: Option<&Error>,
-        settle: impl FnOnce(&mut bool) + Send,
+        settle: impl FnOnce(&mut Option<Unsettled>) + Send,
     ) -> Result<(), Error> {
         let failure =
             error.map(|error| Failure { at: Timestamp::now(), what: "up".into(), message: summary(error) });

@@ -6,6 +6,7 @@ use super::*;
 use crate::repository::test_repository::TestRepository;
 use crate::session::Session;
 use crate::session::test_session::{main_record, session};
+use crate::state::record::Unsettled;
 
 const COMPOSE: &str = "services:
   db: { image: x, ports: [\"5432\", \"0.0.0.0:9000:5432\"], networks: [default, back] }
@@ -206,10 +207,10 @@ fn the_route_to_a_network_that_is_still_being_made_moves_no_subnet() {
     let before = stage.subnets();
     // The bridge is there before the Engine lists the network.
     stage.routes = vec![stage.record.subnets[0].subnet];
-    stage.record.unsettled = true;
+    stage.record.unsettled = Some(Unsettled::default());
     stage.reserve(TakenPolicy::Refuse).unwrap();
     assert_eq!(stage.subnets(), before);
-    stage.record.unsettled = false;
+    stage.record.unsettled = None;
     stage.reserve(TakenPolicy::Refuse).unwrap();
     assert_ne!(stage.subnets(), before, "a route of somebody else's");
 }

@@ -1,6 +1,6 @@
 //! What the state keeps about one environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -61,10 +61,9 @@ pub struct EnvironmentRecord {
     /// The subnets that are its own.
     #[serde(default)]
     pub subnets: Vec<SubnetReservation>,
-    /// Whether the Engine was asked to make something by a command that did not come to its end. The Engine goes on
-    /// with it, so what is wanted may appear at any moment.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unsettled: bool,
+    /// What the Engine was asked for by a command that did not come to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsettled: Option<Unsettled>,
     /// What went wrong last; `None` after a success.
     #[serde(default)]
     pub last_failure: Option<Failure>,
@@ -77,6 +76,17 @@ pub struct EnvironmentRecord {
     /// What a newer program of the same version wrote, kept as it is.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
+}
+
+/// What the Engine was asked for without a word of how it ended.
+///
+/// The Engine goes on with it, so what is wanted may appear at any moment. If it was killed itself, it may have left
+/// something half-made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsettled {
+    /// The Engine's names of the volumes that it was asked to make.
+    #[serde(default)]
+    pub volumes: BTreeSet<String>,
 }
 
 /// A host port that belongs to an environment until it is removed.
@@ -161,7 +171,7 @@ impl EnvironmentRecord {
             services: Vec::new(),
             ports: Vec::new(),
             subnets: Vec::new(),
-            unsettled: false,
+            unsettled: None,
             last_failure: None,
             hooks_done: BTreeMap::new(),
             hooks_failed: Vec::new(),

@@ -124,7 +124,12 @@ impl Session {
         let files = files_of(self, &target, &record);
         let definition = self.define(&record, &files, &secret(self, &record)?)?;
         refuse_env_file(self, &files, &definition)?;
-        let observed = self.docker.observe(&scope(&definition)).await.ok();
+        let mut observed = self.docker.observe(&scope(&definition)).await.ok();
+        if let Some(observed) = &mut observed {
+            // They are gone before `up` looks.
+            let half_made = self.half_made_volumes(&record).await?;
+            observed.volumes.retain(|volume| !half_made.contains(&volume.name));
+        }
         // Without the Engine, the route to a network of this environment would look like somebody else's.
         let remote_ports = if observed.is_some() { self.remote_ports().await? } else { None };
         let routes = if observed.is_some() && remote_ports.is_none() { host_subnets() } else { Vec::new() };
