@@ -1,11 +1,14 @@
 //! What `up` refuses before it makes anything.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
-use crate::common::Sandbox;
-use crate::leftovers::leftovers;
-use crate::stage::{answer, beside, containers, done, idle, refused, worktree, worktrees};
+use crate::bad_input::assert_left_without_image;
+use crate::common::{Ran, Sandbox};
+use crate::leftovers::{leftovers, state_directory};
+use crate::stage::{answer, beside, containers, done, git_in, idle, refused, worktree, worktrees};
 
 fn assert_nothing_was_made(sandbox: &Sandbox) {
     assert_eq!(leftovers(sandbox), [""; 0]);
@@ -139,17 +142,38 @@ fn a_task_that_no_branch_can_be_called_is_refused() {
     assert_nothing_was_made(&sandbox);
 }
 
+/// Makes a folder outside the sandbox's repository, of the same name, so that what is made for it counts as left over.
+fn namesake(sandbox: &Sandbox) -> PathBuf {
+    let folder = beside(sandbox, "apart").join(sandbox.repository().file_name().unwrap());
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Brings a task up in a [`namesake`], which must be refused; not even a folder may be made for it.
+#[track_caller]
+fn refused_apart(sandbox: &Sandbox, folder: &Path) -> Ran {
+    let names = |folder: &Path| {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        entries.collect::<BTreeSet<_>>()
+    };
+    let before = [folder, folder.parent().unwrap()].map(names);
+    let ran = refused(sandbox, 1, &["-C", folder.to_str().unwrap(), "up", "fix"]);
+    assert_eq!([folder, folder.parent().unwrap()].map(names), before);
+    assert_eq!(leftovers(sandbox), [""; 0]);
+    ran
+}
+
 #[test]
 fn a_repository_without_a_commit_has_nothing_to_start_from() {
     let sandbox = Sandbox::new();
-    let empty = beside(&sandbox, "empty");
+    let empty = namesake(&sandbox);
     sandbox.git(&["init", "--quiet", empty.to_str().unwrap()]);
-    let ran = refused(&sandbox, 1, &["-C", empty.to_str().unwrap(), "up", "fix"]);
-    assert!(!beside(&sandbox, "empty.worktrees").exists());
+    let ran = refused_apart(&sandbox, &empty);
+    assert_eq!(git_in(&sandbox, &empty, &["for-each-ref"]), "");
     insta::assert_snapshot!(ran, @"
     exit status 1
     --- stderr
-    error: repository `/root----------------/empty/.git` has no commit yet
+    error: repository `/root----------------/apart/sandbox-xxxxxxxx/.git` has no commit yet
     hint: make a first commit: a worktree needs one to start from
     ");
 }
@@ -157,12 +181,13 @@ fn a_repository_without_a_commit_has_nothing_to_start_from() {
 #[test]
 fn a_folder_without_a_repository_is_refused() {
     let sandbox = Sandbox::new();
-    let folder = beside(&sandbox, "plain");
-    fs::create_dir(&folder).unwrap();
-    insta::assert_snapshot!(refused(&sandbox, 1, &["-C", folder.to_str().unwrap(), "up", "fix"]), @"
+    let folder = namesake(&sandbox);
+    let ran = refused_apart(&sandbox, &folder);
+    assert!(!state_directory(&sandbox).exists());
+    insta::assert_snapshot!(ran, @"
     exit status 1
     --- stderr
-    error: `/root----------------/plain` is not in a git repository
+    error: `/root----------------/apart/sandbox-xxxxxxxx` is not in a git repository
     hint: go to a git repository, name one with `-C DIR`, or make one with `git init`
     ");
 }
@@ -204,8 +229,8 @@ fn an_image_that_no_registry_has_leaves_an_environment_that_can_go_on() {
     sandbox.write("compose.yaml", "services:\n  app:\n    image: nobody/nothing:1\n");
     crate::stage::commit(&sandbox, "Mistype");
     let ran = refused(&sandbox, 5, &["up", "fix"]);
-    assert_eq!(containers(&sandbox), "");
     assert!(ran.stderr.contains("nobody/nothing:1"), "{ran}");
+    assert_left_without_image(&sandbox);
     fs::write(worktree(&sandbox, "fix").join("compose.yaml"), crate::stage::IDLE).unwrap();
     done(&sandbox, &["up", "fix"]);
     assert_eq!(containers(&sandbox), "sandbox-xxxxxxxx-fix-app-1");

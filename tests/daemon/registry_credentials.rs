@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::bad_input::failure_of;
 use crate::common::{Ran, Sandbox};
 use crate::interruption::{SIGNALS, interrupted};
 use crate::stage::{idle, sandbox_with};
@@ -207,6 +208,21 @@ fn a_helper_that_fails_does_not_matter_to_a_registry_for_everybody() {
     assert!(!up.stderr.contains("nosuch"), "{up}");
     sandbox.succeed(&["rm", "fix", "--yes"]);
     registry.forget();
+}
+
+#[test]
+fn an_image_that_the_registry_does_not_have_is_told() {
+    let registry = Registry::with_access("");
+    let failure = failure_of(&format!("{}/nobody/nothing:1", registry.address), "");
+    insta::assert_snapshot!(failure.replace(&registry.address, "[registry]"), @"
+    pulling [registry]/nobody/nothing:1
+    failed pulling [registry]/nobody/nothing:1
+    error: cannot bring up environment `sandbox-xxxxxxxx-fix`
+      caused by: registry `[registry]` has no image `[registry]/nobody/nothing:1`
+      caused by: manifest for [registry]/nobody/nothing:1 not found: manifest unknown: manifest unknown
+    hint: `envtree up fix` continues from here, `envtree status fix` shows what there is
+    note: created and kept: network `sandbox-xxxxxxxx-fix_default`
+    ");
 }
 
 #[test]
