@@ -1,10 +1,14 @@
 //! The variables of an environment, and the file that carries them.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::common::Sandbox;
 use crate::stage::{
-    IDLE, WEB, answer, containers, docker, done, git_in, port, refused, sandbox_with, worktree, worktrees,
+    IDLE, WEB, answer, beside, commit, containers, docker, done, git_in, port, refused, sandbox_with,
+    worktree, worktrees,
 };
 
 const SETTINGS: &str = "\
@@ -75,6 +79,67 @@ fn a_tracked_file_is_not_written_and_the_person_is_told() {
     assert!(ran.stderr.contains("warning: `.env.local` is tracked by git"), "{ran}");
     assert!(!ran.stdout.contains("env file"), "{ran}");
     assert_eq!(git_in(&sandbox, &place, &["status", "--porcelain"]), "");
+}
+
+/// Brings `fix` up after `link` made its `.env.local` a symlink to a file outside, which has this text or is not there.
+///
+/// The person is told, and neither the symlink nor what it leads to is changed, by `up` or by `rm`.
+#[track_caller]
+fn assert_not_written_through(link: impl FnOnce(&Sandbox, &Path), text: Option<&str>) {
+    let sandbox = sandbox_with(&[("compose.yaml", IDLE), (".gitignore", ".env*\n")]);
+    let outside = beside(&sandbox, "outside");
+    if let Some(text) = text {
+        fs::write(&outside, text).unwrap();
+    }
+    link(&sandbox, &outside);
+    let ran = done(&sandbox, &["up", "fix", "--no-wait"]);
+    assert_eq!(fs::read_link(worktree(&sandbox, "fix").join(".env.local")).unwrap(), outside, "{ran}");
+    assert_eq!(fs::read_to_string(&outside).ok().as_deref(), text, "{ran}");
+    let told = "warning: `.env.local` leads out of the worktree, so the environment's variables are not written; name another file under `env.file` in envtree.yaml";
+    assert_eq!(ran.warnings(), told);
+    assert!(!ran.stdout.contains("env file"), "{ran}");
+    done(&sandbox, &["rm", "--force", "--yes", "fix"]);
+    assert_eq!(fs::read_to_string(&outside).ok().as_deref(), text);
+}
+
+#[test]
+fn a_symlink_out_of_the_worktree_is_not_written_through_however_it_came_there() {
+    let by_hand = |sandbox: &Sandbox, outside: &Path| {
+        sandbox.git(&["branch", "fix"]);
+        let place = worktree(sandbox, "fix");
+        sandbox.git(&["worktree", "add", "--quiet", place.to_str().unwrap(), "fix"]);
+        symlink(outside, place.join(".env.local")).unwrap();
+    };
+    let brought_along = |sandbox: &Sandbox, outside: &Path| {
+        sandbox.write(".worktreeinclude", ".env.local\n");
+        commit(sandbox, "Bring the file along");
+        symlink(outside, sandbox.repository().join(".env.local")).unwrap();
+    };
+    let committed = |sandbox: &Sandbox, outside: &Path| {
+        symlink(outside, sandbox.repository().join(".env.local")).unwrap();
+        sandbox.git(&["add", "--force", ".env.local"]);
+        commit(sandbox, "Link the file");
+    };
+    for text in [Some("mine\n"), None] {
+        assert_not_written_through(by_hand, text);
+        assert_not_written_through(brought_along, text);
+        assert_not_written_through(committed, text);
+    }
+}
+
+#[test]
+fn a_symlink_within_the_worktree_is_kept_and_what_it_leads_to_is_written() {
+    let files = [("compose.yaml", WEB), (".gitignore", "*.env\n.env*\n"), ("config/x", "")];
+    let sandbox = sandbox_with(&files);
+    sandbox.git(&["branch", "fix"]);
+    let place = worktree(&sandbox, "fix");
+    sandbox.git(&["worktree", "add", "--quiet", place.to_str().unwrap(), "fix"]);
+    symlink("config/local.env", place.join(".env.local")).unwrap();
+    let ran = done(&sandbox, &["up", "fix"]);
+    assert_eq!(ran.warnings(), "");
+    assert!(place.join(".env.local").is_symlink());
+    let text = fs::read_to_string(place.join("config/local.env")).unwrap();
+    assert!(text.contains(&format!("WEB_PORT={}\n", port(&sandbox, "fix", "web"))), "{text}");
 }
 
 #[test]
