@@ -28,6 +28,9 @@ mod bad_state;
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod clock_jump;
+#[cfg(test)]
 mod compose_file;
 #[cfg(test)]
 mod down_and_rm;
@@ -60,6 +63,8 @@ mod locks;
 mod machine;
 #[cfg(test)]
 mod mend;
+#[cfg(test)]
+mod no_image;
 #[cfg(test)]
 mod parallel;
 #[cfg(test)]

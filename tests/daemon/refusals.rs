@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::bad_input::assert_left_without_image;
 use crate::common::{Ran, Sandbox};
 use crate::leftovers::{leftovers, state_directory};
+use crate::no_image;
 use crate::stage::{answer, beside, containers, done, git_in, idle, refused, worktree, worktrees};
 
 fn assert_nothing_was_made(sandbox: &Sandbox) {
@@ -230,7 +230,7 @@ fn an_image_that_no_registry_has_leaves_an_environment_that_can_go_on() {
     crate::stage::commit(&sandbox, "Mistype");
     let ran = refused(&sandbox, 5, &["up", "fix"]);
     assert!(ran.stderr.contains("nobody/nothing:1"), "{ran}");
-    assert_left_without_image(&sandbox);
+    no_image::assert_left(&sandbox);
     fs::write(worktree(&sandbox, "fix").join("compose.yaml"), crate::stage::IDLE).unwrap();
     done(&sandbox, &["up", "fix"]);
     assert_eq!(containers(&sandbox), "sandbox-xxxxxxxx-fix-app-1");

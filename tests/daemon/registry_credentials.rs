@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::bad_input::failure_of;
 use crate::common::{Ran, Sandbox};
 use crate::interruption::{SIGNALS, interrupted};
+use crate::no_image::failure_of;
 use crate::stage::{idle, sandbox_with};
 use crate::support::{SOON, checked, docker, eventually};
 
