@@ -48,9 +48,10 @@ impl Sandbox {
         fs::create_dir_all(sandbox.home()).unwrap();
         fs::write(sandbox.config(), machine_configuration(part)).unwrap();
         fs::create_dir(sandbox.repository()).unwrap();
-        let identity =
-            "[user]\n\tname = Test\n\temail = test@example.invalid\n[init]\n\tdefaultBranch = main\n";
-        fs::write(sandbox.root.path().join("gitconfig"), identity).unwrap();
+        // After a commit, git would still tidy up in the background: a process that nothing here left behind.
+        let settings = "[user]\n\tname = Test\n\temail = test@example.invalid\n\
+            [init]\n\tdefaultBranch = main\n[maintenance]\n\tauto = false\n";
+        fs::write(sandbox.root.path().join("gitconfig"), settings).unwrap();
         sandbox.git(&["init", "--quiet"]);
         sandbox.write("README.md", "A sandbox.\n");
         sandbox.git(&["add", "."]);
