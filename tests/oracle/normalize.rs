@@ -17,8 +17,11 @@ pub(crate) fn normalize_envtree(model: Value) -> Value {
 }
 
 fn normalize(mut model: Value) -> Value {
+    given_name(&mut model);
+    extensions(&mut model, 0);
     absent_values(&mut model);
     each_service(&mut model, durations);
+    each_service(&mut model, hosts);
     model
 }
 
@@ -27,7 +30,34 @@ fn single_dollars(value: &mut Value) {
     match value {
         Value::String(text) => *text = text.replace("$$", "$"),
         Value::Array(items) => items.iter_mut().for_each(single_dollars),
-        Value::Object(entries) => entries.values_mut().for_each(single_dollars),
+        Value::Object(entries) => {
+            let doubled = std::mem::take(entries);
+            for (key, mut value) in doubled {
+                single_dollars(&mut value);
+                entries.insert(key.replace("$$", "$"), value);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Compose is told the name that envtree chose.
+fn given_name(model: &mut Value) {
+    if let Some(model) = model.as_object_mut() {
+        model.shift_remove("name");
+    }
+}
+
+/// Keys that begin with `x-` are for others; Compose hands them on, envtree has nobody to hand them to.
+///
+/// At the depth of the names of services and the like they are names.
+fn extensions(value: &mut Value, depth: usize) {
+    match value {
+        Value::Object(entries) => {
+            entries.retain(|key, _| depth == 1 || !key.starts_with("x-"));
+            entries.values_mut().for_each(|value| extensions(value, depth + 1));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| extensions(item, depth + 1)),
         _ => {}
     }
 }
@@ -64,7 +94,12 @@ fn absent_values(model: &mut Value) {
             }
             let names = matches!(key.as_str(), "networks" | "environment" | "labels" | "depends_on");
             match value.as_object_mut().filter(|_| names) {
-                Some(entries) => entries.values_mut().for_each(drop_absent),
+                Some(entries) => entries.values_mut().for_each(|value| {
+                    drop_absent(value);
+                    if key == "networks" && value.is_null() {
+                        *value = Value::Object(Map::new());
+                    }
+                }),
                 None => drop_absent(value),
             }
             !is_absent(value)
@@ -92,6 +127,14 @@ fn is_absent(value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Object(entries) => entries.is_empty(),
         _ => false,
+    }
+}
+
+/// Compose sorts hosts by name; only the order of one host's addresses means something.
+fn hosts(service: &mut Map<String, Value>) {
+    let host = |line: &Value| line.as_str().and_then(|line| line.split('=').next()).map(str::to_owned);
+    if let Some(lines) = service.get_mut("extra_hosts").and_then(Value::as_array_mut) {
+        lines.sort_by_key(host);
     }
 }
 

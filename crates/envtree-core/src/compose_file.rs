@@ -1,5 +1,6 @@
 //! Compose files: text → [`node`]s → variables filled in → overrides merged → [`crate::project::Project`].
 
+pub mod assemble;
 pub mod dotenv;
 pub mod interpolate;
 pub mod lower;

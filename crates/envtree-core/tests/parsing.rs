@@ -1,12 +1,14 @@
 //! Reading configuration never panics, whatever is in the files.
 
+use envtree_core::compose_file::assemble::{Assembled, Files, Lookup, Source, assemble};
 use envtree_core::compose_file::dotenv::parse_dotenv;
 use envtree_core::compose_file::interpolate::{interpolate, interpolate_text};
-use envtree_core::compose_file::node::{Node, Value};
+use envtree_core::compose_file::node::{Diagnostic, Node, Value};
 use envtree_core::compose_file::parse::parse;
 use envtree_core::nearest::nearest;
 use envtree_core::settings::machine::parse_machine_settings;
 use envtree_core::settings::parse_settings;
+use indexmap::IndexMap;
 use proptest::prelude::*;
 
 fn lookup(name: &str) -> Option<String> {
@@ -19,6 +21,12 @@ const PIECES: &[&str] = &[
     "b",
     "key",
     "services",
+    "services:\n  a:\n    extends: ",
+    "include: [",
+    "file: x",
+    "ports: [80]",
+    "volumes: ['./a:/a']",
+    "environment",
     "env",
     "set",
     "hooks",
@@ -83,6 +91,33 @@ fn yaml_like() -> impl Strategy<Value = String> {
     pieces.prop_map(|pieces| pieces.concat())
 }
 
+/// The same text under every path, so that it includes and extends itself.
+struct Everywhere<'a>(&'a str);
+
+impl Files for Everywhere<'_> {
+    fn text(&self, _: &str) -> Result<Option<String>, String> {
+        Ok(Some(self.0.to_owned()))
+    }
+
+    fn variables(&self, path: &str, lookup: &Lookup<'_>) -> Result<Option<IndexMap<String, String>>, String> {
+        let read = parse_dotenv(path, self.0, lookup).map_err(|error| error.to_string())?;
+        Ok(Some(read.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()))
+    }
+
+    fn display(&self, path: &str) -> String {
+        path.to_owned()
+    }
+
+    fn filled(&self, _: &str, _: &str) {}
+}
+
+/// Reads a Compose file that may include and extend itself.
+fn read_project(text: &str) -> Result<Assembled, Diagnostic> {
+    let path = "/w/compose.yaml".to_owned();
+    let source = Source { display: path.clone(), path, text: text.to_owned() };
+    assemble(&[source.clone(), source], "/w", &lookup, &Everywhere(text))
+}
+
 fn read_everything(text: &str) -> Result<(), TestCaseError> {
     if let Ok(mut node) = parse("file", text) {
         places_are_inside(&node, text)?;
@@ -97,6 +132,9 @@ fn read_everything(text: &str) -> Result<(), TestCaseError> {
     .into_iter()
     .flatten()
     {
+        prop_assert!(!message.message.contains(char::is_control), "{message}");
+    }
+    if let Err(message) = read_project(text) {
         prop_assert!(!message.message.contains(char::is_control), "{message}");
     }
     let _ = interpolate_text(text, &lookup);

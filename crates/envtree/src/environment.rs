@@ -91,9 +91,11 @@ impl Session {
         let settings = load_settings(files)?;
         let own = own_variables(record, secret);
         let named = self.named_files(files.top())?;
+        let here = self.standing_in(files.top())?;
         let wanted = load_compose(&ComposeRequest {
             files,
             settings: &settings,
+            here: &here,
             named: &named,
             profiles: &self.options.profiles,
             environment: &self.options.environment,
@@ -116,6 +118,14 @@ impl Session {
             version: env!("CARGO_PKG_VERSION").into(),
         };
         Ok(Definition { settings, wanted, identity })
+    }
+
+    /// Returns the folder of the worktree at `top` that is the like of where the person stands; its top if they do not
+    /// stand in a worktree.
+    fn standing_in(&self, top: &Path) -> Result<PathBuf, Error> {
+        let worktree = self.repository.worktree_containing(self.directory())?;
+        let inside = worktree.as_ref().and_then(|here| self.directory().strip_prefix(&here.path).ok());
+        Ok(inside.map_or_else(|| top.to_owned(), |inside| top.join(inside)))
     }
 
     /// Returns the files of `--file` as the worktree at `top` has them.

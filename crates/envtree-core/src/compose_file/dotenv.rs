@@ -8,6 +8,9 @@ use indexmap::IndexMap;
 use super::interpolate::interpolate_text;
 use super::node::{Diagnostic, Place};
 
+/// How many bytes a file may have, and how many all of its values together once variables are filled in.
+const SIZE_LIMIT: usize = 4 * 1024 * 1024;
+
 /// Returns the variables of `text` in their order, each once, with the last value.
 ///
 /// `None` stands for a name without `=`, which takes its value from the surroundings if it has one there.
@@ -17,11 +20,39 @@ pub fn parse_dotenv(
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<(String, Option<String>)>, Diagnostic> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { file, text, rest: text, lookup, variables: IndexMap::new() };
+    let mut reader = Reader { file, text, rest: text, lookup, variables: IndexMap::new(), size: 0 };
+    if text.len() > SIZE_LIMIT {
+        return Err(reader.error(text, too_long()));
+    }
     while reader.skip_to_statement() {
         reader.statement()?;
     }
     Ok(reader.variables.into_iter().collect())
+}
+
+/// Returns the variables of `text` whose values stand for themselves: the format `raw` of `env_file`.
+///
+/// `None` stands for a name without `=`, as in [`parse_dotenv`].
+pub fn parse_raw(file: &str, text: &str) -> Result<Vec<(String, Option<String>)>, Diagnostic> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut variables: IndexMap<String, Option<String>> = IndexMap::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (name, value) = match line.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (line.trim_end(), None),
+        };
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            let line = u32::try_from(number + 1).unwrap_or(u32::MAX);
+            let message = "a variable name is expected here, without a space".to_owned();
+            return Err(Diagnostic { place: Place { file: file.into(), line, column: 1 }, message });
+        }
+        variables.insert(name.to_owned(), value);
+    }
+    Ok(variables.into_iter().collect())
 }
 
 struct Reader<'text> {
@@ -30,6 +61,8 @@ struct Reader<'text> {
     rest: &'text str,
     lookup: &'text dyn Fn(&str) -> Option<String>,
     variables: IndexMap<String, Option<String>>,
+    /// How many bytes the values have so far.
+    size: usize,
 }
 
 impl<'text> Reader<'text> {
@@ -114,10 +147,16 @@ impl<'text> Reader<'text> {
         Err(self.error(begin, format!("the quote that begins the value of `{key}` is not closed")))
     }
 
-    fn fill(&self, key: &str, value: &str, begin: &'text str) -> Result<String, Diagnostic> {
+    fn fill(&mut self, key: &str, value: &str, begin: &'text str) -> Result<String, Diagnostic> {
         let lookup = |name: &str| (self.lookup)(name).or_else(|| self.variables.get(name).cloned().flatten());
         match interpolate_text(value, &lookup) {
-            Ok(interpolated) => Ok(interpolated.text),
+            Ok(interpolated) => {
+                self.size = self.size.saturating_add(interpolated.text.len());
+                if self.size > SIZE_LIMIT {
+                    return Err(self.error(begin, too_long()));
+                }
+                Ok(interpolated.text)
+            }
             Err(message) => Err(self.error(begin, format!("in the value of `{key}`: {message}"))),
         }
     }
@@ -136,6 +175,10 @@ impl<'text> Reader<'text> {
             message: message.into(),
         }
     }
+}
+
+fn too_long() -> String {
+    format!("the file and its values have more than {} MiB", SIZE_LIMIT / 1024 / 1024)
 }
 
 /// Returns `text` with its escapes replaced; `\$` becomes `$$`, which the interpolation turns into a dollar sign.
@@ -277,6 +320,26 @@ mod tests {
             (r"X=a\$FOO", r#"X="a\\first""#),
             ("X=\"${M:-'a'}\"", r#"X="'a'""#),
         ]);
+    }
+
+    #[test]
+    fn values_that_double_again_and_again_are_an_error() {
+        let lines: String = (1..60).map(|n| format!("A{n}=$A{}$A{}\n", n - 1, n - 1)).collect();
+        let error = read(&format!("A0=x\n{lines}"));
+        assert!(error.ends_with("the file and its values have more than 4 MiB"), "{error}");
+        assert!(read(&"# x\n".repeat(2_000_000)).contains("more than 4 MiB"));
+    }
+
+    #[test]
+    fn raw_values_stand_for_themselves() {
+        let read = parse_raw("a.env", "# c\nA='x' # $B\n  B=\n\nC\nA=\"y\"\n").unwrap();
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            read,
+            [("A".to_owned(), text("\"y\"")), ("B".to_owned(), text("")), ("C".to_owned(), None)]
+        );
+        let error = parse_raw("a.env", "A=1\nB C=hush\n").unwrap_err().to_string();
+        assert_eq!(error, "a.env:2:1: a variable name is expected here, without a space");
     }
 
     #[test]

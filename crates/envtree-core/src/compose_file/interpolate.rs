@@ -1,12 +1,21 @@
 //! Fills `$NAME` and `${NAME…}` in as Compose does.
 //!
-//! `$$` is a dollar sign, and so is a `$` before anything but a name or `{`. Only the text that is used is looked at:
-//! a default that is not needed may name unset variables. Messages show names and syntax, never a variable's value.
+//! `$$` is a dollar sign, and so is a `$` before anything but a name or `{`. As in Compose 2.26, a default is looked at
+//! whether it is used or not: a required variable in it must be set, which the specification does not ask for.
+//! Messages show names and syntax, never a variable's value.
+
+use indexmap::IndexMap;
 
 use super::node::{Diagnostic, Node, Value};
+use super::scalar::number_text;
 
 /// How deep defaults may be nested in defaults.
 const DEPTH_LIMIT: usize = 50;
+/// How many bytes a text, or all texts of a file together, may have once they are filled in.
+const SIZE_LIMIT: usize = 16 * 1024 * 1024;
+
+/// How many variables without value are named for one text.
+const UNSET_LIMIT: usize = 100;
 
 /// A text whose variables are filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,50 +26,59 @@ pub struct Interpolated {
     pub unset: Vec<String>,
 }
 
-/// Fills in the variables of every text under `node`, keys excepted.
+/// Fills in the variables of every text under `node`, keys excepted; numbers are written as Compose writes them.
 ///
 /// Returns one warning for each variable that is not set and has no default, at its first place.
 pub fn interpolate(
     node: &mut Node,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<Diagnostic>, Diagnostic> {
-    let mut warnings: Vec<Diagnostic> = Vec::new();
-    interpolate_node(node, lookup, &mut warnings)?;
-    Ok(warnings)
+    let mut walk = Walk { lookup, warnings: IndexMap::new(), size: 0 };
+    walk.node(node)?;
+    Ok(walk.warnings.into_values().collect())
 }
 
-fn interpolate_node(
-    node: &mut Node,
-    lookup: &dyn Fn(&str) -> Option<String>,
-    warnings: &mut Vec<Diagnostic>,
-) -> Result<(), Diagnostic> {
-    match &mut node.value {
-        Value::List(items) => {
-            for item in items {
-                interpolate_node(item, lookup, warnings)?;
-            }
-        }
-        Value::Map(entries) => {
-            for entry in entries.values_mut() {
-                interpolate_node(&mut entry.node, lookup, warnings)?;
-            }
-        }
-        Value::Text(text) if text.contains('$') => {
-            let interpolated = match interpolate_text(text, lookup) {
-                Ok(interpolated) => interpolated,
-                Err(message) => return Err(node.diagnostic(message)),
-            };
-            node.value = Value::Text(interpolated.text);
-            for name in interpolated.unset {
-                let message = format!("variable `{name}` is not set; an empty text stands in for it");
-                if !warnings.iter().any(|warning| warning.message == message) {
-                    warnings.push(node.diagnostic(message));
+/// A tree on the way to being filled in.
+struct Walk<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    /// What is said about each variable that is not set.
+    warnings: IndexMap<String, Diagnostic>,
+    /// How many bytes were filled in so far.
+    size: usize,
+}
+
+impl Walk<'_> {
+    fn node(&mut self, node: &mut Node) -> Result<(), Diagnostic> {
+        match &mut node.value {
+            Value::List(items) => items.iter_mut().try_for_each(|item| self.node(item)),
+            Value::Map(entries) => entries.values_mut().try_for_each(|entry| self.node(&mut entry.node)),
+            Value::Text(text) if text.contains('$') => {
+                let interpolated = match interpolate_text(text, self.lookup) {
+                    Ok(interpolated) => interpolated,
+                    Err(message) => return Err(node.diagnostic(message)),
+                };
+                self.size = self.size.saturating_add(interpolated.text.len());
+                if self.size > SIZE_LIMIT {
+                    return Err(node.diagnostic(too_long()));
                 }
+                node.value = Value::Text(interpolated.text);
+                for name in interpolated.unset {
+                    let message = format!("variable `{name}` is not set; an empty text stands in for it");
+                    self.warnings.entry(name).or_insert_with(|| node.diagnostic(message));
+                }
+                Ok(())
             }
+            Value::Number(text) => {
+                *text = number_text(text);
+                Ok(())
+            }
+            Value::Null | Value::Bool(_) | Value::Text(_) => Ok(()),
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
     }
-    Ok(())
+}
+
+fn too_long() -> String {
+    format!("the variables up to here stand for more than {} MiB", SIZE_LIMIT / 1024 / 1024)
 }
 
 /// Fills in the variables of `text`; the error says what is malformed or missing.
@@ -97,6 +115,9 @@ fn fill(
                 push_variable(name, lookup, out);
             }
             rest = &after[name.len()..];
+        }
+        if out.text.len() > SIZE_LIMIT {
+            return Err(too_long());
         }
     }
     out.text.push_str(rest);
@@ -161,11 +182,16 @@ impl<'text> Reference<'text> {
             push_variable(self.name, lookup, out);
             return Ok(());
         };
+        let mut operand = Interpolated { text: String::new(), unset: Vec::new() };
+        fill(rule.operand, lookup, &mut operand, depth + 1)?;
+        for name in operand.unset {
+            note_unset(&name, out);
+        }
         let value = lookup(self.name);
         let counts = value.as_ref().is_some_and(|value| !(rule.empty_is_unset && value.is_empty()));
         match rule.operator {
-            '+' if counts => return fill(rule.operand, lookup, out, depth + 1),
-            '-' if !counts => return fill(rule.operand, lookup, out, depth + 1),
+            '+' if counts => out.text.push_str(&operand.text),
+            '-' if !counts => out.text.push_str(&operand.text),
             '?' if !counts => return Err(self.missing(value.is_some(), rule.operand)),
             _ => out.text.push_str(&value.unwrap_or_default()),
         }
@@ -222,8 +248,13 @@ fn name_at_start(text: &str) -> &str {
 fn push_variable(name: &str, lookup: &dyn Fn(&str) -> Option<String>, out: &mut Interpolated) {
     match lookup(name) {
         Some(value) => out.text.push_str(&value),
-        None if out.unset.iter().any(|unset| unset == name) => {}
-        None => out.unset.push(name.to_owned()),
+        None => note_unset(name, out),
+    }
+}
+
+fn note_unset(name: &str, out: &mut Interpolated) {
+    if out.unset.len() < UNSET_LIMIT && !out.unset.iter().any(|unset| unset == name) {
+        out.unset.push(name.to_owned());
     }
 }
 
@@ -284,11 +315,11 @@ mod tests {
             ("${M:-}", ""),
             ("${EMPTY:-d}", "d"),
             ("${EMPTY-d}", ""),
-            ("${FOO:-$N}", "first"),
+            ("${FOO:-$N}", "first (unset: N)"),
             ("${EMPTY:+r}", ""),
             ("${EMPTY+r}", "r"),
             ("${FOO:+r${A}}", "ra"),
-            ("${M:+r$N}", ""),
+            ("${M:+r$N}", " (unset: N)"),
             ("${EMPTY?msg}", ""),
             ("${M-a?b}", "a?b"),
             ("${M:-a:?b}", "a:?b"),
@@ -304,7 +335,7 @@ mod tests {
             ("${M-${FOO} ${FOO}}", "first first"),
             ("${M:-$$FOO}", "$FOO"),
             ("${M:-$${FOO}}", "${FOO}"),
-            ("${FOO:-${N:?x}}", "first"),
+            ("${FOO:-${N:?x}}", "error: required variable `N` is not set: x"),
         ]);
     }
 
@@ -363,6 +394,15 @@ mod tests {
     fn deeply_nested_defaults_are_an_error() {
         let text = "${M:-".repeat(10_000) + &"}".repeat(10_000);
         assert_eq!(fill(&text), "error: defaults are nested deeper than 50 levels");
+    }
+
+    #[test]
+    fn variables_that_stand_for_too_much_are_an_error() {
+        let huge = |_: &str| Some("x".repeat(1024 * 1024));
+        let error = "the variables up to here stand for more than 16 MiB".to_owned();
+        assert_eq!(interpolate_text(&"$A".repeat(100), &huge), Err(error.clone()));
+        let mut node = parse("c.yaml", &"- $A\n".repeat(100)).unwrap();
+        assert_eq!(interpolate(&mut node, &huge).unwrap_err().message, error);
     }
 
     #[test]

@@ -33,8 +33,19 @@ mod words;
 /// Variables in the order of their file; one without a value takes the caller's.
 pub type Variables = Vec<(String, Option<String>)>;
 
-/// Reads the environment file at an absolute path: nothing if there is no such file, a message if it cannot be read.
-pub type ReadEnvFile<'a> = dyn Fn(&str) -> Result<Option<Variables>, String> + 'a;
+/// An environment file that a service names.
+#[derive(Debug)]
+pub struct EnvFileRequest<'a> {
+    /// Its absolute path.
+    pub path: &'a str,
+    /// Whether its values stand for themselves, without quotes and variables.
+    pub is_raw: bool,
+    /// What the files before it say, which comes before everything else.
+    pub known: &'a IndexMap<String, String>,
+}
+
+/// Reads an environment file: nothing if there is no such file, a message if it cannot be read.
+pub type ReadEnvFile<'a> = dyn Fn(&EnvFileRequest<'_>) -> Result<Option<Variables>, String> + 'a;
 
 /// What lowering needs beside the tree.
 pub struct LowerOptions<'a> {
@@ -117,7 +128,7 @@ fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports)
         Some(node) if !matches!(node.value, Value::Map(_)) => {}
         node if declared.is_empty() => {
             let place = node.map_or(root.place, |node| &node.place);
-            root.error(place, "`services` is empty");
+            root.warn(place, "`services` is empty");
         }
         _ => {}
     }

@@ -1,20 +1,30 @@
 //! Merges one Compose file over another (Compose specification, section "Merge").
 //!
 //! Mappings are merged and sequences appended, but for the exceptions that `rule` lists. Short and long forms may meet: a list
-//! of `KEY=value` is made a mapping first, a single text a list. Where kinds do not fit, the later file wins, and
-//! lowering says what it expected.
+//! of `KEY=value` is made a mapping first, a single text a list. A mapping or a list cannot be merged with anything else.
+
+use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
-use super::node::{Entry, MergeTag, Node, Value};
+use super::node::{Diagnostic, Entry, MergeTag, Node, Value};
+use pools::merge_pools;
 use unique::unique;
 
+mod pools;
 mod unique;
 
 /// Returns `base` with `over` merged over it. Neither tags of `over` nor doubles remain.
-pub fn merge(base: Node, over: Node) -> Node {
-    let merged = merge_at(base, over, &mut Vec::new());
-    finish(merged)
+pub fn merge(base: Node, over: Node) -> Result<Node, Diagnostic> {
+    let merged = merge_at(base, over, &mut Vec::new())?;
+    Ok(finish(merged))
+}
+
+/// Returns the service `base` with the service that extends it merged over it.
+///
+/// The tags of `over` remain, because they also say what becomes of the same service in earlier files.
+pub fn extend(base: Node, over: Node) -> Result<Node, Diagnostic> {
+    merge_at(base, over, &mut vec!["services".to_owned(), String::new()])
 }
 
 /// Returns a tree without tags and doubles: what `!reset` marks is gone, what `!override` marks stands as it is.
@@ -57,6 +67,9 @@ fn rule(path: &[String]) -> Rule {
         ["services", _, "command" | "entrypoint"]
         | ["services", _, "healthcheck", "test"]
         | ["services", _, "ulimits", _] => Rule::Replace,
+        // What belongs to others is not looked into, wherever it stands.
+        [_, .., key] if key.starts_with("x-") => Rule::Replace,
+        [key] if key.starts_with("x-") => Rule::Replace,
         ["services", _, "environment" | "labels" | "annotations" | "sysctls"]
         | ["services", _, "build", "args" | "labels" | "additional_contexts"]
         | ["services", _, "deploy", "labels"]
@@ -74,100 +87,106 @@ fn rule(path: &[String]) -> Rule {
     }
 }
 
-fn merge_at(base: Node, over: Node, path: &mut Vec<String>) -> Node {
+fn merge_at(base: Node, over: Node, path: &mut Vec<String>) -> Result<Node, Diagnostic> {
     if over.tag.is_some() || base.tag == Some(MergeTag::Reset) {
-        return over;
+        return Ok(over);
     }
     let rule = rule(path);
     if rule == Rule::Replace {
-        return over;
+        return Ok(over);
     }
     if matches!(over.value, Value::Null) {
-        return base;
+        return Ok(base);
     }
     let (base, over) = (normal(base, rule), normal(over, rule));
     match rule {
-        Rule::KeyValues => later_entries(base, over),
-        Rule::Hosts => appended_once(base, over),
+        Rule::KeyValues => later_entries(base, over, path),
+        Rule::Hosts => appended_once(base, over, path),
         Rule::Pools => merge_pools(base, over, path),
-        Rule::Logging if !same_driver(&base, &over) => over,
+        Rule::Logging if !same_driver(&base, &over) => Ok(over),
         _ => deep(base, over, path),
     }
 }
 
-fn deep(base: Node, over: Node, path: &mut Vec<String>) -> Node {
-    let value = match (base.value, over.value) {
-        (Value::Map(base), Value::Map(over)) => Value::Map(merge_entries(base, over, path)),
-        (Value::List(mut base), Value::List(over)) => {
-            base.extend(over);
-            Value::List(base)
+fn deep(base: Node, over: Node, path: &mut Vec<String>) -> Result<Node, Diagnostic> {
+    match (base.value, over.value) {
+        (Value::Map(earlier), Value::Map(later)) => {
+            let value = Value::Map(merge_entries(earlier, later, path)?);
+            Ok(Node { place: base.place, tag: base.tag, value })
         }
-        (_, value) => {
-            return Node { value, ..over };
+        (Value::List(mut items), Value::List(later)) => {
+            items.extend(later);
+            Ok(Node { place: base.place, tag: base.tag, value: Value::List(items) })
         }
+        (earlier @ (Value::Map(_) | Value::List(_)), value) => {
+            let (earlier, later) = (Node { value: earlier, ..base }, Node { value, ..over });
+            Err(unlike(&earlier, &later, path))
+        }
+        (_, value) => Ok(Node { value, ..over }),
+    }
+}
+
+/// Says that a mapping or a list of an earlier file meets something else.
+fn unlike(base: &Node, over: &Node, path: &[String]) -> Diagnostic {
+    let subject = match path {
+        [services, service, key @ ..] if services == "services" && !key.is_empty() && !service.is_empty() => {
+            format!("service `{service}`: `{}`", key.join("."))
+        }
+        [_, service, key @ ..] if service.is_empty() => format!("`{}`", key.join(".")),
+        _ => format!("`{}`", path.join(".")),
     };
-    Node { place: base.place, tag: base.tag, value }
+    over.diagnostic(format!(
+        "{subject} must be {} as in line {} of {}, not {}",
+        base.kind(),
+        base.place.line,
+        base.place.file,
+        over.kind()
+    ))
 }
 
 fn merge_entries(
     mut base: IndexMap<String, Entry>,
     over: IndexMap<String, Entry>,
     path: &mut Vec<String>,
-) -> IndexMap<String, Entry> {
+) -> Result<IndexMap<String, Entry>, Diagnostic> {
     for (key, later) in over {
-        let merged = match base.get_mut(&key) {
-            None => later,
-            Some(earlier) => {
-                path.push(key.clone());
-                let node = merge_at(earlier.node.clone(), later.node, path);
-                path.pop();
-                Entry { key_place: later.key_place, node }
-            }
+        let Some(earlier) = base.get_mut(&key) else {
+            base.insert(key, later);
+            continue;
         };
-        base.insert(key, merged);
+        let nothing = Node { place: later.node.place.clone(), tag: None, value: Value::Null };
+        let before = std::mem::replace(&mut earlier.node, nothing);
+        earlier.key_place = later.key_place;
+        path.push(key);
+        earlier.node = merge_at(before, later.node, path)?;
+        path.pop();
     }
-    base
+    Ok(base)
 }
 
-fn later_entries(base: Node, over: Node) -> Node {
+fn later_entries(base: Node, over: Node, path: &[String]) -> Result<Node, Diagnostic> {
     match (base.value, over.value) {
         (Value::Map(mut entries), Value::Map(later)) => {
             entries.extend(later);
-            Node { place: base.place, tag: None, value: Value::Map(entries) }
+            Ok(Node { place: base.place, tag: None, value: Value::Map(entries) })
         }
-        (_, value) => Node { value, ..over },
+        (value, later) => Err(unlike(&Node { value, ..base }, &Node { value: later, ..over }, path)),
     }
 }
 
-fn appended_once(base: Node, over: Node) -> Node {
+fn appended_once(base: Node, over: Node, path: &[String]) -> Result<Node, Diagnostic> {
     match (base.value, over.value) {
         (Value::List(mut items), Value::List(later)) => {
-            for item in later {
-                if items.iter().all(|earlier| earlier.value != item.value) {
-                    items.push(item);
-                }
-            }
-            Node { place: base.place, tag: None, value: Value::List(items) }
+            let known: HashSet<String> = items.iter().filter_map(unique::scalar).collect();
+            items.extend(
+                later
+                    .into_iter()
+                    .filter(|item| unique::scalar(item).is_none_or(|text| !known.contains(&text))),
+            );
+            Ok(Node { place: base.place, tag: None, value: Value::List(items) })
         }
-        (_, value) => Node { value, ..over },
+        (value, later) => Err(unlike(&Node { value, ..base }, &Node { value: later, ..over }, path)),
     }
-}
-
-fn merge_pools(base: Node, over: Node, path: &mut Vec<String>) -> Node {
-    let (Value::List(mut pools), Value::List(later)) = (base.value, over.value.clone()) else {
-        return over;
-    };
-    for pool in later {
-        let subnet = pool.entry("subnet").map(|entry| entry.node.value.clone());
-        let same = pools
-            .iter_mut()
-            .find(|earlier| earlier.entry("subnet").map(|entry| &entry.node.value) == subnet.as_ref());
-        match same {
-            Some(earlier) => *earlier = deep(earlier.clone(), pool, path),
-            None => pools.push(pool),
-        }
-    }
-    Node { place: base.place, tag: None, value: Value::List(pools) }
 }
 
 fn same_driver(base: &Node, over: &Node) -> bool {
@@ -291,7 +310,7 @@ mod tests {
 
     fn merged(base: &str, over: &str) -> serde_json::Value {
         let wrap = |settings: &str| node(&format!("{{services: {{web: {{{settings}}}}}}}"));
-        json(&merge(wrap(base), wrap(over)))["services"]["web"].clone()
+        json(&merge(wrap(base), wrap(over)).unwrap())["services"]["web"].clone()
     }
 
     #[test]
@@ -360,12 +379,12 @@ mod tests {
         assert_eq!(
             merged(
                 "volumes: ['data:/data', './a:/a'], secrets: [key], tmpfs: /t",
-                "volumes: [{type: bind, source: ./d, target: /data/}], secrets: [{source: other, target: /run/secrets/key}], tmpfs: ['/t:size=1m']",
+                "volumes: [{type: bind, source: ./d, target: /data}], secrets: [{source: other, target: /run/secrets/key}], tmpfs: ['/t:size=1m']",
             ),
             json!({
-                "volumes": [{"type": "bind", "source": "./d", "target": "/data/"}, "./a:/a"],
+                "volumes": [{"type": "bind", "source": "./d", "target": "/data"}, "./a:/a"],
                 "secrets": [{"source": "other", "target": "/run/secrets/key"}],
-                "tmpfs": ["/t:size=1m"],
+                "tmpfs": ["/t", "/t:size=1m"],
             })
         );
     }
@@ -435,7 +454,8 @@ mod tests {
         let merged = merge(
             of("[{subnet: 10.0.0.0/24}]"),
             of("[{subnet: 10.0.0.0/24, gateway: 10.0.0.9}, {subnet: 10.1.0.0/24}]"),
-        );
+        )
+        .unwrap();
         assert_eq!(
             json(&merged)["networks"]["n"]["ipam"]["config"],
             json!([{"subnet": "10.0.0.0/24", "gateway": "10.0.0.9"}, {"subnet": "10.1.0.0/24"}])

@@ -90,6 +90,31 @@ impl Node {
         }
     }
 
+    /// Returns how many values it is made of, itself included.
+    pub fn size(&self) -> usize {
+        1 + match &self.value {
+            Value::List(items) => items.iter().map(Self::size).sum(),
+            Value::Map(entries) => entries.values().map(|entry| entry.node.size()).sum(),
+            _ => 0,
+        }
+    }
+
+    /// Returns whether both are the same but for their places.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::List(one), Value::List(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.says_the_same(other))
+            }
+            (Value::Map(one), Value::Map(other)) => {
+                one.len() == other.len()
+                    && one.iter().all(|(key, entry)| {
+                        other.get(key).is_some_and(|other| entry.node.says_the_same(&other.node))
+                    })
+            }
+            (one, other) => one == other,
+        }
+    }
+
     /// Returns an error or a warning about this node.
     pub fn diagnostic(&self, message: impl Into<String>) -> Diagnostic {
         Diagnostic { place: self.place.clone(), message: message.into() }

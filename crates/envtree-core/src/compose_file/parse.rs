@@ -11,8 +11,13 @@ use indexmap::IndexMap;
 use serde_yaml::granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag, options};
 
 use super::node::{Diagnostic, Entry, MergeTag, Node, Place, Value};
-use super::scalar::plain_value;
+use super::scalar::{date_text, plain_value};
 use super::syntax_error::explain;
+use merge_key::{duplicate, merge_into, reset_twin};
+use tag::{is_local, is_non_specific, merge_tag, names};
+
+mod merge_key;
+mod tag;
 
 /// How deep lists and mappings may be nested, aliases included.
 const DEPTH_LIMIT: usize = 100;
@@ -20,12 +25,38 @@ const DEPTH_LIMIT: usize = 100;
 const EXPANSION_LIMIT: usize = 16 * 1024 * 1024;
 /// What a node counts for, besides its texts.
 const NODE_WEIGHT: usize = 64;
+/// How many bytes a text may have.
+const TEXT_LIMIT: usize = 4 * 1024 * 1024;
+/// How many nodes a text may have, besides those that aliases stand for.
+const NODE_LIMIT: usize = 300_000;
+/// How many documents a text may have.
+const DOCUMENT_LIMIT: usize = 100;
 
 /// Returns the only document of `text`; `file` is named in its places.
 ///
-/// An empty document is [`Value::Null`]. Duplicate keys, a second document, unknown tags and aliases that stand for
-/// too much are errors.
+/// An empty document is [`Value::Null`]. Duplicate keys, a second document and aliases that stand for too much are
+/// errors.
 pub fn parse(file: &str, text: &str) -> Result<Node, Diagnostic> {
+    let mut documents = documents(file, text, false)?.into_iter();
+    let first = documents.next().unwrap_or_else(|| Node {
+        place: Place { file: Arc::from(file), line: 1, column: 1 },
+        tag: None,
+        value: Value::Null,
+    });
+    match documents.next() {
+        None => Ok(first),
+        Some(second) => Err(second.diagnostic("a second document begins here; a file holds only one")),
+    }
+}
+
+/// Returns every document of a Compose file; a text of nothing but comments has none.
+///
+/// As in Compose, every key is a text, and a date without quotes is written out as a time.
+pub fn parse_documents(file: &str, text: &str) -> Result<Vec<Node>, Diagnostic> {
+    documents(file, text, true)
+}
+
+fn documents(file: &str, text: &str, is_compose: bool) -> Result<Vec<Node>, Diagnostic> {
     // Without its byte order mark, because the parser would count the mark as a column.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder {
@@ -33,8 +64,14 @@ pub fn parse(file: &str, text: &str) -> Result<Node, Diagnostic> {
         events: Parser::new_from_str_with_options(text, options! { emit_comments: false }),
         anchors: BTreeMap::new(),
         expanded: 0,
+        nodes: 0,
+        is_compose,
     };
-    builder.document()
+    if text.len() > TEXT_LIMIT {
+        let limit = TEXT_LIMIT / 1024 / 1024;
+        return Err(builder.error(Marker::default(), format!("the file has more than {limit} MiB")));
+    }
+    builder.documents()
 }
 
 /// A node and what it costs to repeat it.
@@ -58,29 +95,28 @@ struct Builder<'text> {
     /// Finished nodes by anchor; a node that is not finished is missing, so no alias can contain itself.
     anchors: BTreeMap<usize, Built>,
     expanded: usize,
+    nodes: usize,
+    /// Whether the text is a Compose file.
+    is_compose: bool,
 }
 
 impl<'text> Builder<'text> {
-    fn document(&mut self) -> Result<Node, Diagnostic> {
-        let mut document = None;
+    fn documents(&mut self) -> Result<Vec<Node>, Diagnostic> {
+        let mut documents = Vec::new();
         loop {
             let (event, span) = self.next()?;
             match event {
-                Event::StreamEnd => break,
-                Event::DocumentStart(..) if document.is_some() => {
-                    return Err(
-                        self.error(span.start, "a second document begins here; a file holds only one")
-                    );
+                Event::StreamEnd => return Ok(documents),
+                Event::StreamStart | Event::DocumentEnd => {}
+                // An alias means an anchor of its own document.
+                Event::DocumentStart(..) if documents.len() < DOCUMENT_LIMIT => self.anchors.clear(),
+                Event::DocumentStart(..) => {
+                    let message = format!("the file has more than {DOCUMENT_LIMIT} documents");
+                    return Err(self.error(span.start, message));
                 }
-                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
-                event => document = Some(self.node(event, span, 0)?.node),
+                event => documents.push(self.node(event, span, 0)?.node),
             }
         }
-        Ok(document.unwrap_or_else(|| Node {
-            place: Place { file: self.file.clone(), line: 1, column: 1 },
-            tag: None,
-            value: Value::Null,
-        }))
     }
 
     fn next(&mut self) -> Result<(Event<'text>, Span), Diagnostic> {
@@ -94,6 +130,10 @@ impl<'text> Builder<'text> {
     fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Built, Diagnostic> {
         if depth > DEPTH_LIMIT {
             return Err(self.error(span.start, format!("nested deeper than {DEPTH_LIMIT} levels")));
+        }
+        self.nodes += 1;
+        if self.nodes > NODE_LIMIT {
+            return Err(self.error(span.start, format!("the file has more than {NODE_LIMIT} values")));
         }
         let (anchor, built) = match event {
             Event::Alias(anchor) => return self.alias(anchor, span, depth),
@@ -111,6 +151,7 @@ impl<'text> Builder<'text> {
             _ => return Err(self.error(span.start, "a value is missing here")),
         };
         if anchor != 0 {
+            self.expand(&built, span)?;
             self.anchors.insert(anchor, built.clone());
         }
         Ok(built)
@@ -120,19 +161,24 @@ impl<'text> Builder<'text> {
         let Some(built) = self.anchors.get(&anchor) else {
             return Err(self.error(span.start, "this alias is part of what it stands for"));
         };
-        self.expanded = self.expanded.saturating_add(built.weight);
-        if self.expanded > EXPANSION_LIMIT {
-            let limit = EXPANSION_LIMIT / 1024 / 1024;
-            return Err(
-                self.error(span.start, format!("the aliases up to here stand for more than {limit} MiB"))
-            );
-        }
+        let built = built.clone();
+        self.expand(&built, span)?;
         if depth + built.depth > DEPTH_LIMIT {
             return Err(
                 self.error(span.start, format!("nested deeper than {DEPTH_LIMIT} levels by this alias"))
             );
         }
-        Ok(built.clone())
+        Ok(built)
+    }
+
+    /// Counts a node that is kept once more, for an anchor or in place of an alias.
+    fn expand(&mut self, built: &Built, span: Span) -> Result<(), Diagnostic> {
+        self.expanded = self.expanded.saturating_add(built.weight);
+        if self.expanded <= EXPANSION_LIMIT {
+            return Ok(());
+        }
+        let limit = EXPANSION_LIMIT / 1024 / 1024;
+        Err(self.error(span.start, format!("the aliases up to here stand for more than {limit} MiB")))
     }
 
     fn scalar(
@@ -143,16 +189,17 @@ impl<'text> Builder<'text> {
         span: Span,
     ) -> Result<Built, Diagnostic> {
         let plain = || match style {
-            ScalarStyle::Plain => plain_value(text),
+            ScalarStyle::Plain => match date_text(text).filter(|_| self.is_compose) {
+                Some(date) => Value::Text(date),
+                None => plain_value(text),
+            },
             _ => Value::Text(text.to_owned()),
         };
         let (merge_tag, value) = match tag {
             None => (None, plain()),
             Some(tag) if is_non_specific(tag) => (None, Value::Text(text.to_owned())),
-            Some(tag) => match merge_tag(tag) {
-                Some(merge_tag) => (Some(merge_tag), plain()),
-                None => (None, self.tagged_value(text, tag, span)?),
-            },
+            Some(tag) if is_local(tag) => (merge_tag(tag), plain()),
+            Some(tag) => (None, self.tagged_value(text, tag, span)?),
         };
         Ok(Built { node: self.at(span, merge_tag, value), weight: NODE_WEIGHT + text.len(), depth: 1 })
     }
@@ -177,7 +224,8 @@ impl<'text> Builder<'text> {
         match tag {
             None => Ok(None),
             Some(tag) if is_non_specific(tag) || tag.is_yaml_core_schema_tag(kind) => Ok(None),
-            Some(tag) => merge_tag(tag).map(Some).ok_or_else(|| self.unknown_tag(tag, span)),
+            Some(tag) if is_local(tag) => Ok(merge_tag(tag)),
+            Some(tag) => Err(self.unknown_tag(tag, span)),
         }
     }
 
@@ -219,11 +267,14 @@ impl<'text> Builder<'text> {
                 }
                 Key::Text(key) => {
                     size.weight = size.weight.saturating_add(key.len());
-                    if let Some(first) = entries.get(&key) {
-                        return Err(duplicate(key_place, &key, &first.key_place));
-                    }
                     let node = built.node;
-                    entries.insert(key, Entry { key_place, node });
+                    let entry = Entry { key_place, node };
+                    let Some(first) = entries.get_mut(&key) else {
+                        entries.insert(key, entry);
+                        continue;
+                    };
+                    *first = reset_twin(first, &entry)
+                        .ok_or_else(|| duplicate(entry.key_place, &key, &first.key_place))?;
                 }
             }
         }
@@ -250,6 +301,10 @@ impl<'text> Builder<'text> {
             );
         }
         let text = match &node.value {
+            Value::Number(_) | Value::Bool(_) if self.is_compose => {
+                let message = format!("a key is a text, but this is {}; put it in quotes", node.kind());
+                return Err(self.error(span.start, message));
+            }
             Value::Text(text) | Value::Number(text) => text.clone(),
             Value::Bool(boolean) => boolean.to_string(),
             Value::Null | Value::List(_) | Value::Map(_) => {
@@ -284,10 +339,7 @@ impl<'text> Builder<'text> {
     fn unknown_tag(&self, tag: &Tag, span: Span) -> Diagnostic {
         let name = format!("{}{}", tag.original_handle(), tag.suffix());
         let name = name.escape_debug();
-        self.error(
-            span.tag_start.unwrap_or(span.start),
-            format!("the tag `{name}` does not fit here; `!reset` and `!override` are known"),
-        )
+        self.error(span.tag_start.unwrap_or(span.start), format!("the tag `{name}` does not fit here"))
     }
 }
 
@@ -307,59 +359,6 @@ impl Size {
     fn built(self, node: Node) -> Built {
         Built { node, weight: self.weight.saturating_add(NODE_WEIGHT), depth: self.depth + 1 }
     }
-}
-
-/// Adds what `<<` names to `entries`; keys that are written out win, and an earlier mapping wins over a later one.
-fn merge_into(
-    entries: &mut IndexMap<String, Entry>,
-    key_place: &Place,
-    node: Node,
-) -> Result<(), Diagnostic> {
-    let sources = match node.value {
-        Value::List(items) => items,
-        _ => vec![node],
-    };
-    for source in sources {
-        let Value::Map(inherited) = source.value else {
-            return Err(Diagnostic {
-                place: key_place.clone(),
-                message: format!("`<<` takes a mapping or a list of mappings, not {}", source.kind()),
-            });
-        };
-        for (key, entry) in inherited {
-            entries.entry(key).or_insert(entry);
-        }
-    }
-    Ok(())
-}
-
-fn duplicate(place: Place, key: &str, first: &Place) -> Diagnostic {
-    let message = if key == "<<" {
-        format!("`<<` is already in line {}; name both in one list: `<<: [*a, *b]`", first.line)
-    } else {
-        format!("the key `{key}` is already in line {} of this mapping", first.line)
-    };
-    Diagnostic { place, message }
-}
-
-fn merge_tag(tag: &Tag) -> Option<MergeTag> {
-    if names(tag, "!reset") {
-        Some(MergeTag::Reset)
-    } else if names(tag, "!override") {
-        Some(MergeTag::Override)
-    } else {
-        None
-    }
-}
-
-/// Returns whether the tag is the bare `!`, which says: not a number, not a boolean.
-fn is_non_specific(tag: &Tag) -> bool {
-    names(tag, "!")
-}
-
-/// Returns whether the tag's full name is `name`.
-fn names(tag: &Tag, name: &str) -> bool {
-    name.strip_prefix(tag.handle()) == Some(tag.suffix())
 }
 
 #[cfg(test)]
@@ -457,15 +456,29 @@ mod tests {
     }
 
     #[test]
-    fn merge_tags_are_kept_and_other_tags_are_errors() {
+    fn keys_of_a_compose_file_are_texts() {
+        let error = parse_documents("c.yaml", "a:\n  1: b\n").unwrap_err().to_string();
+        assert_eq!(error, "c.yaml:2:3: a key is a text, but this is a number; put it in quotes");
+        assert!(parse_documents("c.yaml", "a: {'1': b, 1x: c}\n").is_ok());
+    }
+
+    #[test]
+    fn a_date_of_a_compose_file_is_a_time() {
+        let documents = parse_documents("c.yaml", "[2024-01-02, '2024-01-02', 2024-13-02]").unwrap();
+        assert_eq!(
+            render(&documents[0]),
+            r#"[t:"2024-01-02 00:00:00 +0000 UTC", t:"2024-01-02", t:"2024-13-02"]"#
+        );
+    }
+
+    #[test]
+    fn merge_tags_are_kept_and_tags_of_others_passed_over() {
         assert_eq!(
             tree("a: !reset null\nb: !override [1]\nc: !reset {}\nd: !!str 1\n"),
             r#"{a: !reset ~, b: !override [n:1], c: !reset {}, d: t:"1"}"#
         );
-        assert_eq!(
-            tree("a: !secret 1\n"),
-            "compose.yaml:1:4: the tag `!secret` does not fit here; `!reset` and `!override` are known"
-        );
+        assert_eq!(tree("a: !secret 1\nb: !list [x]\n"), r#"{a: n:1, b: [t:"x"]}"#);
+        assert_eq!(tree("a: !!set {x: 1}\n"), "compose.yaml:1:4: the tag `!!set` does not fit here");
         assert_eq!(tree("a: !!int hush\n"), "compose.yaml:1:10: this is no value for `!!int`");
     }
 
@@ -482,10 +495,19 @@ mod tests {
     }
 
     #[test]
+    fn reset_means_earlier_files_alone() {
+        assert_eq!(tree("a: [1]\na: !reset []\n"), "{a: !override [n:1]}");
+        assert_eq!(
+            tree("x: &x {a: 1}\ny: {<<: *x, a: !reset null}\n"),
+            "{x: {a: n:1}, y: {a: !override n:1}}"
+        );
+    }
+
+    #[test]
     fn a_second_document_is_an_error() {
         assert_eq!(
             tree("a: 1\n---\nb: 2\n"),
-            "compose.yaml:2:1: a second document begins here; a file holds only one"
+            "compose.yaml:3:1: a second document begins here; a file holds only one"
         );
     }
 
@@ -500,10 +522,21 @@ mod tests {
             bomb.push_str(&sequence(level, &aliases));
             chain.push_str(&sequence(level, &format!("*a{below}")));
         }
-        assert_eq!(tree(&bomb), "compose.yaml:6:15: the aliases up to here stand for more than 16 MiB");
+        assert_eq!(tree(&bomb), "compose.yaml:6:10: the aliases up to here stand for more than 16 MiB");
         assert_eq!(tree(&chain), "compose.yaml:100:12: nested deeper than 100 levels by this alias");
         assert_eq!(tree("a: &a [*a]\n"), "compose.yaml:1:8: this alias is part of what it stands for");
         assert_eq!(tree("a: *b\n"), "compose.yaml:1:4: no anchor of this name stands before this alias");
+    }
+
+    #[test]
+    fn the_size_of_a_file_is_bounded() {
+        let error = |text: &str| tree(text).split_once(": ").unwrap().1.to_owned();
+        assert_eq!(error(&"# x\n".repeat(2_000_000)), "the file has more than 4 MiB");
+        assert_eq!(error(&format!("[{}]", "1,".repeat(400_000))), "the file has more than 300000 values");
+        assert_eq!(error(&"---\na: 1\n".repeat(200)), "the file has more than 100 documents");
+        let anchors: String = (0..90).map(|number| format!("&a{number} [")).collect();
+        let text = format!("{anchors}{}{}", "1,".repeat(20_000), "]".repeat(90));
+        assert_eq!(error(&text), "the aliases up to here stand for more than 16 MiB");
     }
 
     #[test]

@@ -35,6 +35,51 @@ pub fn integer(text: &str) -> Option<i64> {
     i64::try_from(if negative { -magnitude } else { magnitude }).ok()
 }
 
+/// Returns the text that Compose makes of a number where a text is wanted: `1.10` becomes `1.1`, `0x10` becomes `16`.
+pub fn number_text(text: &str) -> String {
+    if let Some(integer) = integer(text) {
+        return integer.to_string();
+    }
+    let plain = text.replace('_', "");
+    let plain = plain.strip_prefix('+').unwrap_or(&plain);
+    if !plain.starts_with('0') && plain.parse::<u64>().is_ok() {
+        return plain.to_owned();
+    }
+    match plain.parse::<f64>() {
+        Ok(number) if number != 0.0 && !(1e-4..1e21).contains(&number.abs()) => {
+            let text = format!("{number:e}");
+            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            let (sign, digits) = match exponent.strip_prefix('-') {
+                Some(digits) => ('-', digits),
+                None => ('+', exponent),
+            };
+            format!("{mantissa}e{sign}{digits:0>2}")
+        }
+        Ok(number) => number.to_string(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// Returns the text that Compose makes of a date without quotes.
+pub fn date_text(text: &str) -> Option<String> {
+    let mut parts = text.split('-');
+    let mut number = |lengths: std::ops::RangeInclusive<usize>| {
+        let part = parts.next()?;
+        let fits = lengths.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        part.parse::<u32>().ok().filter(|_| fits)
+    };
+    let (year, month, day) = (number(4..=4)?, number(1..=2)?, number(1..=2)?);
+    let days = match month {
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    let is_date = parts.next().is_none() && (1..=days).contains(&day);
+    is_date.then(|| format!("{year:04}-{month:02}-{day:02} 00:00:00 +0000 UTC"))
+}
+
 /// Returns whether Compose reads the unquoted `text` as a number; infinity and "not a number" are texts here.
 pub fn is_number(text: &str) -> bool {
     let starts = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
@@ -61,6 +106,16 @@ fn is_decimal(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_become_texts_as_compose_writes_them() {
+        let written =
+            ["1.10", "0440", "1e3", "1_000", "12345678901234567890", ".5", "1e-7", "1e21", "+5", "0899"];
+        assert_eq!(
+            written.map(number_text),
+            ["1.1", "288", "1000", "1000", "12345678901234567890", "0.5", "1e-07", "1e+21", "5", "899"]
+        );
+    }
 
     #[test]
     fn integers_are_read_in_every_notation() {

@@ -7,6 +7,9 @@ use super::LoadError;
 use crate::include;
 use crate::repository::{CommitId, Repository};
 
+/// How many bytes a file may have that is read whole.
+const SIZE_LIMIT: u64 = 16 * 1024 * 1024;
+
 /// Where the files of a worktree come from.
 #[derive(Debug, Clone)]
 pub(crate) enum Files {
@@ -103,7 +106,12 @@ pub(super) fn read_file(path: &Path) -> Result<Option<String>, LoadError> {
 /// Reads a file; a pipe or a socket, which may never come to its end, is refused unless the system keeps it for those
 /// who name it: `/dev/stdin`, or what a shell makes of `<(…)`.
 fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
-    let kind = std::fs::metadata(path)?.file_type();
+    let metadata = std::fs::metadata(path)?;
+    if metadata.len() > SIZE_LIMIT {
+        let message = format!("it has more than {} MiB", SIZE_LIMIT / 1024 / 1024);
+        return Err(std::io::Error::new(ErrorKind::FileTooLarge, message));
+    }
+    let kind = metadata.file_type();
     let is_of_the_system = path.starts_with("/dev") || path.starts_with("/proc");
     if kind.is_file() || kind.is_dir() || is_of_the_system {
         return std::fs::read(path);

@@ -3,9 +3,9 @@
 use indexmap::IndexMap;
 
 use super::path::resolved;
-use super::section::{Section, scalar};
+use super::section::Section;
 use super::unknown::Keys;
-use super::{LowerOptions, Variables};
+use super::{EnvFileRequest, LowerOptions, Variables};
 use crate::compose_file::node::{Node, Value};
 
 const ENV_FILE_KEYS: Keys = Keys { read: &["path", "required", "format"], ignored: &[], refused: &[] };
@@ -26,10 +26,8 @@ pub(super) fn lower_environment(
             variables.shift_remove(&name);
         }
     };
-    for item in service.item_or_items("env_file") {
-        for (name, value) in env_file(service, item, options).unwrap_or_default() {
-            set(name, value);
-        }
+    for (name, value) in env_files(service, options) {
+        set(name, value);
     }
     for pair in service.pairs("environment") {
         if pair.key.is_empty() {
@@ -41,38 +39,58 @@ pub(super) fn lower_environment(
     variables
 }
 
-fn env_file(service: &Section<'_>, item: &Node, options: &LowerOptions<'_>) -> Option<Variables> {
+/// Returns the variables of the environment files, in their order.
+fn env_files(service: &Section<'_>, options: &LowerOptions<'_>) -> Variables {
+    let mut variables = Variables::new();
+    let mut known = IndexMap::new();
+    for item in service.item_or_items("env_file") {
+        let file = env_file(service, item, &known, options).unwrap_or_default();
+        known.extend(file.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?))));
+        variables.extend(file);
+    }
+    variables
+}
+
+fn env_file(
+    service: &Section<'_>,
+    item: &Node,
+    known: &IndexMap<String, String>,
+    options: &LowerOptions<'_>,
+) -> Option<Variables> {
     if !matches!(item.value, Value::Map(_)) {
         let path = service
             .parsed_node("env_file", item, "a path or a list of paths", |text| Some(text.to_owned()))?;
-        return read(service, item, &path, true, options);
+        let request = EnvFileRequest { path: &path, is_raw: false, known };
+        return read(service, item, &request, true, options);
     }
     let section = service.within("env_file", item, &ENV_FILE_KEYS)?;
     let required = section.boolean("required").unwrap_or(true);
-    if let Some(node) = section.node("format")
-        && scalar(node).as_deref() != Some("")
-    {
-        section.error(&node.place, "`env_file.format` is not supported yet");
-    }
+    let format = section.parsed("format", "`raw`", |text| match text {
+        "" => Some(false),
+        "raw" => Some(true),
+        _ => None,
+    });
     let Some(path) = section.text("path") else {
         section.error(section.place, "`env_file.path` is missing");
         return None;
     };
-    read(service, item, &path, required, options)
+    let request = EnvFileRequest { path: &path, is_raw: format.unwrap_or(false), known };
+    read(service, item, &request, required, options)
 }
 
 fn read(
     service: &Section<'_>,
     item: &Node,
-    path: &str,
+    request: &EnvFileRequest<'_>,
     required: bool,
     options: &LowerOptions<'_>,
 ) -> Option<Variables> {
-    let Some(absolute) = resolved(path, options) else {
+    let Some(absolute) = resolved(request.path, options) else {
+        let path = request.path;
         service.error(&item.place, format!("`{path}` needs a home directory, and there is none"));
         return None;
     };
-    match (options.read_env_file)(&absolute) {
+    match (options.read_env_file)(&EnvFileRequest { path: &absolute, ..*request }) {
         Ok(Some(variables)) => return Some(variables),
         Ok(None) if required => service.error(&item.place, format!("there is no file `{absolute}`")),
         Ok(None) => {}
@@ -83,11 +101,14 @@ fn read(
 
 /// Returns the labels of the service: those of its files, and over them its own.
 pub(super) fn lower_labels(service: &Section<'_>, options: &LowerOptions<'_>) -> IndexMap<String, String> {
-    let mut labels = IndexMap::new();
+    let mut labels: IndexMap<String, String> = IndexMap::new();
     for item in service.item_or_items("label_file") {
         let path = service
             .parsed_node("label_file", item, "a path or a list of paths", |text| Some(text.to_owned()));
-        let read = path.and_then(|path| read(service, item, &path, true, options));
+        let read = path.and_then(|path| {
+            let request = EnvFileRequest { path: &path, is_raw: false, known: &labels };
+            read(service, item, &request, true, options)
+        });
         for (name, value) in read.unwrap_or_default() {
             labels.insert(name, value.unwrap_or_default());
         }

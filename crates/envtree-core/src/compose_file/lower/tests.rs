@@ -8,7 +8,7 @@ mod complaint;
 
 fn lower_with(yaml: &str, profiles: &[&str]) -> Result<Lowered, Vec<Diagnostic>> {
     let profiles: Vec<String> = profiles.iter().map(ToString::to_string).collect();
-    let files = |path: &str| match path {
+    let files = |request: &EnvFileRequest<'_>| match request.path {
         "/w/a.env" => Ok(Some(vec![
             ("A".to_owned(), Some("file".to_owned())),
             ("B".to_owned(), Some("file".to_owned())),

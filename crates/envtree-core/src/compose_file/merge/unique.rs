@@ -55,22 +55,25 @@ fn identity(path: &[String]) -> Option<Identity> {
         ["services", _, "secrets"] => secret,
         ["services", _, "configs"] => config,
         ["services", _, "env_file"] => env_file,
-        ["services", _, "tmpfs"] => {
-            |item| Some(scalar(item)?.split(':').next().unwrap_or_default().to_owned())
-        }
+        ["services", _, "expose"] => scalar,
         [
             "services",
             _,
-            "cap_add" | "cap_drop" | "dns" | "dns_opt" | "dns_search" | "expose" | "group_add" | "links"
-            | "profiles" | "security_opt",
+            "cap_add" | "cap_drop" | "dns" | "dns_opt" | "dns_search" | "links" | "profiles" | "tmpfs",
         ]
         | ["services", _, "networks", _, "aliases" | "link_local_ips"]
-        | ["services", _, "build", "tags"] => scalar,
+        | ["services", _, "build", "tags"] => key,
         _ => return None,
     })
 }
 
-fn scalar(node: &Node) -> Option<String> {
+/// Returns what stands before `=`, as Compose does even where an item is not meant as `KEY=value`.
+fn key(item: &Node) -> Option<String> {
+    Some(scalar(item)?.split('=').next().unwrap_or_default().to_owned())
+}
+
+/// Returns a text or a number as it is written.
+pub(super) fn scalar(node: &Node) -> Option<String> {
     match &node.value {
         Value::Text(text) | Value::Number(text) => Some(text.clone()),
         _ => None,
@@ -109,16 +112,14 @@ fn port(item: &Node) -> Option<String> {
 }
 
 fn mount(item: &Node) -> Option<String> {
-    let target = match scalar(item) {
-        Some(text) => {
-            let mut parts = text.split(':');
-            let first = parts.next()?;
-            parts.next().unwrap_or(first).to_owned()
-        }
-        None => setting(item, "target")?,
+    let Some(text) = scalar(item) else {
+        return setting(item, "target");
     };
+    let mut parts = text.split(':');
+    let first = parts.next()?;
+    let target = parts.next().unwrap_or(first);
     let trimmed = target.trim_end_matches('/');
-    Some(if trimmed.is_empty() { target.clone() } else { trimmed.to_owned() })
+    Some(if trimmed.is_empty() { target } else { trimmed }.to_owned())
 }
 
 fn device(item: &Node) -> Option<String> {

@@ -5,6 +5,7 @@ use crate::repository::test_repository::TestRepository;
 /// What is asked for besides what the files say.
 #[derive(Default)]
 struct Asked<'a> {
+    here: &'a str,
     named: &'a [&'a str],
     profiles: &'a [&'a str],
     environment: &'a [(&'a str, &'a str)],
@@ -17,6 +18,7 @@ fn load_from(files: &Files, asked: &Asked<'_>) -> Result<Wanted, LoadError> {
     load_compose(&ComposeRequest {
         files,
         settings: &load_settings(files)?,
+        here: &files.top().join(asked.here),
         named: &named,
         profiles: &profiles,
         environment: &set.collect(),
@@ -67,6 +69,52 @@ fn compose_yaml_comes_before_its_older_names_and_an_override_adds_to_it() {
     assert_eq!(load(&shop, &nothing), "db=1 web=last");
     shop.write("compose.override.yml", &service("db", "override"));
     assert_eq!(load(&shop, &nothing), "db=override");
+}
+
+#[test]
+fn below_a_top_without_a_file_those_upwards_from_where_one_stands_are_taken() {
+    let shop = TestRepository::new();
+    shop.write("api/compose.yaml", &service("api", "x"));
+    let at = |here| load(&shop, &Asked { here, ..Asked::default() });
+    assert_eq!((at("api").as_str(), at("api/src/deep").as_str()), ("api=x", "api=x"));
+    assert!(at("").starts_with("postgres=") && at("web").starts_with("postgres="));
+    shop.write("compose.yml", &service("top", "x"));
+    assert_eq!(at("api"), "top=x");
+}
+
+#[test]
+fn files_stand_in_for_dotenv_where_the_process_names_them() {
+    let shop = TestRepository::new();
+    shop.write("compose.yaml", &service("db", "${A:-none}"));
+    shop.write(".env", "A=dot\n");
+    shop.write("one.env", "A=one\n");
+    let with = |environment| load(&shop, &Asked { environment, ..Asked::default() });
+    assert_eq!(with(&[("COMPOSE_ENV_FILES", "one.env")]), "db=one");
+    assert_eq!(with(&[("COMPOSE_DISABLE_ENV_FILE", "true")]), "db=none");
+    assert_eq!(with(&[("COMPOSE_DISABLE_ENV_FILE", "0")]), "db=dot");
+    let missing = with(&[("COMPOSE_ENV_FILES", "two.env")]);
+    assert!(missing.starts_with("error: COMPOSE_ENV_FILES names"), "{missing}");
+}
+
+#[test]
+fn values_of_an_included_project_stay_out_of_messages() {
+    let shop = TestRepository::new();
+    shop.write("compose.yaml", "include: [sub/compose.yaml]\n");
+    shop.write("sub/compose.yaml", "services: { db: { image: x, healthcheck: { retries: \"$SECRET\" } } }\n");
+    shop.write("sub/.env", "SECRET=hunter2hunter2\n");
+    let error = load(&shop, &Asked::default());
+    assert!(error.contains("sub/compose.yaml:1:") && error.contains("${SECRET}"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_huge_file_is_refused_unread() {
+    let shop = TestRepository::new();
+    let file = std::fs::File::create(shop.path.join("compose.yaml")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let error = load_from(&present(&shop), &Asked::default()).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(cause, "it has more than 16 MiB");
 }
 
 #[test]
@@ -166,7 +214,7 @@ fn a_missing_env_file_is_an_error_with_its_place_unless_it_is_optional() {
 }
 
 #[test]
-fn profiles_add_up() {
+fn profiles_of_the_option_stand_in_for_those_of_the_process_and_the_settings_add_to_them() {
     let shop = TestRepository::new();
     let of = |name: &str| format!("  {name}: {{ image: x, profiles: [{name}] }}\n");
     let services = ["option", "settings", "process", "off"].map(of).concat();
@@ -174,7 +222,9 @@ fn profiles_add_up() {
     shop.write("envtree.yaml", "compose: { profiles: [settings] }\n");
     let process = [("COMPOSE_PROFILES", "process, ,")];
     let asked = Asked { profiles: &["option"], environment: &process, ..Asked::default() };
-    assert_eq!(load(&shop, &asked), "always=x option=x settings=x process=x");
+    assert_eq!(load(&shop, &asked), "always=x option=x settings=x");
+    let asked = Asked { profiles: &[], ..asked };
+    assert_eq!(load(&shop, &asked), "always=x settings=x process=x");
     shop.write(".env", "COMPOSE_PROFILES=off\n");
     assert_eq!(load(&shop, &Asked::default()), "always=x settings=x off=x");
 }

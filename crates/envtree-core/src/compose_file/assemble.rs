@@ -1,0 +1,191 @@
+//! Puts Compose files together with all that they include and extend: what is left for one file to say.
+//!
+//! A file is interpolated, then its services are extended, then what it includes is added, and then it is merged over
+//! the files before it. Each document of a file counts as a file. Included files are projects of their own: they have
+//! their own variables, and their relative paths count from their own folder.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use indexmap::IndexMap;
+
+use super::interpolate::interpolate;
+use super::merge::{finish, merge};
+use super::node::{Diagnostic, Entry, Node, Place, Value};
+use super::parse::parse_documents;
+
+mod extend;
+mod include;
+mod path;
+mod rebase;
+
+/// How many files a project may be made of, each counted as often as it is read.
+const FILES_LIMIT: usize = 1000;
+/// How many bytes all included and extended files of a project may have together.
+const SIZE_LIMIT: usize = 16 * 1024 * 1024;
+/// How many values all services may have together that extend others.
+const EXTENDED_LIMIT: usize = 300_000;
+
+/// Looks up a variable.
+pub type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// Reads files for a project that is put together; the messages say why a file cannot be read.
+pub trait Files {
+    /// Returns the text of the file at an absolute path; nothing if there is no such file.
+    fn text(&self, path: &str) -> Result<Option<String>, String>;
+
+    /// Returns the variables of the `.env` file at an absolute path; nothing if there is no such file.
+    fn variables(&self, path: &str, lookup: &Lookup<'_>) -> Result<Option<IndexMap<String, String>>, String>;
+
+    /// Returns a path as messages show it.
+    fn display(&self, path: &str) -> String;
+
+    /// Notes that the value of a variable of [`Files::variables`] was filled in.
+    fn filled(&self, name: &str, value: &str);
+}
+
+/// A Compose file, read.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its absolute path; empty for a text that lies nowhere.
+    pub path: String,
+    /// The file as messages show it.
+    pub display: String,
+    /// What it holds.
+    pub text: String,
+}
+
+/// A tree without includes, extended services and merge tags, and what was noticed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assembled {
+    /// The tree.
+    pub node: Node,
+    /// Variables that are not set.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Returns the merged tree of `sources`, whose relative paths stay as they are: they count from `directory`.
+pub fn assemble(
+    sources: &[Source],
+    directory: &str,
+    lookup: &Lookup<'_>,
+    files: &dyn Files,
+) -> Result<Assembled, Diagnostic> {
+    let run = Run {
+        files,
+        warnings: RefCell::default(),
+        count: Cell::new(0),
+        size: Cell::new(0),
+        extended: Cell::new(0),
+    };
+    let scope = Scope { run: &run, directory, lookup, extended: RefCell::default() };
+    let node = scope.load(sources, &mut Vec::new())?;
+    Ok(Assembled { node, warnings: run.warnings.take() })
+}
+
+/// What all files of one run share.
+struct Run<'a> {
+    files: &'a dyn Files,
+    warnings: RefCell<Vec<Diagnostic>>,
+    /// How many files were read.
+    count: Cell<usize>,
+    /// How many bytes they have.
+    size: Cell<usize>,
+    /// How many values services have that extend others.
+    extended: Cell<usize>,
+}
+
+impl Run<'_> {
+    /// Reads a file that `place` names.
+    fn source(&self, path: &str, place: &Place) -> Result<Source, Diagnostic> {
+        let error = |message: String| Diagnostic { place: place.clone(), message };
+        self.count.set(self.count.get() + 1);
+        if self.count.get() > FILES_LIMIT {
+            return Err(error(format!("the project is made of more than {FILES_LIMIT} files")));
+        }
+        let display = self.files.display(path);
+        match self.files.text(path).map_err(error)? {
+            None => Err(error(format!("there is no file `{display}`"))),
+            Some(text) => {
+                self.size.set(self.size.get().saturating_add(text.len()));
+                if self.size.get() > SIZE_LIMIT {
+                    let limit = SIZE_LIMIT / 1024 / 1024;
+                    return Err(error(format!("the files up to here have more than {limit} MiB")));
+                }
+                Ok(Source { path: path.to_owned(), display, text })
+            }
+        }
+    }
+
+    /// Counts the values of a service that extends another.
+    fn count_extended(&self, service: &Node) -> Result<(), Diagnostic> {
+        self.extended.set(self.extended.get().saturating_add(service.size()));
+        if self.extended.get() <= EXTENDED_LIMIT {
+            return Ok(());
+        }
+        Err(service.diagnostic(format!("services that extend others have more than {EXTENDED_LIMIT} values")))
+    }
+}
+
+/// What the files of one project share: the main one, or one that is included.
+struct Scope<'a> {
+    run: &'a Run<'a>,
+    /// The absolute folder from which relative paths count.
+    directory: &'a str,
+    lookup: &'a Lookup<'a>,
+    /// The services of files that others extend, by absolute path.
+    extended: RefCell<HashMap<String, Rc<extend::Base>>>,
+}
+
+impl Scope<'_> {
+    /// Returns the merged tree of `sources`; `including` are the files that led here.
+    fn load(&self, sources: &[Source], including: &mut Vec<String>) -> Result<Node, Diagnostic> {
+        let mut merged: Option<Node> = None;
+        for source in sources {
+            for mut document in self.documents(source)? {
+                self.extend_services(&mut document, source)?;
+                including.push(source.path.clone());
+                self.include(&mut document, including)?;
+                including.pop();
+                merged = Some(match merged {
+                    None => finish(document),
+                    Some(base) => merge(base, document)?,
+                });
+            }
+        }
+        merged.ok_or_else(|| {
+            let file = sources.first().map_or("", |source| &source.display);
+            Diagnostic {
+                place: Place { file: file.into(), line: 1, column: 1 },
+                message: "the Compose file is empty; `services` is expected".to_owned(),
+            }
+        })
+    }
+
+    /// Returns the documents of a file with their variables filled in.
+    fn documents(&self, source: &Source) -> Result<Vec<Node>, Diagnostic> {
+        let mut documents = parse_documents(&source.display, &source.text)?;
+        for document in &mut documents {
+            if !matches!(document.value, Value::Map(_)) {
+                let message = format!("a Compose file must be a mapping, not {}", document.kind());
+                return Err(document.diagnostic(message));
+            }
+            let warnings = interpolate(document, self.lookup)?;
+            self.run.warnings.borrow_mut().extend(warnings);
+        }
+        Ok(documents)
+    }
+}
+
+/// Returns the entries of the mapping at `key`, if it is one.
+fn section<'a>(node: &'a mut Node, key: &str) -> Option<&'a mut IndexMap<String, Entry>> {
+    let Value::Map(entries) = &mut node.value else { return None };
+    match &mut entries.get_mut(key)?.node.value {
+        Value::Map(entries) => Some(entries),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! `extends`: services that begin as copies of others, of the same file or another one.
+
+use std::rc::Rc;
+
+use indexmap::IndexMap;
+
+use super::path::{folder, joined};
+use super::rebase::rebase;
+use super::{Scope, Source, section};
+use crate::compose_file::merge::{extend, finish, merge};
+use crate::compose_file::node::{Diagnostic, Entry, Node, Value};
+use crate::nearest::nearest;
+
+/// How many services may extend each other in a row.
+const CHAIN_LIMIT: usize = 100;
+
+/// The services of a file that another one extends, none of them extended yet.
+pub(super) struct Base {
+    /// The file as messages show it.
+    display: String,
+    services: IndexMap<String, Entry>,
+}
+
+/// What `extends` says.
+struct Extends<'a> {
+    service: &'a Node,
+    name: &'a str,
+    file: Option<(&'a Node, &'a str)>,
+}
+
+/// A service on the way to what it extends: file and name.
+type Link = (String, String);
+
+impl Scope<'_> {
+    /// Extends every service of a document of `source`.
+    pub(super) fn extend_services(&self, document: &mut Node, source: &Source) -> Result<(), Diagnostic> {
+        let Some(services) = section(document, "services") else { return Ok(()) };
+        if services.values().all(|entry| entry.node.entry("extends").is_none()) {
+            return Ok(());
+        }
+        let base = Base { display: source.display.clone(), services: services.clone() };
+        let mut done = IndexMap::new();
+        for (name, entry) in services {
+            if entry.node.entry("extends").is_some() {
+                entry.node = self.extended(&base, name, &mut Vec::new(), &mut done)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a service of `base` with all that it extends merged under it.
+    fn extended(
+        &self,
+        base: &Base,
+        name: &str,
+        chain: &mut Vec<Link>,
+        done: &mut IndexMap<Link, Node>,
+    ) -> Result<Node, Diagnostic> {
+        let node = &base.services[name].node;
+        let Some(entry) = node.entry("extends") else {
+            return Ok(node.clone());
+        };
+        let link = (base.display.clone(), name.to_owned());
+        if let Some(node) = done.get(&link) {
+            return Ok(node.clone());
+        }
+        let extends = read(&entry.node, name)?;
+        if chain.contains(&link) {
+            return Err(extends.service.diagnostic(circle(chain, &link)));
+        }
+        if chain.len() >= CHAIN_LIMIT {
+            let message = format!("service `{name}`: more than {CHAIN_LIMIT} services extend each other");
+            return Err(extends.service.diagnostic(message));
+        }
+        chain.push(link.clone());
+        let parent = match extends.file {
+            None => self.parent(base, name, &extends, chain, done)?,
+            Some((node, file)) => {
+                let other = self.base(file, node)?;
+                self.parent(&other, name, &extends, chain, done)?
+            }
+        };
+        chain.pop();
+        let mut service = node.clone();
+        if let Value::Map(entries) = &mut service.value {
+            entries.shift_remove("extends");
+        }
+        // What the parent's own tags mean is between the parent and what it extends.
+        let parent = finish(parent);
+        let merged = match parent.value {
+            Value::Null => service,
+            _ => extend(parent, service)?,
+        };
+        self.run.count_extended(&merged)?;
+        done.insert(link, merged.clone());
+        Ok(merged)
+    }
+
+    fn parent(
+        &self,
+        base: &Base,
+        name: &str,
+        extends: &Extends<'_>,
+        chain: &mut Vec<Link>,
+        done: &mut IndexMap<Link, Node>,
+    ) -> Result<Node, Diagnostic> {
+        if base.services.contains_key(extends.name) {
+            return self.extended(base, extends.name, chain, done);
+        }
+        let near = nearest(extends.name, base.services.keys().map(String::as_str));
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let message = format!(
+            "service `{name}` extends `{}`, but {} has no such service{hint}",
+            extends.name, base.display
+        );
+        Err(extends.service.diagnostic(message))
+    }
+
+    /// Reads the services of a file that `node` names.
+    fn base(&self, file: &str, node: &Node) -> Result<Rc<Base>, Diagnostic> {
+        let path = joined(self.directory, file);
+        if let Some(base) = self.extended.borrow().get(&path) {
+            return Ok(base.clone());
+        }
+        let source = self.run.source(&path, &node.place)?;
+        let mut merged: Option<Node> = None;
+        for document in self.documents(&source)? {
+            merged = Some(match merged {
+                None => finish(document),
+                Some(base) => merge(base, document)?,
+            });
+        }
+        let mut services = IndexMap::new();
+        if let Some(mut tree) = merged {
+            rebase(&mut tree, folder(&path))?;
+            services = section(&mut tree, "services").map(std::mem::take).unwrap_or_default();
+        }
+        let base = Rc::new(Base { display: source.display, services });
+        self.extended.borrow_mut().insert(path, base.clone());
+        Ok(base)
+    }
+}
+
+fn read<'a>(node: &'a Node, name: &str) -> Result<Extends<'a>, Diagnostic> {
+    let expected = "the name of a service, or a mapping with `service` and `file`";
+    let entries = match &node.value {
+        Value::Text(service) => return Ok(Extends { service: node, name: service, file: None }),
+        Value::Map(entries) => entries,
+        _ => {
+            let message = format!("service `{name}`: `extends` must be {expected}, not {}", node.kind());
+            return Err(node.diagnostic(message));
+        }
+    };
+    if let Some((key, entry)) = entries.iter().find(|(key, _)| !["service", "file"].contains(&key.as_str())) {
+        let hint = nearest(key, ["service", "file"]).map(|near| format!("; did you mean `{near}`?"));
+        let message =
+            format!("service `{name}`: `extends.{key}` is not a known key{}", hint.unwrap_or_default());
+        return Err(Diagnostic { place: entry.key_place.clone(), message });
+    }
+    let text = |key: &str| match entries.get(key).map(|entry| (&entry.node, &entry.node.value)) {
+        None | Some((_, Value::Null)) => Ok(None),
+        Some((node, Value::Text(text))) => Ok(Some((node, text.as_str()))),
+        Some((node, _)) => {
+            Err(node
+                .diagnostic(format!("service `{name}`: `extends.{key}` must be a text, not {}", node.kind())))
+        }
+    };
+    let Some((service, wanted)) = text("service")? else {
+        return Err(node.diagnostic(format!("service `{name}`: `extends.service` is missing")));
+    };
+    Ok(Extends { service, name: wanted, file: text("file")? })
+}
+
+fn circle(chain: &[Link], last: &Link) -> String {
+    let start = chain.iter().position(|link| link == last).unwrap_or_default();
+    let names: Vec<String> =
+        chain[start..].iter().chain([last]).map(|(file, service)| format!("`{service}` of {file}")).collect();
+    format!("services extend each other in a circle: {}", names.join(" → "))
+}

@@ -1,0 +1,52 @@
+//! Paths as text, as Compose joins them.
+
+/// Returns `path` joined to the absolute folder `base`, without `.` and `..`; absolute paths and those of the home
+/// stay as they are.
+pub(super) fn joined(base: &str, path: &str) -> String {
+    if path.starts_with(['/', '~']) || is_of_windows(path) {
+        return path.to_owned();
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in base.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// Returns the folder of an absolute path.
+pub(super) fn folder(path: &str) -> &str {
+    match path.rsplit_once('/') {
+        Some(("", _)) | None => "/",
+        Some((folder, _)) => folder,
+    }
+}
+
+/// Returns whether `path` is absolute on Windows: `C:\…`, `\\server\…`.
+fn is_of_windows(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    path.starts_with(r"\\")
+        || bytes.first().is_some_and(u8::is_ascii_alphabetic)
+            && bytes.get(1) == Some(&b':')
+            && matches!(bytes.get(2), Some(b'\\' | b'/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relative_paths_are_joined_and_cleaned() {
+        assert_eq!(joined("/a/b", "./c/../d"), "/a/b/d");
+        assert_eq!(joined("/a", "../../x"), "/x");
+        assert_eq!(joined("/a", "/x/"), "/x/");
+        assert_eq!(joined("/a", "~/x"), "~/x");
+        assert_eq!(joined("/a", r"C:\x"), r"C:\x");
+        assert_eq!((folder("/a/b"), folder("/a")), ("/a", "/"));
+    }
+}

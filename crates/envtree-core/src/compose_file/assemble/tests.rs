@@ -1,0 +1,90 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::compose_file::testing::json;
+
+/// Files in memory.
+#[derive(Default)]
+struct Memory(BTreeMap<String, String>);
+
+impl Files for Memory {
+    fn text(&self, path: &str) -> Result<Option<String>, String> {
+        Ok(self.0.get(path).cloned())
+    }
+
+    fn variables(&self, path: &str, _: &Lookup<'_>) -> Result<Option<IndexMap<String, String>>, String> {
+        let pairs = self.0.get(path).map(|text| text.lines().filter_map(|line| line.split_once('=')));
+        Ok(pairs.map(|pairs| pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
+    }
+
+    fn display(&self, path: &str) -> String {
+        path.trim_start_matches("/w/").to_owned()
+    }
+
+    fn filled(&self, _: &str, _: &str) {}
+}
+
+/// Returns what the files, of which the first is given, are together.
+fn together(files: &[(&str, &str)]) -> String {
+    let memory = Memory(files.iter().map(|(name, text)| (format!("/w/{name}"), text.to_string())).collect());
+    let (name, text) = files[0];
+    let source = Source { path: format!("/w/{name}"), display: name.to_owned(), text: text.to_owned() };
+    match assemble(&[source], "/w", &|_| None, &memory) {
+        Ok(assembled) => json(&assembled.node).to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_project_of_too_many_files_is_an_error() {
+    // Each file includes the next one twice.
+    let name = |number: usize| format!("{number}.yaml");
+    let texts: Vec<(String, String)> = (0..20)
+        .map(|number| (name(number), format!("include: [{}, {}]\n", name(number + 1), name(number + 1))))
+        .chain([(name(20), "services: {}\n".to_owned())])
+        .collect();
+    let files: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    assert!(
+        together(&files).ends_with("the project is made of more than 1000 files"),
+        "{}",
+        together(&files)
+    );
+}
+
+#[test]
+fn services_that_extend_a_huge_one_are_bounded() {
+    let values = "x,".repeat(10_000);
+    let services: String = (0..100).map(|number| format!("  s{number}: {{extends: base}}\n")).collect();
+    let text = format!("services:\n  base: {{image: x, command: [{values}]}}\n{services}");
+    let error = together(&[("compose.yaml", &text)]);
+    assert!(error.ends_with("services that extend others have more than 300000 values"), "{error}");
+}
+
+#[test]
+fn a_long_chain_of_extended_services_is_an_error() {
+    let services = (0..300).map(|number| format!("  s{number}: {{extends: s{}}}\n", number + 1));
+    let text = format!("services:\n{}  s300: {{image: x}}\n", services.collect::<String>());
+    let error = together(&[("compose.yaml", &text)]);
+    assert_eq!(error, "compose.yaml:102:19: service `s100`: more than 100 services extend each other");
+}
+
+#[test]
+fn tags_of_an_extending_service_mean_what_it_extends_and_earlier_files() {
+    let base = "services: {base: {image: a, ports: [1], expose: [2]}, web: {extends: base}}\n";
+    let over = "services: {base: {image: b, ports: [3]}, web: {extends: base, ports: !reset [], expose: !override [4]}}\n";
+    assert_eq!(
+        together(&[("compose.yaml", &format!("{base}---\n{over}"))]),
+        r#"{"services":{"base":{"image":"b","ports":[1,3],"expose":[2]},"web":{"image":"b","expose":[4]}}}"#
+    );
+}
+
+#[test]
+fn paths_of_included_and_extended_files_become_absolute() {
+    let main = "include: [a/b.yaml]\nservices: {web: {extends: {file: c/d.yaml, service: x}, volumes: ['./w:/w']}}\n";
+    let included = "services: {db: {build: {args: {A: 1}}, env_file: [x.env, {path: y.env}], volumes: ['./v:/v', 'n:/n']}}\nsecrets: {s: {file: s.txt}}\nvolumes: {n: {driver: local, driver_opts: {o: bind, device: ./n}}}\n";
+    let extended = "services: {x: {build: ., volumes: [{type: bind, source: ../v, target: /v}, '~/h:/h']}}\n";
+    assert_eq!(
+        together(&[("compose.yaml", main), ("a/b.yaml", included), ("c/d.yaml", extended)]),
+        r#"{"services":{"web":{"build":"/w/c","volumes":[{"type":"bind","source":"/w/v","target":"/v"},"~/h:/h","./w:/w"]},"db":{"build":{"args":{"A":1},"context":"/w/a"},"env_file":["/w/a/x.env",{"path":"/w/a/y.env"}],"volumes":["/w/a/v:/v","n:/n"]}},"volumes":{"n":{"driver":"local","driver_opts":{"o":"bind","device":"/w/a/n"}}},"secrets":{"s":{"file":"/w/a/s.txt"}}}"#
+    );
+}

@@ -1,0 +1,109 @@
+//! Reads the files that Compose files name, for the part of the program that knows only texts.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use envtree_core::compose_file::assemble::{self, Lookup};
+use envtree_core::compose_file::dotenv::{parse_dotenv, parse_raw};
+use envtree_core::compose_file::lower::{EnvFileRequest, Variables};
+use envtree_core::compose_file::node::Diagnostic;
+use indexmap::IndexMap;
+
+use super::normal;
+use crate::env_file::outside_block;
+use crate::load::filled::Filled;
+use crate::load::{Files, LoadError};
+
+/// The worktree's files, what went wrong with them, and what variables put into them.
+pub(super) struct Reader<'a> {
+    files: &'a Files,
+    filled: Filled,
+    /// The first error of the file system, or of a file that is no text.
+    failed: RefCell<Option<LoadError>>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(files: &'a Files) -> Self {
+        Self { files, filled: Filled::default(), failed: RefCell::default() }
+    }
+
+    /// Notes that a variable has this value, which messages do not repeat.
+    pub(super) fn note(&self, name: &str, value: &str) {
+        self.filled.note(name, value);
+    }
+
+    /// Puts the names of variables where messages quote their values.
+    pub(super) fn hide(&self, diagnostics: &mut [Diagnostic]) {
+        self.filled.hide(diagnostics);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.borrow().is_some()
+    }
+
+    /// Returns why loading failed: the file that could not be read, else `diagnostics`.
+    pub(super) fn failure(&self, mut diagnostics: Vec<Diagnostic>) -> LoadError {
+        self.failed.take().unwrap_or_else(|| {
+            self.hide(&mut diagnostics);
+            LoadError::Invalid(diagnostics)
+        })
+    }
+
+    /// Reads a file under `env_file`.
+    pub(super) fn env_file(
+        &self,
+        request: &EnvFileRequest<'_>,
+        lookup: &Lookup<'_>,
+    ) -> Result<Option<Variables>, String> {
+        let known = |name: &str| request.known.get(name).cloned().or_else(|| lookup(name));
+        self.read(request.path, |file, text| {
+            if request.is_raw { parse_raw(file, text) } else { parse_dotenv(file, text, &known) }
+        })
+    }
+
+    /// Reads a file of variables, without the block that envtree manages.
+    fn read(
+        &self,
+        path: &str,
+        parse: impl FnOnce(&str, &str) -> Result<Variables, Diagnostic>,
+    ) -> Result<Option<Variables>, String> {
+        let path = normal(Path::new(path));
+        let parsed = self.files.read(&path).and_then(|text| {
+            let parsed = text.map(|text| parse(&self.files.display(&path), outside_block(&text).as_ref()));
+            Ok(parsed.transpose()?)
+        });
+        self.kept(parsed)
+    }
+
+    /// Keeps an error aside, and returns what it says.
+    fn kept<T>(&self, result: Result<T, LoadError>) -> Result<T, String> {
+        result.map_err(|error| {
+            let message = error.to_string();
+            self.failed.borrow_mut().get_or_insert(error);
+            message
+        })
+    }
+}
+
+impl assemble::Files for Reader<'_> {
+    fn text(&self, path: &str) -> Result<Option<String>, String> {
+        self.kept(self.files.read(Path::new(path)))
+    }
+
+    fn variables(&self, path: &str, lookup: &Lookup<'_>) -> Result<Option<IndexMap<String, String>>, String> {
+        let read = self.read(path, |file, text| parse_dotenv(file, text, lookup))?;
+        let inherited = |(name, value): (String, Option<String>)| {
+            let value = value.or_else(|| lookup(&name))?;
+            Some((name, value))
+        };
+        Ok(read.map(|read| read.into_iter().filter_map(inherited).collect()))
+    }
+
+    fn display(&self, path: &str) -> String {
+        self.files.display(Path::new(path))
+    }
+
+    fn filled(&self, name: &str, value: &str) {
+        self.note(name, value);
+    }
+}

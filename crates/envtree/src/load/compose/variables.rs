@@ -1,0 +1,87 @@
+//! The variables of `.env` and of the files that stand in for it.
+
+use std::path::{Path, PathBuf};
+
+use envtree_core::compose_file::dotenv::parse_dotenv;
+use indexmap::IndexMap;
+
+use super::{ComposeRequest, normal};
+use crate::env_file::outside_block;
+use crate::load::LoadError;
+
+/// The variable that names files in place of `.env`, with commas between them.
+const ENV_FILES: &str = "COMPOSE_ENV_FILES";
+/// The variable that switches `.env` off.
+const DISABLED: &str = "COMPOSE_DISABLE_ENV_FILE";
+
+/// Returns the variables that may name Compose files: those of the named files, else of `.env` at the worktree's top.
+///
+/// With Compose files on the command line, the `.env` beside the first of them counts alone.
+pub(super) fn load_variables(request: &ComposeRequest<'_>) -> Result<IndexMap<String, String>, LoadError> {
+    let top = request.files.top();
+    let mut variables = IndexMap::new();
+    match env_files(request) {
+        Some(paths) => {
+            for path in paths {
+                let Some(read) = load_file(request, &path, &variables)? else {
+                    return Err(LoadError::Missing { path, named_by: ENV_FILES.into() });
+                };
+                variables.extend(read);
+            }
+        }
+        None if request.named.is_empty() && !is_disabled(request) => {
+            variables.extend(load_file(request, &top.join(".env"), &variables)?.unwrap_or_default());
+        }
+        None => {}
+    }
+    Ok(variables)
+}
+
+/// Adds what the `.env` of the project's folder says beyond `variables`.
+pub(super) fn add_variables(
+    request: &ComposeRequest<'_>,
+    project_dir: &Path,
+    variables: &mut IndexMap<String, String>,
+) -> Result<(), LoadError> {
+    let is_read = request.named.is_empty() && project_dir == request.files.top();
+    if is_read || env_files(request).is_some() || is_disabled(request) {
+        return Ok(());
+    }
+    let more = load_file(request, &project_dir.join(".env"), &IndexMap::new())?;
+    for (name, value) in more.unwrap_or_default() {
+        variables.entry(name).or_insert(value);
+    }
+    Ok(())
+}
+
+fn env_files(request: &ComposeRequest<'_>) -> Option<Vec<PathBuf>> {
+    let listed = request.environment.get(ENV_FILES).filter(|listed| !listed.is_empty())?;
+    let top = request.files.top();
+    Some(listed.split(',').map(|path| normal(&top.join(path.trim()))).collect())
+}
+
+fn is_disabled(request: &ComposeRequest<'_>) -> bool {
+    let value = request.environment.get(DISABLED).map(String::as_str);
+    matches!(value, Some("1" | "t" | "T" | "true" | "True" | "TRUE"))
+}
+
+/// Reads a file of variables, without the block that envtree manages: its values are results.
+fn load_file(
+    request: &ComposeRequest<'_>,
+    path: &Path,
+    known: &IndexMap<String, String>,
+) -> Result<Option<IndexMap<String, String>>, LoadError> {
+    let Some(text) = request.files.read(path)? else {
+        return Ok(None);
+    };
+    let process = |name: &str| {
+        let value = request.own.get(name).or_else(|| request.environment.get(name));
+        value.or_else(|| known.get(name)).cloned()
+    };
+    let parsed = parse_dotenv(&request.files.display(path), outside_block(&text).as_ref(), &process)?;
+    let inherited = |(name, value): (String, Option<String>)| {
+        let value = value.or_else(|| process(&name))?;
+        Some((name, value))
+    };
+    Ok(Some(parsed.into_iter().filter_map(inherited).collect()))
+}
