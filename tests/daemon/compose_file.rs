@@ -319,7 +319,7 @@ fn what_a_compose_file_may_not_say_is_told_with_its_place() {
         "services:\n  web:\n    image: busybox:1\n    command: sleep 600\n    init: true\n    cpu_count: 2\n";
     sandbox.write("compose.yaml", worth_a_warning);
     sandbox.git(&["commit", "-qam", "Mend it"]);
-    insta::assert_snapshot!(sandbox.succeed(&["up", "one"]).warnings(), @"warning: main:compose.yaml:6:5: service `web`: `cpu_count` is not supported yet and is ignored");
+    insta::assert_snapshot!(sandbox.succeed(&["up", "one"]).warnings(), @"warning: main:compose.yaml:6:5: service `web`: `cpu_count` has no effect: only an Engine on Windows knows it");
     assert_eq!(sandbox.look("one", "web")["State"]["Running"], true);
 }
 

@@ -1,8 +1,9 @@
 //! The hash of a definition: equal hashes mean that what the Engine has is what is wanted.
 //!
 //! What does not change the Engine object does not count: pull policy, how the image is built, profiles, dependencies,
-//! Compose's and envtree's own labels (versions, paths), and the variables that envtree adds to a container, which would
-//! otherwise recreate every container when one service is added. They take effect when the container is next made.
+//! what is done while files are worked on, what only a swarm does, Compose's and envtree's own labels (versions,
+//! paths), and the variables that envtree adds to a container, which would otherwise recreate every container when one
+//! service is added. They take effect when the container is next made.
 //! Nor does the order of a mapping count. Absent and empty settings leave no trace, so that a later version with more
 //! settings computes the same hash.
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::project::{Network, Volume};
-use crate::service::Service;
+use crate::service::{Deploy, Service};
 
 /// Returns the hash of an isolated service, of whose variables `added` are envtree's own.
 pub fn service_hash(service: &Service, added: &[String]) -> String {
@@ -22,9 +23,23 @@ pub fn service_hash(service: &Service, added: &[String]) -> String {
     counted.build = None;
     counted.profiles.clear();
     counted.depends_on.clear();
+    counted.develop = None;
+    counted.attach = None;
+    counted.scale = None;
+    counted.deploy = counted.deploy.as_ref().and_then(effective);
     counted.environment.retain(|name, _| !added.contains(name));
     counted.labels.retain(|key, _| !is_own_label(key));
     hash(&counted)
+}
+
+/// Returns what of a deployment a container shows; nothing if that is all swarm's.
+fn effective(deploy: &Deploy) -> Option<Deploy> {
+    let counted = Deploy {
+        resources: deploy.resources.clone(),
+        restart_policy: deploy.restart_policy.clone(),
+        ..Deploy::default()
+    };
+    (counted != Deploy::default()).then_some(counted)
 }
 
 /// Returns the hash of an isolated network.

@@ -3,19 +3,20 @@
 //! After [`isolate`] nothing of the project can collide with another environment. What the file declares `external` is
 //! used as it is; nothing outside the worktree is rewritten.
 
-use std::net::Ipv4Addr;
-
 use indexmap::IndexMap;
-use sha2::{Digest, Sha256};
 
 use crate::config_hash::{network_hash, service_hash, volume_hash};
 use crate::known_image::KnownImage;
 use crate::label;
 use crate::name::{EnvironmentId, NetworkName, ProjectName, ServiceName, VolumeName};
 use crate::port::{PortKey, wanted_by_service};
-use crate::project::{IpamPool, Network, Project, Volume};
-use crate::service::{MountSource, Service};
+use crate::project::{Network, Project, Volume};
+use crate::service::{Hook, MountSource, Service};
 use crate::subnet::Subnet;
+use address::AddressMap;
+
+mod address;
+mod shared_name;
 
 /// The option by which a file fixes the name of a bridge on the host.
 const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
@@ -63,9 +64,11 @@ pub struct Isolated {
     pub warnings: Vec<String>,
 }
 
-/// Returns whether envtree makes `network` out of its own pool: a bridge that is not external.
+/// Returns whether envtree makes `network` out of its own pool: a bridge that is not external, and whose addresses the
+/// Engine itself hands out.
 pub fn needs_subnet(network: &Network) -> bool {
-    !network.external && network.driver.as_deref().is_none_or(|driver| driver == "bridge")
+    let is = |name: Option<&String>, usual| name.is_none_or(|name| name == usual);
+    !network.external && is(network.driver.as_ref(), "bridge") && is(network.ipam_driver.as_ref(), "default")
 }
 
 /// Returns `project` as the environment `identity` has it.
@@ -79,13 +82,23 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
     for (name, service) in &mut isolated.services {
         isolate_names(name, service, identity);
         isolate_ports(name, service, &assignments.ports);
-        isolate_addresses(name, service, project, assignments, &mut warnings);
+        warn_of_host(name, service, &mut warnings);
         warn_of_shared_mounts(name, service, identity, &mut warnings);
+        // What a project of an environment holds is active.
+        service.profiles.clear();
     }
+    shared_name::isolate_shared_names(&mut isolated, &mut warnings);
     for (key, network) in &mut isolated.networks {
         warnings.extend(drop_bridge_name(key, network));
+        warnings.extend(warning_of_kept_subnet(key, network));
         warnings.extend(warning_of_replaced_subnet(key, network, assignments.subnets.get(key)));
-        isolate_network(key, network, identity, assignments.subnets.get(key));
+        if let (true, Some(own)) = (needs_subnet(network), assignments.subnets.get(key)) {
+            let name = format!("{}_{key}", identity.project);
+            let map = AddressMap::new(key, network, *own, &name);
+            map.move_addresses(&mut isolated.services, &mut warnings);
+            map.move_pools(network, &mut warnings);
+        }
+        isolate_network(key, network, identity);
     }
     for (key, volume) in &mut isolated.volumes {
         warnings.extend(warning_of_shared_device(key, volume, identity));
@@ -116,6 +129,7 @@ fn isolate_ports(name: &ServiceName, service: &mut Service, assigned: &IndexMap<
     let mut held: Vec<String> = Vec::new();
     for (port, key) in service.ports.iter_mut().zip(keys) {
         port.published = assigned.get(&key).copied();
+        port.published_last = None;
         port.host_ip.get_or_insert_with(|| "127.0.0.1".into());
         held.extend(port.published.map(|published| format!("{key}={published}")));
     }
@@ -124,43 +138,17 @@ fn isolate_ports(name: &ServiceName, service: &mut Service, assigned: &IndexMap<
     }
 }
 
-/// Moves fixed IPv4 addresses to the same place of the environment's own subnet.
-fn isolate_addresses(
-    name: &ServiceName,
-    service: &mut Service,
-    project: &Project,
-    assignments: &Assignments,
-    warnings: &mut Vec<String>,
-) {
-    for (key, attachment) in &mut service.networks {
-        let Some(network) = project.networks.get(key).filter(|network| needs_subnet(network)) else {
-            continue;
-        };
-        if let Some(address) = attachment.ipv4_address.take() {
-            attachment.ipv4_address = transplanted(&address, network, assignments.subnets.get(key));
-            if attachment.ipv4_address.is_none() {
-                warnings.push(format!(
-                    "service `{name}`: the address {address} has no place in the environment's own subnet of network `{key}`; the Engine chooses one"
-                ));
-            }
-        }
-        if let Some(address) = attachment.ipv6_address.take() {
-            warnings.push(format!(
-                "service `{name}`: the address {address} on network `{key}` is left out; the Engine chooses one"
-            ));
-        }
+/// Says what of the host every environment shares, because the service asks for the host's own.
+fn warn_of_host(name: &ServiceName, service: &Service, warnings: &mut Vec<String>) {
+    if service.network_mode.as_deref() == Some("host") {
+        warnings.push(format!(
+            "service `{name}` uses the host's own network: two environments cannot listen on the same port there"
+        ));
     }
-}
-
-fn transplanted(address: &str, network: &Network, own: Option<&Subnet>) -> Option<String> {
-    let address: Ipv4Addr = address.parse().ok()?;
-    let own = own?;
-    network
-        .ipam
-        .iter()
-        .filter_map(|pool| pool.subnet.as_deref()?.parse::<Subnet>().ok())
-        .find_map(|from| own.transplant(address, from))
-        .map(|moved| moved.to_string())
+    let replicas = service.replicas();
+    if replicas != 1 {
+        warnings.push(format!("service `{name}` asks for {replicas} containers; it gets one"));
+    }
 }
 
 fn warn_of_shared_mounts(
@@ -205,6 +193,15 @@ fn warning_of_shared_device(key: &VolumeName, volume: &Volume, identity: &Identi
     })
 }
 
+/// The Engine knows nothing of the addresses of other drivers, and so they stay as they are.
+fn warning_of_kept_subnet(key: &NetworkName, network: &Network) -> Option<String> {
+    let fixed = network.ipam.iter().find_map(|pool| pool.subnet.as_ref())?;
+    let driver = network.driver.as_deref().filter(|_| !network.external && !needs_subnet(network))?;
+    Some(format!(
+        "network `{key}` of driver `{driver}` keeps its subnet {fixed}, which a second environment cannot have"
+    ))
+}
+
 /// A subnet that the file fixes cannot be that of two environments.
 fn warning_of_replaced_subnet(key: &NetworkName, network: &Network, own: Option<&Subnet>) -> Option<String> {
     let fixed = network.ipam.first()?.subnet.as_ref().filter(|_| needs_subnet(network))?;
@@ -213,31 +210,15 @@ fn warning_of_replaced_subnet(key: &NetworkName, network: &Network, own: Option<
         .then(|| format!("network `{key}` has subnet {own} instead of {fixed}; addresses in it move along"))
 }
 
-fn isolate_network(key: &NetworkName, network: &mut Network, identity: &Identity, subnet: Option<&Subnet>) {
+fn isolate_network(key: &NetworkName, network: &mut Network, identity: &Identity) {
     if network.external {
         network.name.get_or_insert_with(|| key.to_string());
         return;
     }
-    let name = format!("{}_{key}", identity.project);
-    if let (true, Some(subnet)) = (needs_subnet(network), subnet) {
-        network.ipam = vec![IpamPool { subnet: Some(subnet.to_string()), ..IpamPool::default() }];
-        if network.enable_ipv6 {
-            network.ipam.push(IpamPool { subnet: Some(unique_local_subnet(&name)), ..IpamPool::default() });
-        }
-    }
-    network.name = Some(name);
+    network.name = Some(format!("{}_{key}", identity.project));
     let hash = network_hash(network);
     network.labels.insert(label::COMPOSE_NETWORK.into(), key.to_string());
     label_object(&mut network.labels, identity, hash);
-}
-
-/// Returns the IPv6 network of a name: 56 bits of its hash below `fd00::/8` (RFC 4193), so that no pool is needed.
-fn unique_local_subnet(name: &str) -> String {
-    let hash = Sha256::digest(name);
-    format!(
-        "fd{:02x}:{:02x}{:02x}:{:02x}{:02x}:{:02x}{:02x}::/64",
-        hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6]
-    )
 }
 
 fn isolate_volume(key: &VolumeName, volume: &mut Volume, identity: &Identity) {
@@ -280,6 +261,9 @@ fn label_service(name: &ServiceName, service: &mut Service, identity: &Identity,
         (label::COMPOSE_WORKING_DIR, identity.worktree.clone()),
         (label::COMPOSE_CONFIG_FILES, identity.config_files.join(",")),
     ];
+    for (key, hooks) in [(label::POST_START, &service.post_start), (label::PRE_STOP, &service.pre_stop)] {
+        service.labels.extend(Hook::label(hooks).map(|hooks| (key.to_owned(), hooks)));
+    }
     service.labels.extend(own.into_iter().map(|(key, value)| (key.to_owned(), value)));
     label_object(&mut service.labels, identity, hash);
 }
@@ -301,7 +285,10 @@ fn label_object(labels: &mut IndexMap<String, String>, identity: &Identity, hash
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+    use crate::project::IpamPool;
     use crate::service::{Attachment, Mount, Port};
     use crate::variables::{View, variables};
 
@@ -319,22 +306,11 @@ pub(crate) mod tests {
         }
     }
 
-    fn port(target: u16) -> Port {
-        Port {
-            target,
-            published: None,
-            host_ip: None,
-            protocol: crate::service::Protocol::Tcp,
-            app_protocol: None,
-            name: None,
-        }
-    }
-
     /// A service on the default network that publishes one port.
     pub(crate) fn service(image: &str, target: u16) -> Service {
         Service {
             image: image.into(),
-            ports: vec![port(target)],
+            ports: vec![Port::new(target)],
             networks: IndexMap::from([(NetworkName::new("default").unwrap(), Attachment::default())]),
             ..Service::default()
         }
@@ -350,16 +326,16 @@ pub(crate) mod tests {
         postgres.mounts.push(Mount {
             target: "/var/lib/postgresql/data".into(),
             read_only: false,
-            source: MountSource::Volume { volume: Some(VolumeName::new("data").unwrap()), nocopy: false },
+            source: MountSource::volume(Some(VolumeName::new("data").unwrap())),
         });
         Project {
-            name: ProjectName::new("shop").unwrap(),
             services: IndexMap::from([
                 (ServiceName::new("postgres").unwrap(), postgres),
                 (ServiceName::new("redis").unwrap(), service("redis:8", 6379)),
             ]),
             networks: IndexMap::from([(NetworkName::new("default").unwrap(), Network::default())]),
             volumes: IndexMap::from([(VolumeName::new("data").unwrap(), Volume::default())]),
+            ..Project::new(ProjectName::new("shop").unwrap())
         }
     }
 
@@ -429,7 +405,7 @@ pub(crate) mod tests {
         let isolated = isolate(&raw, &identity(), &assignments(&raw));
         let address = |name: &str| isolated.project.services[name].networks["default"].ipv4_address.clone();
         assert_eq!(address("redis").as_deref(), Some("10.214.0.7"));
-        assert_eq!(address("postgres"), None);
+        assert!(address("postgres").is_some_and(|address| address.starts_with("10.214.0.")));
         assert_eq!(isolated.warnings.len(), 2);
         let replaced =
             "network `default` has subnet 10.214.0.0/26 instead of 172.28.0.0/16; addresses in it move along";
@@ -443,7 +419,7 @@ pub(crate) mod tests {
             raw.services["redis"].mounts.push(Mount {
                 target: target.into(),
                 read_only: false,
-                source: MountSource::Bind { path: path.into(), create_host_path: true, propagation: None },
+                source: MountSource::bind(path),
             });
         }
         let warnings = isolate(&raw, &identity(), &assignments(&raw)).warnings;

@@ -41,6 +41,10 @@ pub const WORKTREE: &str = "dev.envtree.worktree";
 pub const ANONYMOUS: &str = "dev.envtree.anonymous";
 /// envtree: the host ports of a service, `target/protocol/index=published` by commas, to rebuild lost reservations.
 pub const PORTS: &str = "dev.envtree.ports";
+/// envtree: the commands that run in a container once it has started, as JSON: a start reads no file.
+pub const POST_START: &str = "dev.envtree.post-start";
+/// envtree: the commands that run in a container before it is stopped, as JSON: a stop reads no file.
+pub const PRE_STOP: &str = "dev.envtree.pre-stop";
 /// envtree: the hash of the definition that an object was made from.
 pub const CONFIG_HASH: &str = "dev.envtree.config-hash";
 /// envtree: the version of envtree that made an object.

@@ -82,6 +82,8 @@ fn changes(operation: &Operation, (kind, name): &Object, way: Way) -> bool {
         }
         Operation::PullImage { .. }
         | Operation::ConnectNetwork { .. }
+        | Operation::PutFiles { .. }
+        | Operation::RunHook { .. }
         | Operation::StartContainer { .. }
         | Operation::UnpauseContainer { .. } => return false,
     };

@@ -7,9 +7,10 @@ use std::fmt;
 
 use indexmap::IndexMap;
 
+use crate::build::SecretText;
 use crate::name::{NetworkName, ServiceName, VolumeName};
 use crate::project::{Network, Volume};
-use crate::service::{Attachment, Condition, Service};
+use crate::service::{Attachment, Condition, Hook, Service};
 
 /// The steps that make an environment what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -115,6 +116,22 @@ pub enum Operation {
         /// Aliases and addresses, the service's own name among the aliases.
         attachment: Attachment,
     },
+    /// Put files into a container that has not started.
+    PutFiles {
+        /// The container's name.
+        container: String,
+        /// The files.
+        files: Vec<NewFile>,
+    },
+    /// Run a command of the Compose file in a running container.
+    RunHook {
+        /// The container's name.
+        container: String,
+        /// Its key in the file: `post_start` or `pre_stop`.
+        key: &'static str,
+        /// The command.
+        hook: Hook,
+    },
     /// Start a container.
     StartContainer {
         /// The container's name.
@@ -143,6 +160,21 @@ pub enum Operation {
     },
 }
 
+/// A file that is put into a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFile {
+    /// The absolute path in the container.
+    pub path: String,
+    /// What it holds.
+    pub text: SecretText,
+    /// The number of its owner.
+    pub uid: u32,
+    /// The number of its group.
+    pub gid: u32,
+    /// Its mode, such as `0o444`.
+    pub mode: u32,
+}
+
 /// All that the Engine needs to make a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewContainer {
@@ -150,7 +182,7 @@ pub struct NewContainer {
     pub name: String,
     /// The service that it runs.
     pub service: ServiceName,
-    /// The isolated definition: its labels are complete.
+    /// The isolated definition: its labels are complete, and containers stand in place of services that it refers to.
     pub definition: Service,
     /// The Engine's names of the volumes that the definition's mounts name by key.
     pub volume_names: IndexMap<VolumeName, String>,
@@ -181,6 +213,13 @@ impl fmt::Display for Operation {
             Self::CreateContainer(container) => write!(formatter, "create container {}", container.name),
             Self::ConnectNetwork { container, network, .. } => {
                 write!(formatter, "connect container {container} to network {network}")
+            }
+            Self::PutFiles { container, files } => {
+                let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+                write!(formatter, "put {} into container {container}", paths.join(", "))
+            }
+            Self::RunHook { container, key, .. } => {
+                write!(formatter, "run {key} hook in container {container}")
             }
             Self::StartContainer { container, .. } => write!(formatter, "start container {container}"),
             Self::UnpauseContainer { container } => write!(formatter, "unpause container {container}"),

@@ -20,6 +20,41 @@ pub struct Project {
     pub networks: IndexMap<NetworkName, Network>,
     /// The volumes that the file names.
     pub volumes: IndexMap<VolumeName, Volume>,
+    /// The configs that services are given.
+    pub configs: IndexMap<String, FileObject>,
+    /// The secrets that services are given.
+    pub secrets: IndexMap<String, FileObject>,
+}
+
+impl Project {
+    /// Returns a project that holds nothing.
+    pub fn new(name: ProjectName) -> Self {
+        Self {
+            name,
+            services: IndexMap::new(),
+            networks: IndexMap::new(),
+            volumes: IndexMap::new(),
+            configs: IndexMap::new(),
+            secrets: IndexMap::new(),
+        }
+    }
+}
+
+/// A config or a secret of a project: where its content comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct FileObject {
+    /// The name of a swarm's object, if the file fixes it.
+    pub name: Option<String>,
+    /// The absolute path of the host's file.
+    pub file: Option<String>,
+    /// The variable whose value it is.
+    pub environment: Option<String>,
+    /// The text itself.
+    pub content: Option<String>,
+    /// Whether a swarm has it already.
+    pub external: bool,
+    /// Labels of a swarm's object.
+    pub labels: IndexMap<String, String>,
 }
 
 /// A network of a project.
@@ -37,8 +72,14 @@ pub struct Network {
     pub internal: bool,
     /// Whether containers outside the project may join by hand.
     pub attachable: bool,
+    /// Whether IPv4 is on; absent means it is.
+    pub enable_ipv4: Option<bool>,
     /// Whether IPv6 is on.
     pub enable_ipv6: bool,
+    /// The driver that hands out addresses; the Engine's own if absent.
+    pub ipam_driver: Option<String>,
+    /// Options of that driver.
+    pub ipam_options: IndexMap<String, String>,
     /// Address pools, in the order of the file.
     pub ipam: Vec<IpamPool>,
     /// Labels of the file, and after isolation also Compose's and envtree's.
@@ -54,6 +95,8 @@ pub struct IpamPool {
     pub ip_range: Option<String>,
     /// The gateway's address.
     pub gateway: Option<String>,
+    /// Addresses that the driver uses itself, by name.
+    pub aux_addresses: IndexMap<String, String>,
 }
 
 /// A named volume of a project.

@@ -11,7 +11,9 @@ use crate::observed::{ObservedContainer, ObservedState};
 use crate::plan::{Await, Operation, Plan, Step, StepId};
 use crate::project::Project;
 use crate::service::PullPolicy;
+use crate::teardown::pre_stop;
 
+mod joined;
 mod network;
 mod orphan;
 mod service;
@@ -47,6 +49,16 @@ pub enum ReconcileError {
         service: ServiceName,
         /// Its image.
         image: String,
+    },
+    /// A config or a secret has no content.
+    #[error("service `{service}` is given `{source_name}`, and there is none: {reason}")]
+    FileUnavailable {
+        /// The service.
+        service: ServiceName,
+        /// The config or secret.
+        source_name: String,
+        /// Why not.
+        reason: String,
     },
     /// An external network does not exist.
     #[error("network `{key}` is external, and the Engine has no network `{name}`")]
@@ -107,6 +119,7 @@ pub fn reconcile(
         networks: IndexMap::new(),
         volumes: IndexMap::new(),
         removed: IndexMap::new(),
+        created: IndexMap::new(),
         starts: IndexMap::new(),
     };
     let diverged_networks = network::diverged(&draft)?;
@@ -154,6 +167,7 @@ struct Draft<'a> {
     volumes: IndexMap<VolumeName, StepId>,
     /// The removal of a container, by its name.
     removed: IndexMap<String, StepId>,
+    created: IndexMap<ServiceName, StepId>,
     starts: IndexMap<ServiceName, StepId>,
 }
 
@@ -173,6 +187,9 @@ impl<'a> Draft<'a> {
         mut after: Vec<StepId>,
     ) -> StepId {
         if container.is_active() {
+            for hook in pre_stop(container) {
+                after = vec![self.push(hook, cause, after, Vec::new())];
+            }
             let stop = Operation::StopContainer { container: container.name.clone(), grace: None };
             after = vec![self.push(stop, cause, after, Vec::new())];
         }

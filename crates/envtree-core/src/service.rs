@@ -6,7 +6,23 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::build::Build;
-use crate::name::{NetworkName, ServiceName, VolumeName};
+use crate::name::{NetworkName, ServiceName};
+
+pub use deploy::{Deploy, DeployRestart, Placement, Reservations, ResourceLimits, Resources, UpdateConfig};
+pub use develop::{Develop, Watch};
+pub use grant::{Grant, Origin};
+pub use hook::Hook;
+pub use mount::{BindOptions, Mount, MountSource, VolumeOptions};
+pub use runtime::{
+    Blkio, Device, DeviceRate, DeviceRequest, DeviceWeight, Limits, Logging, RuntimeOptions, Ulimit,
+};
+
+mod deploy;
+mod develop;
+mod grant;
+mod hook;
+mod mount;
+mod runtime;
 
 /// A service of a project.
 ///
@@ -23,14 +39,28 @@ pub struct Service {
     pub entrypoint: Option<Vec<String>>,
     /// Environment variables, `env_file` included.
     pub environment: IndexMap<String, String>,
+    /// Variables that are named without a value and that nobody has set: the image's value does not count either.
+    pub unset: Vec<String>,
     /// Published ports.
     pub ports: Vec<Port>,
     /// Ports exposed to other containers only, as `port` or `port/protocol`.
     pub expose: Vec<String>,
     /// Volumes, bind mounts and tmpfs mounts.
     pub mounts: Vec<Mount>,
+    /// Containers whose mounts this one has too: `service[:mode]` or `container:name[:mode]`.
+    pub volumes_from: Vec<String>,
+    /// Configs that the container is given.
+    pub configs: Vec<Grant>,
+    /// Secrets that the container is given.
+    pub secrets: Vec<Grant>,
     /// The networks that the container joins; the first is the one it is created on.
     pub networks: IndexMap<NetworkName, Attachment>,
+    /// Whose network the container uses in place of networks: `host`, `none`, `bridge`, `service:…`, `container:…`.
+    pub network_mode: Option<String>,
+    /// Services under further names: `service[:alias]`.
+    pub links: Vec<String>,
+    /// Containers of elsewhere under further names: `container[:alias]`.
+    pub external_links: Vec<String>,
     /// The health check; absent means the image's own.
     pub health_check: Option<HealthCheck>,
     /// Services that must come first.
@@ -53,59 +83,23 @@ pub struct Service {
     pub platform: Option<String>,
     /// Profiles that enable the service; none means always.
     pub profiles: Vec<String>,
+    /// How many containers; absent means what `deploy` says, else one.
+    pub scale: Option<u32>,
+    /// How the service is deployed.
+    pub deploy: Option<Deploy>,
+    /// What happens while its files are worked on.
+    pub develop: Option<Develop>,
+    /// Whether its output is shown where the output of all services is.
+    pub attach: Option<bool>,
+    /// Where an account of Windows is described: `config`, `file` or `registry`. It is kept, and has no effect.
+    pub credential_spec: IndexMap<String, String>,
+    /// Commands that run in the container once it has started.
+    pub post_start: Vec<Hook>,
+    /// Commands that run in the container before it is stopped.
+    pub pre_stop: Vec<Hook>,
     /// Settings that the Engine takes as they are.
     #[serde(flatten)]
     pub runtime: RuntimeOptions,
-}
-
-/// Settings of a container that need no decision: the Engine takes them as they are.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct RuntimeOptions {
-    /// Whether an init process reaps children.
-    pub init: Option<bool>,
-    /// Whether the container gets a pseudo-terminal.
-    pub tty: bool,
-    /// Whether standard input stays open.
-    pub stdin_open: bool,
-    /// Whether the container has all privileges.
-    pub privileged: bool,
-    /// Whether the root file system is read-only.
-    pub read_only: bool,
-    /// Capabilities added.
-    pub cap_add: Vec<String>,
-    /// Capabilities removed.
-    pub cap_drop: Vec<String>,
-    /// Security options.
-    pub security_opt: Vec<String>,
-    /// Groups that the process joins.
-    pub group_add: Vec<String>,
-    /// Lines for `/etc/hosts`: `host:address`.
-    pub extra_hosts: Vec<String>,
-    /// DNS servers.
-    pub dns: Vec<String>,
-    /// DNS search domains.
-    pub dns_search: Vec<String>,
-    /// Kernel parameters.
-    pub sysctls: IndexMap<String, String>,
-    /// Resource limits of processes.
-    pub ulimits: IndexMap<String, Ulimit>,
-    /// Signal that asks the process to stop.
-    pub stop_signal: Option<String>,
-    /// How long the process may take to stop before it is killed.
-    pub stop_grace_period: Option<Duration>,
-    /// Size of `/dev/shm` in bytes.
-    pub shm_size: Option<i64>,
-    /// Memory limit in bytes.
-    pub mem_limit: Option<i64>,
-}
-
-/// A soft and a hard limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Ulimit {
-    /// The limit that a process may raise to `hard`.
-    pub soft: i64,
-    /// The limit that holds in any case.
-    pub hard: i64,
 }
 
 /// A published port.
@@ -115,6 +109,8 @@ pub struct Port {
     pub target: u16,
     /// The host's port: before isolation the file's wish, after it the reservation.
     pub published: Option<u16>,
+    /// The last port of a range out of which the host's is chosen.
+    pub published_last: Option<u16>,
     /// The host's address that the port is published on.
     pub host_ip: Option<String>,
     /// TCP or UDP.
@@ -123,6 +119,24 @@ pub struct Port {
     pub app_protocol: Option<String>,
     /// The name of the port, for people.
     pub name: Option<String>,
+    /// `ingress` or `host`, which only a swarm tells apart.
+    pub mode: Option<String>,
+}
+
+impl Port {
+    /// Returns a TCP port of the container for which the file wishes nothing.
+    pub fn new(target: u16) -> Self {
+        Self {
+            target,
+            published: None,
+            published_last: None,
+            host_ip: None,
+            protocol: Protocol::Tcp,
+            app_protocol: None,
+            name: None,
+            mode: None,
+        }
+    }
 }
 
 /// A transport protocol.
@@ -149,47 +163,6 @@ impl Protocol {
     }
 }
 
-/// Something mounted into a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Mount {
-    /// The absolute path inside the container.
-    pub target: String,
-    /// Whether the container may only read.
-    pub read_only: bool,
-    /// What is mounted.
-    #[serde(flatten)]
-    pub source: MountSource,
-}
-
-/// What a mount brings into a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum MountSource {
-    /// A volume.
-    Volume {
-        /// The key under `volumes:`; absent for an anonymous volume.
-        volume: Option<VolumeName>,
-        /// Whether the image's content at the target is left out of a fresh volume.
-        nocopy: bool,
-    },
-    /// A file or folder of the host.
-    Bind {
-        /// The absolute path on the host.
-        path: String,
-        /// Whether a missing path is made, as a folder.
-        create_host_path: bool,
-        /// How mounts propagate, in the Engine's words.
-        propagation: Option<String>,
-    },
-    /// Memory.
-    Tmpfs {
-        /// The largest size in bytes.
-        size: Option<i64>,
-        /// The mode of the folder, such as `0o1777`.
-        mode: Option<u32>,
-    },
-}
-
 /// How a service joins a network.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Attachment {
@@ -199,6 +172,24 @@ pub struct Attachment {
     pub ipv4_address: Option<String>,
     /// A fixed IPv6 address.
     pub ipv6_address: Option<String>,
+    /// Further addresses that hold on this link only.
+    pub link_local_ips: Vec<String>,
+    /// A fixed hardware address.
+    pub mac_address: Option<String>,
+    /// Options of the network's driver.
+    pub driver_opts: IndexMap<String, String>,
+    /// The name of the interface in the container.
+    pub interface_name: Option<String>,
+    /// The rank of this network among those that the container may leave by, the highest first.
+    pub gw_priority: Option<i64>,
+    /// The rank of this network among those that the container joins, the highest first.
+    pub priority: Option<i64>,
+    /// Whether all names of the service are left out here, where others may bear them too.
+    #[serde(skip)]
+    pub nameless: bool,
+    /// Names here of other containers, as `container:alias`; those of the service's links, once they are resolved.
+    #[serde(skip)]
+    pub links: Vec<String>,
 }
 
 /// A health check.
@@ -253,6 +244,14 @@ pub enum Condition {
     ServiceCompletedSuccessfully,
 }
 
+impl Service {
+    /// Returns how many containers the file asks for.
+    pub fn replicas(&self) -> u32 {
+        let deployed = self.deploy.as_ref().and_then(|deploy| deploy.replicas);
+        self.scale.or(deployed).unwrap_or(1)
+    }
+}
+
 impl Condition {
     /// Returns Compose's word.
     pub fn as_str(self) -> &'static str {
@@ -291,4 +290,6 @@ pub enum PullPolicy {
     Never,
     /// It is not: the image is built whenever the service is brought up.
     Build,
+    /// When the Engine does not have it, or has had it for so long.
+    Every(Duration),
 }

@@ -107,6 +107,14 @@ impl SimulatedEngine {
 
     fn create(&mut self, new: &NewContainer) -> Result<(), String> {
         let image = self.state.images.get(&new.definition.image).ok_or("no such image")?.clone();
+        let definition = &new.definition;
+        let mut shared = [&definition.network_mode, &definition.runtime.ipc, &definition.runtime.pid]
+            .into_iter()
+            .filter_map(|mode| mode.as_deref()?.strip_prefix("container:"))
+            .chain(definition.volumes_from.iter().filter_map(|from| from.split(':').next()));
+        if let Some(missing) = shared.find(|name| !self.state.containers.iter().any(|c| c.name == **name)) {
+            return Err(format!("no such container: {missing}"));
+        }
         if self.state.containers.iter().any(|other| other.name == new.name) {
             return Err("the name is in use".into());
         }
@@ -159,6 +167,16 @@ impl SimulatedEngine {
                 let found = self.container(container)?;
                 found.networks.insert(network.clone(), None);
                 found.network_ids.extend(id);
+            }
+            Operation::PutFiles { container, .. } => {
+                if self.container(container)?.state != ContainerState::Created {
+                    return Err("files are put into a container before its first start".into());
+                }
+            }
+            Operation::RunHook { container, .. } => {
+                if self.container(container)?.state != ContainerState::Running {
+                    return Err("the container does not run".into());
+                }
             }
             Operation::StartContainer { container, .. } => {
                 self.ports_are_free(container)?;

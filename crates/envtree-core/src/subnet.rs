@@ -46,6 +46,13 @@ impl Subnet {
         self.address & shorter == other.address & shorter
     }
 
+    /// Returns the last address that a host may have.
+    pub fn last_host(self) -> Ipv4Addr {
+        let size = 1u64 << (32 - self.prefix);
+        let offset = u32::try_from(size.saturating_sub(2)).unwrap_or(u32::MAX - 1);
+        Ipv4Addr::from(self.address.saturating_add(offset))
+    }
+
     /// Returns the address as far from the start of this network as `address` is from the start of `from`.
     ///
     /// `None` if `address` is not in `from`, or if that place lies behind the last host address of this network.

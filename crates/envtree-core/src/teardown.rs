@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use crate::label;
 use crate::observed::{ContainerState, ObservedContainer, ObservedState};
 use crate::plan::{Operation, Plan, Step, StepId};
+use crate::service::Hook;
 
 /// What a removal takes with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -81,7 +82,13 @@ pub fn plan_start(observed: &ObservedState, repository: &str, services: &[String
         };
         let needs = dependencies(container);
         let after = starts.iter().filter(|(name, _)| needs.contains(name)).map(|(_, id)| *id).collect();
-        starts.push((service.to_owned(), plan.push(step(operation, after))));
+        let mut last = plan.push(step(operation, after));
+        if container.state != ContainerState::Paused {
+            for hook in hooks(container, "post_start", label::POST_START) {
+                last = plan.push(step(hook, vec![last]));
+            }
+        }
+        starts.push((service.to_owned(), last));
     }
     plan
 }
@@ -144,6 +151,10 @@ fn plan_stops(plan: &mut Plan, containers: &[&ObservedContainer], grace: Option<
             .filter(|(other, _)| container.service().is_some_and(|name| dependencies(other).contains(name)))
             .map(|(_, id)| *id)
             .collect();
+        let mut after: Vec<StepId> = after;
+        for hook in pre_stop(container) {
+            after = vec![plan.push(step(hook, after))];
+        }
         let stop = Operation::StopContainer { container: container.name.clone(), grace };
         stops.push((container, plan.push(step(stop, after))));
     }
@@ -151,6 +162,20 @@ fn plan_stops(plan: &mut Plan, containers: &[&ObservedContainer], grace: Option<
         .iter()
         .map(|container| stops.iter().find(|(other, _)| other.id == container.id).map(|(_, id)| *id))
         .collect()
+}
+
+/// Returns what a container that runs is to do before it is stopped.
+pub(crate) fn pre_stop(container: &ObservedContainer) -> Vec<Operation> {
+    if container.state == ContainerState::Running {
+        hooks(container, "pre_stop", label::PRE_STOP)
+    } else {
+        Vec::new()
+    }
+}
+
+fn hooks(container: &ObservedContainer, key: &'static str, label: &str) -> Vec<Operation> {
+    let hooks = Hook::of_label(&container.labels, label).into_iter();
+    hooks.map(|hook| Operation::RunHook { container: container.name.clone(), key, hook }).collect()
 }
 
 /// Returns the names of the services that a container's service depends on, from Compose's label.

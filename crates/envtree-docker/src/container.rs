@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::container::body::create_body;
 use crate::container::detail::container_detail;
+use crate::container::endpoint::container_mac_address;
 use crate::engine::Docker;
 use crate::error::DockerError;
 use crate::failure::EngineFailure;
@@ -22,6 +23,11 @@ pub use crate::container::detail::{ContainerDetail, PublishedPort, Variables};
 
 pub(crate) mod body;
 mod detail;
+pub(crate) mod endpoint;
+mod files;
+mod limits;
+mod mount;
+mod options;
 mod podman;
 
 /// What the Engine may need beyond the grace period to report a stopped container.
@@ -69,7 +75,15 @@ impl Docker {
         if let Some(platform) = &container.definition.platform {
             options = options.platform(platform);
         }
-        let client = self.client().await?;
+        let mut client = self.client().await?.clone();
+        if let Some(address) = container_mac_address(container, self.facts().await?.api) {
+            // bollard's body lacks `MacAddress`, which later Engines take for each network.
+            let mut whole = serde_json::to_value(&body).expect("the body is plain data");
+            whole["MacAddress"] = address.into();
+            let whole = whole.to_string();
+            client = client
+                .with_request_modifier(move |call| call.map(|_| bollard::body_full(whole.clone().into())));
+        }
         let created = client.create_container(Some(options.build()), body).await;
         created.map(|_| ()).map_err(|error| {
             let definition = &container.definition;

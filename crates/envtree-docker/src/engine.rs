@@ -97,6 +97,8 @@ impl Engine for Docker {
             Operation::ConnectNetwork { container, network, attachment } => {
                 self.connect_network(container, network, attachment).await
             }
+            Operation::PutFiles { container, files } => self.put_files(container, files).await,
+            Operation::RunHook { container, key, hook } => self.run_hook(container, key, hook).await,
             Operation::StartContainer { container, .. } => self.start_container(container).await,
             Operation::UnpauseContainer { container } => self.unpause_container(container).await,
             Operation::StopContainer { container, grace } => self.stop_container(container, *grace).await,

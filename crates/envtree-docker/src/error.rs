@@ -8,6 +8,7 @@ use std::error::Error;
 use crate::connect::ConnectError;
 use crate::credentials::CredentialFailure;
 use crate::failure::EngineFailure;
+use crate::version::TooOld;
 
 /// A failed call of the Engine, or a failed attempt to reach it.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,29 @@ pub enum DockerError {
         container: String,
         /// What the Engine said.
         source: EngineFailure,
+    },
+    /// The Engine is older than what it is asked for.
+    #[error(transparent)]
+    TooOld(#[from] TooOld),
+    /// Files could not be put into a container.
+    #[error("cannot put files into container `{container}`")]
+    PutFiles {
+        /// The container's name.
+        container: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+    /// A command of the Compose file failed in its container.
+    #[error("the {key} hook of container `{container}` ended with status {code}: {output}")]
+    HookFailed {
+        /// The container's name.
+        container: String,
+        /// `post_start` or `pre_stop`.
+        key: &'static str,
+        /// The exit status.
+        code: i64,
+        /// The end of what it wrote, in words if that is nothing.
+        output: String,
     },
     /// A container could not be started.
     #[error("cannot start container `{container}`")]

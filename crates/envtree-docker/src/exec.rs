@@ -8,6 +8,7 @@ use bollard::exec::{StartExecOptions, StartExecResults};
 use bollard::models::ExecConfig;
 use bollard::query_parameters::ResizeExecOptionsBuilder;
 use bytes::Bytes;
+use envtree_core::service::Hook;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use indexmap::IndexMap;
@@ -22,6 +23,9 @@ use crate::output::{OutputStream, split};
 /// The largest piece of output that is handed on at once.
 const PIECE: usize = 64 * 1024;
 
+/// How many lines of a failed hook's output its error shows.
+const HOOK_LINES: usize = 5;
+
 /// What to run, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExecOptions {
@@ -33,6 +37,8 @@ pub struct ExecOptions {
     pub user: Option<String>,
     /// The working directory, if not the container's.
     pub working_dir: Option<String>,
+    /// Whether the command has all privileges.
+    pub privileged: bool,
     /// Whether the command gets a pseudo-terminal.
     pub tty: bool,
     /// The terminal's first size.
@@ -131,6 +137,33 @@ impl Docker {
             .unwrap_or_else(|_| Err(DockerError::ExecTimeout { container: container.to_owned(), limit }))
     }
 
+    /// Runs a command of the Compose file to its end, which must be a good one.
+    pub(crate) async fn run_hook(
+        &self,
+        container: &str,
+        key: &'static str,
+        hook: &Hook,
+    ) -> Result<(), DockerError> {
+        let options = ExecOptions {
+            cmd: hook.command.clone(),
+            env: hook.environment.clone(),
+            user: hook.user.clone(),
+            working_dir: hook.working_dir.clone(),
+            privileged: hook.privileged,
+            ..ExecOptions::default()
+        };
+        let status = self.run(container, &options).await?;
+        if status.code == 0 {
+            return Ok(());
+        }
+        let lines: Vec<&str> = status.output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let output = match lines.len() {
+            0 => "it wrote nothing".to_owned(),
+            number => lines[number.saturating_sub(HOOK_LINES)..].join("; "),
+        };
+        Err(DockerError::HookFailed { container: container.to_owned(), key, code: status.code, output })
+    }
+
     async fn run(&self, container: &str, options: &ExecOptions) -> Result<ExecStatus, DockerError> {
         let mut session = self.exec_session(container, options).await?;
         let mut output = Vec::new();
@@ -182,6 +215,7 @@ impl ExecControl {
 fn exec_config(options: &ExecOptions) -> ExecConfig {
     let variables = options.env.iter();
     ExecConfig {
+        privileged: Some(options.privileged),
         attach_stdin: Some(options.stdin),
         attach_stdout: Some(true),
         attach_stderr: Some(true),

@@ -9,17 +9,23 @@ use envtree_core::project::Network;
 use envtree_core::service::Attachment;
 use serde_json::Value;
 
-use crate::container::body::{endpoint_settings, map};
+use crate::container::body::{list, map};
 use crate::container::done_if_gone;
+use crate::container::endpoint::endpoint_settings;
 use crate::engine::Docker;
 use crate::error::DockerError;
 use crate::failure::EngineFailure;
 use crate::observe::sorted;
+use crate::version::ApiVersion;
 
 impl Docker {
     /// Makes a network. One of its name that exists already is an error, whoever made it.
     pub async fn create_network(&self, key: &str, network: &Network) -> Result<(), DockerError> {
         let name = network.name.as_deref().unwrap_or(key);
+        if network.enable_ipv4 == Some(false) {
+            let api = self.facts().await?.api;
+            ApiVersion::NO_IPV4.demand(api, name, "enable_ipv4 of a network")?;
+        }
         let request = create_request(name, network);
         let body = checked_body(&request).to_string();
         let client = self.client().await?;
@@ -89,8 +95,13 @@ fn create_request(name: &str, network: &Network) -> NetworkCreateRequest {
         subnet: pool.subnet.clone(),
         ip_range: pool.ip_range.clone(),
         gateway: pool.gateway.clone(),
-        ..IpamConfig::default()
+        auxiliary_addresses: map(&pool.aux_addresses),
     });
+    let ipam = Ipam {
+        driver: network.ipam_driver.clone(),
+        config: list(pools),
+        options: map(&network.ipam_options),
+    };
     NetworkCreateRequest {
         name: name.to_owned(),
         driver: network.driver.clone(),
@@ -99,7 +110,8 @@ fn create_request(name: &str, network: &Network) -> NetworkCreateRequest {
         enable_ipv6: Some(network.enable_ipv6),
         options: map(&network.driver_opts),
         labels: map(&network.labels),
-        ipam: (!network.ipam.is_empty()).then(|| Ipam { config: Some(pools.collect()), ..Ipam::default() }),
+        enable_ipv4: network.enable_ipv4,
+        ipam: (ipam != Ipam::default()).then_some(ipam),
         ..NetworkCreateRequest::default()
     }
 }

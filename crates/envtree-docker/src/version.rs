@@ -6,6 +6,7 @@ use std::str::FromStr;
 use bollard::models::SystemVersion;
 
 use crate::endpoint::Address;
+use crate::error::DockerError;
 
 /// A version of the Engine API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +17,20 @@ pub struct ApiVersion {
     pub minor: u16,
 }
 
+/// The Engine is older than what it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{owner}` asks for {what}, which needs Engine API {needs}; this Engine speaks {has}")]
+pub struct TooOld {
+    /// The service or the network.
+    pub owner: String,
+    /// What it asks for.
+    pub what: String,
+    /// The first version that knows it.
+    pub needs: ApiVersion,
+    /// The version that the Engine speaks.
+    pub has: ApiVersion,
+}
+
 impl ApiVersion {
     /// The oldest version that envtree works with: Docker Engine 20.10.
     pub const MINIMUM: Self = Self::new(1, 41);
@@ -24,9 +39,36 @@ impl ApiVersion {
     /// The first version that obeys a health check's `start_interval`; earlier ones drop it without a word.
     const START_INTERVAL: Self = Self::new(1, 44);
 
+    /// The first version whose containers bear annotations.
+    pub(crate) const ANNOTATIONS: Self = Self::new(1, 43);
+    /// The first version that takes a hardware address for each network of a container.
+    pub(crate) const ENDPOINT_MAC_ADDRESS: Self = Self::new(1, 44);
+    /// The first version that tells apart how mounts below a read-only one are mounted.
+    pub(crate) const READ_ONLY_RECURSION: Self = Self::new(1, 44);
+    /// The first version that mounts a folder of a volume.
+    pub(crate) const VOLUME_SUBPATH: Self = Self::new(1, 45);
+    /// The first version whose networks can do without IPv4.
+    pub(crate) const NO_IPV4: Self = Self::new(1, 47);
+    /// The first version that mounts an image.
+    pub(crate) const IMAGE_MOUNT: Self = Self::new(1, 48);
+    /// The first version that ranks the networks that a container leaves by.
+    pub(crate) const GATEWAY_PRIORITY: Self = Self::new(1, 48);
+    /// The first version that names the interface of a network in a container.
+    pub(crate) const INTERFACE_NAME: Self = Self::new(1, 49);
+
     /// Returns the version `major.minor`.
     pub const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }
+    }
+
+    /// Returns an error unless an Engine that speaks `api` knows what this version was the first to know: `what` of
+    /// `owner`.
+    pub(crate) fn demand(self, api: Self, owner: &str, what: &str) -> Result<(), DockerError> {
+        if api >= self {
+            return Ok(());
+        }
+        let (owner, what) = (owner.to_owned(), what.to_owned());
+        Err(TooOld { owner, what, needs: self, has: api }.into())
     }
 
     /// Returns whether the Engine obeys a health check's `start_interval`.

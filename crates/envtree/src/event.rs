@@ -130,6 +130,10 @@ pub enum Act {
     CreateContainer,
     /// Attach a container to a further network.
     ConnectNetwork,
+    /// Put files into a container.
+    PutFiles,
+    /// Run a command of the Compose file in a container.
+    RunHook,
     /// Start a container.
     StartContainer,
     /// Let a frozen container go on.

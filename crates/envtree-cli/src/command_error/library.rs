@@ -138,6 +138,7 @@ fn undeletable(file: &Path) -> String {
 fn unreachable_plan(shown: CommandError, error: &ReconcileError) -> CommandError {
     match error {
         ReconcileError::ImageMissing { .. } => shown.hint("`--pull missing` pulls it"),
+        ReconcileError::FileUnavailable { .. } => shown.note("nothing was changed"),
         ReconcileError::ExternalNetworkMissing { name, .. } => {
             shown.hint(format!("`docker network create {name}` makes it"))
         }

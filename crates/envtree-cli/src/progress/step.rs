@@ -142,6 +142,8 @@ fn words(act: Act) -> (&'static str, &'static str) {
         Act::RemoveVolume => ("removing volume", "removed volume"),
         Act::CreateContainer => ("creating container", "created container"),
         Act::ConnectNetwork => ("connecting container", "connected container"),
+        Act::PutFiles => ("putting files into", "put files into"),
+        Act::RunHook => ("running a hook in", "ran a hook in"),
         Act::StartContainer => ("starting container", "started container"),
         Act::UnpauseContainer => ("unpausing container", "unpaused container"),
         Act::StopContainer => ("stopping container", "stopped container"),

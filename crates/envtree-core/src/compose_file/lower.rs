@@ -10,14 +10,21 @@ use indexmap::IndexMap;
 use super::node::{Diagnostic, Node, Place, Value};
 use crate::host_path::HostPath;
 use crate::name::{NameError, NetworkName, ProjectName, ServiceName, VolumeName};
-use crate::project::{Network, Project, Volume};
+use crate::project::{FileObject, Network, Project, Volume};
 use crate::service::{MountSource, Service};
+use grant::{Kind, lower_objects};
 use section::{Reports, Section};
 use unknown::Keys;
 
+mod build;
 mod depends_on;
+mod deploy;
+mod device;
 mod environment;
+mod grant;
 mod health_check;
+mod hook;
+mod limits;
 mod mount;
 mod network;
 mod path;
@@ -77,10 +84,10 @@ pub struct Lowered {
 }
 
 const KEYS: Keys = Keys {
-    // What `secrets`, `configs` and `models` declare has no effect unless a service asks for it.
+    // What `models` declares has no effect unless a service asks for it.
     read: &["version", "name", "services", "networks", "volumes", "secrets", "configs", "models"],
     ignored: &[],
-    refused: &["include"],
+    refused: &[("include", "the files were not brought together")],
 };
 
 /// What services refer to.
@@ -90,9 +97,18 @@ struct Scope<'a> {
     services: IndexMap<&'a str, Vec<String>>,
     networks: Vec<&'a str>,
     volumes: Vec<&'a str>,
+    configs: IndexMap<String, FileObject>,
+    secrets: IndexMap<String, FileObject>,
 }
 
 impl Scope<'_> {
+    fn objects(&self, kind: Kind) -> &IndexMap<String, FileObject> {
+        match kind {
+            Kind::Config => &self.configs,
+            Kind::Secret => &self.secrets,
+        }
+    }
+
     fn is_active(&self, profiles: &[String]) -> bool {
         let active = self.options.profiles;
         profiles.is_empty() || active.iter().any(|name| name == "*" || profiles.contains(name))
@@ -137,6 +153,8 @@ fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports)
         services: declared.iter().map(|(name, node)| (*name, profiles(node))).collect(),
         networks: names(root, "networks"),
         volumes: names(root, "volumes"),
+        configs: lower_objects(Kind::Config, self::declared(root, "configs"), options, reports),
+        secrets: lower_objects(Kind::Secret, self::declared(root, "secrets"), options, reports),
     };
     let services = lower_services(&declared, &scope, reports);
     let (networks, volumes) = (lower_networks(root, reports), lower_volumes(root, reports));
@@ -144,6 +162,8 @@ fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports)
         name: options.name.clone(),
         networks: used_networks(networks, &services),
         volumes: used_volumes(volumes, &services),
+        configs: used_objects(&scope.configs, &services, Kind::Config),
+        secrets: used_objects(&scope.secrets, &services, Kind::Secret),
         services,
     };
     if let Some(entry) = root.node("name") {
@@ -261,6 +281,24 @@ fn used_volumes(
         )
     });
     volumes
+}
+
+/// Returns the configs or secrets that a service, or its build, is given.
+fn used_objects(
+    objects: &IndexMap<String, FileObject>,
+    services: &IndexMap<ServiceName, Service>,
+    kind: Kind,
+) -> IndexMap<String, FileObject> {
+    let given = |service: &Service, name: &str| match kind {
+        Kind::Config => service.configs.iter().any(|grant| grant.source == name),
+        Kind::Secret => {
+            let mut built = service.build.iter().flat_map(|build| &build.secrets);
+            service.secrets.iter().any(|grant| grant.source == name)
+                || built.any(|secret| secret.source == name)
+        }
+    };
+    let used = objects.iter().filter(|(name, _)| services.values().any(|service| given(service, name)));
+    used.map(|(name, object)| (name.clone(), object.clone())).collect()
 }
 
 #[cfg(test)]

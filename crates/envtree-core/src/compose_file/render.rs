@@ -1,21 +1,24 @@
-//! Writes a project as a Compose file that Compose itself accepts.
+//! Writes a project as a Compose file that Compose itself accepts, in the words that `docker compose config` has for it.
 //!
-//! Every setting stands in its long form, and `$` is doubled so that Compose fills nothing in. Profiles are left out:
-//! what a project holds is active. Equal projects give equal text.
-
-use std::time::Duration;
+//! Every setting stands in its long form, and `$` is doubled so that Compose fills nothing in. Equal projects give equal
+//! text.
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use crate::name::{NetworkName, VolumeName};
-use crate::project::{IpamPool, Network, Project, Volume};
+use crate::project::{FileObject, Project};
 use crate::service::{
-    Attachment, Dependency, HealthCheck, HealthTest, Mount, MountSource, Port, PullPolicy, RestartPolicy,
-    RuntimeOptions, Service,
+    Dependency, Develop, Grant, HealthCheck, HealthTest, Hook, Port, PullPolicy, RestartPolicy, Service,
 };
+use settings::{Settings, duration, text};
 
+mod build;
+mod deploy;
 mod emit;
+mod mount;
+mod network;
+mod runtime;
+mod settings;
 
 /// Returns `project` as YAML.
 pub fn render(project: &Project) -> String {
@@ -24,113 +27,75 @@ pub fn render(project: &Project) -> String {
 
 /// Returns `project` as [`render`] writes it, but for dollar signs, which stand as they are.
 pub fn model(project: &Project) -> Value {
+    let own_name = |key: &str| format!("{}_{key}", project.name);
     let mut file = Settings::default();
     file.set("name", project.name.as_str());
     file.mapping("services", &project.services, service);
-    file.mapping("networks", &project.networks, network);
-    file.mapping("volumes", &project.volumes, volume);
+    file.named("networks", &project.networks, |key, network| network::network(network, key, &own_name(key)));
+    file.named("volumes", &project.volumes, |key, volume| network::volume(volume, key, &own_name(key)));
+    file.named("configs", &project.configs, |key, object| file_object(object, key, &own_name(key)));
+    file.named("secrets", &project.secrets, |key, object| file_object(object, key, &own_name(key)));
     file.into()
-}
-
-/// A mapping under construction; what is absent, empty or off is not written.
-#[derive(Default)]
-struct Settings(Map<String, Value>);
-
-impl Settings {
-    /// Sets `key` in any case.
-    fn set(&mut self, key: &str, value: impl Into<Value>) {
-        self.0.insert(key.to_owned(), value.into());
-    }
-
-    fn some<T: Into<Value>>(&mut self, key: &str, value: Option<T>) {
-        if let Some(value) = value {
-            self.set(key, value);
-        }
-    }
-
-    fn on(&mut self, key: &str, value: bool) {
-        if value {
-            self.set(key, true);
-        }
-    }
-
-    fn list<T: Clone + Into<Value>>(&mut self, key: &str, items: &[T]) {
-        if !items.is_empty() {
-            self.set(key, items.to_vec());
-        }
-    }
-
-    fn mapping<K: ToString, V>(&mut self, key: &str, entries: &IndexMap<K, V>, value: impl Fn(&V) -> Value) {
-        let entries: Map<_, _> = entries.iter().map(|(key, entry)| (key.to_string(), value(entry))).collect();
-        if !entries.is_empty() {
-            self.set(key, entries);
-        }
-    }
-}
-
-impl From<Settings> for Value {
-    fn from(settings: Settings) -> Self {
-        Self::Object(settings.0)
-    }
-}
-
-#[expect(clippy::ptr_arg, reason = "`Settings::mapping` hands its entries on as they are")]
-fn text(value: &String) -> Value {
-    Value::String(value.clone())
 }
 
 fn service(service: &Service) -> Value {
     let mut settings = Settings::default();
-    settings.set("image", service.image.clone());
+    settings.some("image", Some(&service.image).filter(|image| !image.is_empty()).cloned());
+    settings.some("build", service.build.as_ref().map(build::build));
     settings.some("platform", service.platform.clone());
     settings.some("pull_policy", service.pull_policy.map(pull_policy));
+    settings.list("profiles", &service.profiles);
+    settings.some("scale", service.scale);
     settings.some("container_name", service.container_name.clone());
     settings.some("hostname", service.hostname.clone());
     settings.some("entrypoint", service.entrypoint.clone());
     settings.some("command", service.command.clone());
     settings.some("user", service.user.clone());
     settings.some("working_dir", service.working_dir.clone());
-    settings.mapping("environment", &service.environment, text);
+    settings.some("environment", environment(&service.environment, &service.unset));
     settings.list("ports", &service.ports.iter().map(port).collect::<Vec<_>>());
     settings.list("expose", &service.expose);
-    settings.list("volumes", &service.mounts.iter().map(mount).collect::<Vec<_>>());
-    settings.set("networks", attachments(&service.networks));
+    settings.list("volumes", &service.mounts.iter().map(mount::mount).collect::<Vec<_>>());
+    settings.list("volumes_from", &service.volumes_from);
+    settings.list("configs", &grants(&service.configs, None));
+    settings.list("secrets", &grants(&service.secrets, Some("/run/secrets/")));
+    settings.some("network_mode", service.network_mode.clone());
+    settings.mapping("networks", &service.networks, network::attachment);
+    settings.list("links", &service.links);
+    settings.list("external_links", &service.external_links);
     settings.some("healthcheck", service.health_check.as_ref().map(health_check));
     settings.mapping("depends_on", &service.depends_on, dependency);
     settings.some("restart", restart(service.restart));
     settings.mapping("labels", &service.labels, text);
-    runtime(&service.runtime, &mut settings);
+    runtime::runtime(&service.runtime, &mut settings);
+    settings.mapping("credential_spec", &service.credential_spec, text);
+    settings.some("deploy", service.deploy.as_ref().map(deploy::deploy));
+    settings.some("develop", service.develop.as_ref().map(develop));
+    settings.some("attach", service.attach);
+    settings.list("post_start", &service.post_start.iter().map(hook).collect::<Vec<_>>());
+    settings.list("pre_stop", &service.pre_stop.iter().map(hook).collect::<Vec<_>>());
     settings.into()
 }
 
-fn runtime(runtime: &RuntimeOptions, settings: &mut Settings) {
-    settings.some("init", runtime.init);
-    settings.on("tty", runtime.tty);
-    settings.on("stdin_open", runtime.stdin_open);
-    settings.on("privileged", runtime.privileged);
-    settings.on("read_only", runtime.read_only);
-    settings.list("cap_add", &runtime.cap_add);
-    settings.list("cap_drop", &runtime.cap_drop);
-    settings.list("security_opt", &runtime.security_opt);
-    settings.list("group_add", &runtime.group_add);
-    let hosts: Vec<String> = runtime.extra_hosts.iter().map(|line| line.replacen(':', "=", 1)).collect();
-    settings.list("extra_hosts", &hosts);
-    settings.list("dns", &runtime.dns);
-    settings.list("dns_search", &runtime.dns_search);
-    settings.mapping("sysctls", &runtime.sysctls, text);
-    settings.mapping("ulimits", &runtime.ulimits, |limit| json!({"soft": limit.soft, "hard": limit.hard}));
-    settings.some("stop_signal", runtime.stop_signal.clone());
-    settings.some("stop_grace_period", runtime.stop_grace_period.map(duration));
-    settings.some("shm_size", runtime.shm_size.map(|bytes| bytes.to_string()));
-    settings.some("mem_limit", runtime.mem_limit.map(|bytes| bytes.to_string()));
+/// Writes variables; one without a value takes the caller's.
+fn environment(set: &IndexMap<String, String>, unset: &[String]) -> Option<Settings> {
+    let mut settings = Settings::default();
+    for (name, value) in set {
+        settings.set(name, value.clone());
+    }
+    for name in unset {
+        settings.set(name, Value::Null);
+    }
+    (!settings.is_empty()).then_some(settings)
 }
 
-fn pull_policy(policy: PullPolicy) -> &'static str {
+fn pull_policy(policy: PullPolicy) -> String {
     match policy {
-        PullPolicy::Always => "always",
-        PullPolicy::Missing => "missing",
-        PullPolicy::Never => "never",
-        PullPolicy::Build => "build",
+        PullPolicy::Always => "always".into(),
+        PullPolicy::Missing => "missing".into(),
+        PullPolicy::Never => "never".into(),
+        PullPolicy::Build => "build".into(),
+        PullPolicy::Every(time) => format!("every_{}", duration(time)),
     }
 }
 
@@ -146,63 +111,44 @@ fn restart(policy: RestartPolicy) -> Option<String> {
 
 fn port(port: &Port) -> Value {
     let mut settings = Settings::default();
+    let published = port.published.map(|first| match port.published_last {
+        Some(last) => format!("{first}-{last}"),
+        None => first.to_string(),
+    });
     settings.some("name", port.name.clone());
+    settings.set("mode", port.mode.as_deref().unwrap_or("ingress"));
     settings.set("target", port.target);
-    settings.some("published", port.published.map(|port| port.to_string()));
+    settings.some("published", published);
     settings.some("host_ip", port.host_ip.clone());
     settings.set("protocol", port.protocol.as_str());
     settings.some("app_protocol", port.app_protocol.clone());
     settings.into()
 }
 
-fn mount(mount: &Mount) -> Value {
-    let mut settings = Settings::default();
-    let mut inner = Settings::default();
-    let kind = match &mount.source {
-        MountSource::Volume { .. } => "volume",
-        MountSource::Bind { .. } => "bind",
-        MountSource::Tmpfs { .. } => "tmpfs",
+/// Writes what a service is given; one without a target goes into `folder`, if that is written out.
+fn grants(grants: &[Grant], folder: Option<&str>) -> Vec<Value> {
+    let write = |grant: &Grant| {
+        let mut settings = Settings::default();
+        let default = folder.map(|folder| format!("{folder}{}", grant.source));
+        settings.set("source", grant.source.clone());
+        settings.some("target", grant.target.clone().or(default));
+        settings.some("uid", grant.uid.clone());
+        settings.some("gid", grant.gid.clone());
+        settings.some("mode", grant.mode);
+        settings.into()
     };
-    settings.set("type", kind);
-    match &mount.source {
-        MountSource::Volume { volume, nocopy } => {
-            settings.some("source", volume.as_ref().map(VolumeName::as_str));
-            inner.on("nocopy", *nocopy);
-        }
-        MountSource::Bind { path, create_host_path, propagation } => {
-            settings.set("source", path.clone());
-            inner.set("create_host_path", *create_host_path);
-            inner.some("propagation", propagation.clone());
-        }
-        MountSource::Tmpfs { size, mode } => {
-            inner.some("size", *size);
-            inner.some("mode", *mode);
-        }
-    }
-    settings.set("target", mount.target.clone());
-    settings.on("read_only", mount.read_only);
-    if !inner.0.is_empty() {
-        settings.set(kind, inner);
-    }
-    settings.into()
+    grants.iter().map(write).collect()
 }
 
-/// Writes how a service joins its networks; priorities keep their order, which Compose does not.
-fn attachments(networks: &IndexMap<NetworkName, Attachment>) -> Map<String, Value> {
-    let priorities = (0..networks.len()).rev();
-    networks
-        .iter()
-        .zip(priorities)
-        .map(|((name, attachment), priority)| {
-            let mut settings = Settings::default();
-            settings.list("aliases", &attachment.aliases);
-            settings.some("ipv4_address", attachment.ipv4_address.clone());
-            settings.some("ipv6_address", attachment.ipv6_address.clone());
-            settings.some("priority", (priority > 0).then_some(priority));
-            let value = if settings.0.is_empty() { Value::Null } else { settings.into() };
-            (name.to_string(), value)
-        })
-        .collect()
+fn file_object(object: &FileObject, key: &str, own_name: &str) -> Value {
+    let mut settings = Settings::default();
+    settings.name(object.name.as_deref(), object.external, key, own_name);
+    settings.on("external", object.external);
+    settings.some("file", object.file.clone());
+    settings.some("environment", object.environment.clone());
+    settings.some("content", object.content.clone());
+    settings.mapping("labels", &object.labels, text);
+    settings.into()
 }
 
 fn health_check(check: &HealthCheck) -> Value {
@@ -230,56 +176,30 @@ fn dependency(how: &Dependency) -> Value {
     settings.into()
 }
 
-/// Writes a time in the largest unit that it is a whole number of.
-fn duration(time: Duration) -> String {
-    let nanoseconds = time.as_nanos();
-    [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")]
-        .into_iter()
-        .find(|(unit, _)| nanoseconds.is_multiple_of(*unit))
-        .map_or_else(
-            || format!("{nanoseconds}ns"),
-            |(unit, suffix)| format!("{}{suffix}", nanoseconds / unit),
-        )
-}
-
-fn network(network: &Network) -> Value {
+fn hook(hook: &Hook) -> Value {
     let mut settings = Settings::default();
-    settings.some("name", network.name.clone());
-    if network.external {
-        settings.set("external", true);
-        return settings.into();
-    }
-    settings.some("driver", network.driver.clone());
-    settings.mapping("driver_opts", &network.driver_opts, text);
-    settings.on("internal", network.internal);
-    settings.on("attachable", network.attachable);
-    settings.on("enable_ipv6", network.enable_ipv6);
-    if !network.ipam.is_empty() {
-        let pools: Vec<Value> = network.ipam.iter().map(pool).collect();
-        settings.set("ipam", json!({ "config": pools }));
-    }
-    settings.mapping("labels", &network.labels, text);
+    settings.set("command", hook.command.clone());
+    settings.some("user", hook.user.clone());
+    settings.on("privileged", hook.privileged);
+    settings.some("working_dir", hook.working_dir.clone());
+    settings.some("environment", environment(&hook.environment, &hook.unset));
     settings.into()
 }
 
-fn pool(pool: &IpamPool) -> Value {
+fn develop(develop: &Develop) -> Value {
     let mut settings = Settings::default();
-    settings.some("subnet", pool.subnet.clone());
-    settings.some("ip_range", pool.ip_range.clone());
-    settings.some("gateway", pool.gateway.clone());
-    settings.into()
-}
-
-fn volume(volume: &Volume) -> Value {
-    let mut settings = Settings::default();
-    settings.some("name", volume.name.clone());
-    if volume.external {
-        settings.set("external", true);
-        return settings.into();
-    }
-    settings.some("driver", volume.driver.clone());
-    settings.mapping("driver_opts", &volume.driver_opts, text);
-    settings.mapping("labels", &volume.labels, text);
+    let watched = develop.watch.iter().map(|watch| {
+        let mut settings = Settings::default();
+        settings.set("path", watch.path.clone());
+        settings.set("action", watch.action.clone());
+        settings.some("target", watch.target.clone());
+        settings.some("exec", watch.exec.as_ref().map(hook));
+        settings.list("ignore", &watch.ignore);
+        settings.list("include", &watch.include);
+        settings.on("initial_sync", watch.initial_sync);
+        Value::from(settings)
+    });
+    settings.list("watch", &watched.collect::<Vec<_>>());
     settings.into()
 }
 
@@ -334,16 +254,16 @@ networks:
         lower(&node(yaml), &options).unwrap().project
     }
 
-    /// Returns what is written of [`EVERYTHING`] before and after the networks of the service.
-    fn halves() -> (String, String) {
+    /// Returns what is written of [`EVERYTHING`]: services, before and from the networks of the first, and the rest.
+    fn thirds() -> (String, String, String) {
         let text = render(&project(EVERYTHING));
-        let at = text.find("    networks:").unwrap();
-        (text[..at].to_owned(), text[at..].to_owned())
+        let (service, end) = (text.find("    networks:").unwrap(), text.find("\nnetworks:").unwrap());
+        (text[..service].to_owned(), text[service..=end].to_owned(), text[end + 1..].to_owned())
     }
 
     #[test]
     fn every_setting_is_written_in_its_long_form() {
-        assert_snapshot!(halves().0, @r#"
+        assert_snapshot!(thirds().0, @r#"
         name: shop
         services:
           web:
@@ -361,11 +281,13 @@ networks:
               D: ""
               E: $$pent
             ports:
-              - target: 80
+              - mode: ingress
+                target: 80
                 published: "8080"
                 host_ip: "127.0.0.1"
                 protocol: tcp
-              - target: 53
+              - mode: ingress
+                target: 53
                 host_ip: "::1"
                 protocol: udp
             expose:
@@ -383,17 +305,12 @@ networks:
                   propagation: rslave
               - type: volume
                 target: /anon
-              - type: tmpfs
-                target: /run
-                tmpfs:
-                  size: 1048576
-                  mode: 1023
         "#);
     }
 
     #[test]
-    fn networks_and_volumes_follow_the_services() {
-        assert_snapshot!(halves().1, @r#"
+    fn settings_of_every_kind_are_written() {
+        assert_snapshot!(thirds().1, @r#"
             networks:
               front:
                 aliases:
@@ -406,8 +323,8 @@ networks:
                 - curl
                 - -f
                 - x
-              interval: "90s"
-              timeout: "1500ms"
+              interval: "1m30s"
+              timeout: "1.5s"
               retries: 3
             depends_on:
               db:
@@ -420,6 +337,8 @@ networks:
             init: true
             extra_hosts:
               - v6=::1
+            tmpfs:
+              - "/run:size=1m,mode=1777"
             sysctls:
               net.core.somaxconn: "1024"
             ulimits:
@@ -435,18 +354,27 @@ networks:
             healthcheck:
               test:
                 - NONE
+        "#);
+    }
+
+    #[test]
+    fn networks_and_volumes_bear_their_names() {
+        assert_snapshot!(thirds().2, @r#"
         networks:
           front:
             name: real
             external: true
           back:
+            name: shop_back
             internal: true
             ipam:
               config:
                 - subnet: "10.1.0.0/24"
-          default: {}
+          default:
+            name: shop_default
         volumes:
           data:
+            name: shop_data
             driver_opts:
               type: nfs
         "#);
@@ -457,6 +385,8 @@ networks:
         let before = project(EVERYTHING);
         // Compose makes one dollar of two before it lowers.
         let after = project(&render(&before).replace("$$", "$"));
-        assert_eq!(before, after);
+        // The names of networks and volumes are written out.
+        assert_eq!(before.services, after.services);
+        assert_eq!(render(&before), render(&after));
     }
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use super::{Draft, ReconcileError, not_owned};
+use super::{Draft, ReconcileError, joined, not_owned};
 use crate::isolate::is_within;
 use crate::label;
 use crate::name::{NetworkName, ServiceName, VolumeName};
 use crate::observed::{ContainerState, ObservedContainer};
 use crate::plan::{Await, NewContainer, Operation, StepId};
-use crate::service::{Attachment, Condition, MountSource, PullPolicy, RestartPolicy, Service};
+use crate::service::{Attachment, Condition, MountSource, Origin, PullPolicy, RestartPolicy, Service};
+use crate::teardown::pre_stop;
 
 /// What becomes of a service's container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(super) enum Fate {
 }
 
 impl Fate {
-    fn makes_container(self) -> bool {
+    pub(super) fn makes_container(self) -> bool {
         matches!(self, Self::Create | Self::Recreate(_))
     }
 }
@@ -56,6 +57,11 @@ pub(super) fn fates(
                 None => fate_of_unchanged(draft, name, container, &fates),
             },
         };
+        let fate = match joined::fate_of_joined(service, &fates) {
+            Some(cause) if draft.container_of(name).is_some() => Fate::Recreate(cause),
+            _ => fate,
+        };
+        joined::check_files(name, service)?;
         fates.insert(name.clone(), fate);
     }
     Ok(fates)
@@ -134,11 +140,14 @@ fn fate_of_unchanged(
     let dependency_moved = service
         .depends_on
         .iter()
-        .any(|(on, how)| how.restart && matches!(fates.get(on), Some(Fate::Recreate(_) | Fate::Restart)));
+        .any(|(on, how)| how.restart && matches!(fates.get(on), Some(Fate::Recreate(_) | Fate::Restart)))
+        || joined::namespace_ended(service, fates);
     match container.state {
         ContainerState::Running if dependency_moved => Fate::Restart,
         ContainerState::Running | ContainerState::Restarting => Fate::Keep,
         ContainerState::Paused => Fate::Unpause,
+        // Whether its files were put into it nobody can tell.
+        ContainerState::Created if joined::has_texts(service) => Fate::Recreate("it never started"),
         ContainerState::Created => Fate::Start("it never started"),
         _ if container.exit_code() == Some(0) && is_job(draft, name) => Fate::Keep,
         _ => Fate::Start("it is stopped"),
@@ -176,10 +185,12 @@ pub(super) fn plan_pulls_of_missing(draft: &mut Draft<'_>, fates: &Fates) -> Res
 
 /// Plans the removal of containers that are made again, once their image is there.
 pub(super) fn plan_removals(draft: &mut Draft<'_>, fates: &Fates) {
-    for (name, fate) in fates {
+    // A container that uses what is another's goes before it.
+    for (name, fate) in fates.iter().rev() {
         if let (Fate::Recreate(cause), Some(container)) = (fate, draft.container_of(name)) {
             let image = &draft.desired.services[name].image;
-            let after = draft.pulls.get(image).copied().into_iter().collect();
+            let mut after: Vec<StepId> = draft.pulls.get(image).copied().into_iter().collect();
+            after.extend(joined::removals_of_joined(draft, name));
             draft.remove_container(container, cause, false, after);
         }
     }
@@ -200,29 +211,43 @@ pub(super) fn plan_services(draft: &mut Draft<'_>, fates: &Fates) {
                 continue;
             }
             Fate::Restart => {
-                let stop = Operation::StopContainer { container: container.clone(), grace: None };
                 let cause = "a service that it depends on was made again";
-                (vec![draft.push(stop, cause, Vec::new(), Vec::new())], cause)
+                let mut after = Vec::new();
+                for hook in draft.container_of(name).map(pre_stop).unwrap_or_default() {
+                    after = vec![draft.push(hook, cause, after, Vec::new())];
+                }
+                let stop = Operation::StopContainer { container: container.clone(), grace: None };
+                (vec![draft.push(stop, cause, after, Vec::new())], cause)
             }
         };
-        plan_start(draft, name, container, after, cause);
+        plan_start(draft, name, &container, after, cause);
     }
 }
 
 /// Plans the creation of a container and its further networks; returns the steps that a start comes after.
 fn plan_container(draft: &mut Draft<'_>, name: &ServiceName, cause: &str) -> Vec<StepId> {
     let service = &draft.desired.services[name];
+    let links = joined::links(draft.desired, service);
     let attachments: Vec<(String, Attachment)> = service
         .networks
         .iter()
-        .map(|(key, attachment)| (engine_network(draft, key), with_own_name(name, attachment)))
+        .map(|(key, attachment)| {
+            let attachment = Attachment { links: links.clone(), ..with_own_name(name, attachment) };
+            (engine_network(draft, key), attachment)
+        })
         .collect();
     let container = new_container(draft, name, attachments.first().cloned());
     let after = steps_before_creation(draft, service, &container.name);
     let awaits = if mounts_from_worktree(draft, service) { vec![Await::Checkout] } else { Vec::new() };
     let container_name = container.name.clone();
     let create = draft.push(Operation::CreateContainer(Box::new(container)), cause, after, awaits);
+    draft.created.insert(name.clone(), create);
     let mut before_start = vec![create];
+    let files = joined::files(&draft.desired.services[name]);
+    if !files.is_empty() {
+        let put = Operation::PutFiles { container: container_name.clone(), files };
+        before_start.push(draft.push(put, "the service is given them", vec![create], Vec::new()));
+    }
     // Engines below API 1.44 attach a new container to one network only.
     for (network, attachment) in attachments.into_iter().skip(1) {
         let connect = Operation::ConnectNetwork { container: container_name.clone(), network, attachment };
@@ -260,7 +285,7 @@ fn new_container(
     NewContainer {
         name: service.container_name.clone().unwrap_or_else(|| name.to_string()),
         service: name.clone(),
-        definition: service.clone(),
+        definition: joined::resolved(draft.desired, service),
         volume_names,
         network,
         inherited_volumes,
@@ -272,7 +297,9 @@ fn new_container(
 fn inherited_volumes(service: &Service, old: &ObservedContainer) -> IndexMap<String, String> {
     let is_anonymous = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_named = |target: &str| {
-        service.mounts.iter().any(|mount| mount.target == target && !is_anonymous_mount(&mount.source))
+        let mut memory = service.runtime.tmpfs.iter().filter_map(|line| line.split(':').next());
+        memory.any(|path| path == target)
+            || service.mounts.iter().any(|mount| mount.target == target && !is_anonymous_mount(&mount.source))
     };
     old.volumes
         .iter()
@@ -290,6 +317,7 @@ fn steps_before_creation(draft: &Draft<'_>, service: &Service, container: &str) 
     after.extend(draft.pulls.get(&service.image));
     after.extend(draft.removed.get(container));
     after.extend(service.networks.keys().filter_map(|key| draft.networks.get(key)));
+    after.extend(joined::names(service).filter_map(|name| draft.created.get(name)));
     for mount in &service.mounts {
         if let MountSource::Volume { volume: Some(key), .. } = &mount.source {
             after.extend(draft.volumes.get(key));
@@ -300,16 +328,21 @@ fn steps_before_creation(draft: &Draft<'_>, service: &Service, container: &str) 
 
 fn mounts_from_worktree(draft: &Draft<'_>, service: &Service) -> bool {
     let worktree = &draft.options.worktree;
-    service.mounts.iter().any(|mount| match &mount.source {
-        MountSource::Bind { path, .. } => is_within(path, worktree) || is_within(worktree, path),
-        _ => false,
-    })
+    let mounted = service.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Bind { path, .. } => Some(path),
+        _ => None,
+    });
+    let given = service.configs.iter().chain(&service.secrets).filter_map(|grant| match &grant.origin {
+        Origin::File(path) => Some(path),
+        _ => None,
+    });
+    mounted.chain(given).any(|path| is_within(path, worktree) || is_within(worktree, path))
 }
 
 fn plan_start(
     draft: &mut Draft<'_>,
     name: &ServiceName,
-    container: String,
+    container: &str,
     mut after: Vec<StepId>,
     cause: &str,
 ) {
@@ -324,8 +357,13 @@ fn plan_start(
             });
         }
     }
-    let start = Operation::StartContainer { container, service: name.clone() };
-    let step = draft.push(start, cause, after, awaits);
+    let start = Operation::StartContainer { container: container.to_owned(), service: name.clone() };
+    let mut step = draft.push(start, cause, after, awaits);
+    for hook in draft.desired.services[name].post_start.clone() {
+        let container = container.to_owned();
+        let run = Operation::RunHook { container, key: "post_start", hook };
+        step = draft.push(run, "the service has started", vec![step], Vec::new());
+    }
     draft.starts.insert(name.clone(), step);
 }
 
@@ -336,7 +374,7 @@ fn engine_network(draft: &Draft<'_>, key: &NetworkName) -> String {
 
 fn with_own_name(service: &ServiceName, attachment: &Attachment) -> Attachment {
     let mut attachment = attachment.clone();
-    if !attachment.aliases.iter().any(|alias| alias == service.as_str()) {
+    if !attachment.nameless && !attachment.aliases.iter().any(|alias| alias == service.as_str()) {
         attachment.aliases.insert(0, service.to_string());
     }
     attachment

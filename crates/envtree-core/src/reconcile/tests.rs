@@ -132,8 +132,8 @@ fn a_stopped_container_whose_network_was_removed_by_hand_is_recreated() {
     engine.state.networks.clear();
     let plan = reconcile(&project, &engine.state, &options()).unwrap();
     insta::assert_snapshot!(plan, @"
-    remove container shop-fix-login-postgres-1 [its network was made again]
     remove container shop-fix-login-redis-1 [its network was made again]
+    remove container shop-fix-login-postgres-1 [its network was made again]
     create network shop-fix-login_default (10.214.0.0/26) [it does not exist]
     create container shop-fix-login-postgres-1 [its network was made again]
     start container shop-fix-login-postgres-1 [it was created]
@@ -313,11 +313,7 @@ fn only_what_mounts_the_worktree_waits_for_the_checkout() {
     raw.services["redis"].mounts.push(Mount {
         target: "/src".into(),
         read_only: false,
-        source: MountSource::Bind {
-            path: "/w/fix-login/src".into(),
-            create_host_path: true,
-            propagation: None,
-        },
+        source: MountSource::bind("/w/fix-login/src"),
     });
     let plan = reconcile(&isolated(&raw), &ObservedState::default(), &options()).unwrap();
     let waiting: Vec<String> = plan

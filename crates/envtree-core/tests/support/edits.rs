@@ -112,7 +112,7 @@ fn edit_service(project: &mut Project, name: &ServiceName, edit: &Edit) {
         Edit::AddVolume(_) => {
             let key = VolumeName::new("added").expect("the key is valid");
             project.volumes.insert(key.clone(), Volume::default());
-            let source = MountSource::Volume { volume: Some(key), nocopy: false };
+            let source = MountSource::volume(Some(key));
             service.mounts.push(Mount { target: "/added".into(), read_only: false, source });
         }
         _ => unreachable!("the other edits are not of a service"),

@@ -74,10 +74,10 @@ pub(crate) fn projects() -> impl Strategy<Value = Project> {
             .collect();
         let service = service(networks.keys().cloned().collect(), volumes.keys().cloned().collect());
         btree_map(select(&SERVICES[..]), service, 1..=4).prop_map(move |services| Project {
-            name: ProjectName::new("shop").expect("the name is valid"),
             services: with_dependencies(services),
             networks: networks.clone(),
             volumes: volumes.clone(),
+            ..Project::new(ProjectName::new("shop").expect("the name is valid"))
         })
     })
 }
@@ -157,7 +157,7 @@ fn service(networks: Vec<NetworkName>, volumes: Vec<VolumeName>) -> impl Strateg
 }
 
 fn mount(volume: Option<VolumeName>, target: &str) -> Mount {
-    let source = MountSource::Volume { volume, nocopy: false };
+    let source = MountSource::volume(volume);
     Mount { target: target.into(), read_only: false, source }
 }
 
@@ -173,12 +173,10 @@ fn port() -> impl Strategy<Value = Port> {
     let host_ip = option::weighted(0.3, select(&["0.0.0.0", "127.0.0.2"][..]));
     (select(&[80, 5432, 6379][..]), published, host_ip, protocol).prop_map(
         |(target, published, host_ip, protocol)| Port {
-            target,
             published,
             host_ip: host_ip.map(str::to_owned),
             protocol,
-            app_protocol: None,
-            name: None,
+            ..Port::new(target)
         },
     )
 }

@@ -4,18 +4,17 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
-    Mount as EngineMount, MountBindOptions, MountBindOptionsPropagationEnum, MountTmpfsOptions, MountType,
-    MountVolumeOptions, NetworkingConfig, PortBinding, PortMap, ResourcesUlimits,
+    ContainerCreateBody, HealthConfig, HostConfig, PortBinding, PortMap,
     RestartPolicy as EngineRestartPolicy, RestartPolicyNameEnum,
 };
 use envtree_core::plan::NewContainer;
-use envtree_core::service::{
-    Attachment, HealthCheck, HealthTest, Mount, MountSource, Port, RestartPolicy, RuntimeOptions, Service,
-};
-use envtree_core::{anonymous, label};
+use envtree_core::service::{HealthCheck, HealthTest, Port, RestartPolicy, Service};
 use indexmap::IndexMap;
 
+use crate::container::endpoint::networking;
+use crate::container::limits::limits;
+use crate::container::mount::mounts;
+use crate::container::options::host_config;
 use crate::error::DockerError;
 use crate::version::ApiVersion;
 
@@ -29,11 +28,12 @@ pub(crate) fn create_body(
     Ok(ContainerCreateBody {
         image: Some(definition.image.clone()),
         hostname: definition.hostname.clone(),
+        domainname: runtime.domainname.clone(),
         user: definition.user.clone(),
         working_dir: definition.working_dir.clone(),
         cmd: definition.command.clone(),
         entrypoint: definition.entrypoint.clone(),
-        env: list(definition.environment.iter().map(|(name, value)| format!("{name}={value}"))),
+        env: list(environment(definition)),
         exposed_ports: exposed_ports(definition),
         labels: map(&definition.labels),
         healthcheck: definition.health_check.as_ref().map(|check| health_check(check, api)),
@@ -41,87 +41,52 @@ pub(crate) fn create_body(
         open_stdin: flag(runtime.stdin_open),
         stop_signal: runtime.stop_signal.clone(),
         stop_timeout: runtime.stop_grace_period.map(whole_seconds),
-        networking_config: networking(container),
+        networking_config: networking(container, api)?,
         host_config: Some(HostConfig {
-            network_mode: Some(match &container.network {
-                Some((network, _)) => network.clone(),
-                None => "none".to_owned(),
-            }),
+            network_mode: Some(network_mode(container)),
+            links: list(definition.links.iter().cloned()),
+            volumes_from: list(definition.volumes_from.iter().cloned()),
             port_bindings: port_bindings(&definition.ports),
-            restart_policy: Some(restart_policy(definition.restart)),
-            ..mounts(container, api, host_config(runtime))?
+            restart_policy: Some(restart_policy(definition)),
+            ..mounts(container, api, limits(definition, host_config(&container.service, runtime, api)?))?
         }),
         ..ContainerCreateBody::default()
     })
 }
 
-/// Returns how a container joins a network: under the name of its service, if that is given, and the aliases.
-pub(crate) fn endpoint_settings(
-    network: &str,
-    service: Option<&str>,
-    attachment: &Attachment,
-) -> EndpointSettings {
-    let mut aliases: Vec<String> = service.map(str::to_owned).into_iter().collect();
-    for alias in &attachment.aliases {
-        if !aliases.contains(alias) {
-            aliases.push(alias.clone());
-        }
-    }
-    // The Engine's own networks resolve no names, and a container with an alias there does not start.
-    if ["bridge", "host", "none"].contains(&network) {
-        aliases.clear();
-    }
-    let has_address = attachment.ipv4_address.is_some() || attachment.ipv6_address.is_some();
-    EndpointSettings {
-        aliases: list(aliases),
-        ipam_config: has_address.then(|| EndpointIpamConfig {
-            ipv4_address: attachment.ipv4_address.clone(),
-            ipv6_address: attachment.ipv6_address.clone(),
-            ..EndpointIpamConfig::default()
-        }),
-        ..EndpointSettings::default()
+fn network_mode(container: &NewContainer) -> String {
+    match (&container.definition.network_mode, &container.network) {
+        (Some(mode), _) => mode.clone(),
+        (None, Some((network, _))) => network.clone(),
+        (None, None) => "none".to_owned(),
     }
 }
 
-fn networking(container: &NewContainer) -> Option<NetworkingConfig> {
-    let (network, attachment) = container.network.as_ref()?;
-    let settings = endpoint_settings(network, Some(&container.service), attachment);
-    Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(network.clone(), settings)])) })
-}
-
-fn host_config(runtime: &RuntimeOptions) -> HostConfig {
-    HostConfig {
-        init: runtime.init,
-        privileged: flag(runtime.privileged),
-        readonly_rootfs: flag(runtime.read_only),
-        cap_add: list(runtime.cap_add.iter().cloned()),
-        cap_drop: list(runtime.cap_drop.iter().cloned()),
-        security_opt: list(runtime.security_opt.iter().cloned()),
-        group_add: list(runtime.group_add.iter().cloned()),
-        extra_hosts: list(runtime.extra_hosts.iter().cloned()),
-        dns: list(runtime.dns.iter().cloned()),
-        dns_search: list(runtime.dns_search.iter().cloned()),
-        sysctls: map(&runtime.sysctls),
-        ulimits: list(runtime.ulimits.iter().map(|(name, limit)| ResourcesUlimits {
-            name: Some(name.clone()),
-            soft: Some(limit.soft),
-            hard: Some(limit.hard),
-        })),
-        shm_size: runtime.shm_size,
-        memory: runtime.mem_limit,
-        ..HostConfig::default()
-    }
+/// Returns variables as `NAME=value`; a name alone takes the image's variable away.
+fn environment(definition: &Service) -> impl Iterator<Item = String> {
+    let set = definition.environment.iter().map(|(name, value)| format!("{name}={value}"));
+    set.chain(definition.unset.iter().cloned())
 }
 
 /// Returns the exposed ports: those of `expose` and the target of each published one.
 fn exposed_ports(definition: &Service) -> Option<Vec<String>> {
     let mut ports: Vec<String> = definition.ports.iter().map(target).collect();
-    for port in &definition.expose {
-        ports.push(if port.contains('/') { port.clone() } else { format!("{port}/tcp") });
-    }
+    ports.extend(definition.expose.iter().flat_map(|port| spread(port)));
     ports.sort();
     ports.dedup();
     list(ports)
+}
+
+/// Returns each port of `first[-last][/protocol]` as the Engine writes it.
+fn spread(exposed: &str) -> Vec<String> {
+    let (range, protocol) = exposed.split_once('/').unwrap_or((exposed, "tcp"));
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    match (first.parse::<u16>(), last.parse::<u16>()) {
+        (Ok(first), Ok(last)) => {
+            (first..=last).map(|port| format!("{port}/{}", protocol.to_lowercase())).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn port_bindings(ports: &[Port]) -> Option<PortMap> {
@@ -141,7 +106,16 @@ fn target(port: &Port) -> String {
     format!("{}/{}", port.target, port.protocol.as_str())
 }
 
-fn restart_policy(policy: RestartPolicy) -> EngineRestartPolicy {
+/// Returns the policy of `deploy`, if it has one, and else that of `restart`.
+fn restart_policy(definition: &Service) -> EngineRestartPolicy {
+    let deployed = definition.deploy.as_ref().and_then(|deploy| deploy.restart_policy.as_ref());
+    let policy = match deployed.map(|policy| (policy.condition.as_deref(), policy.max_attempts)) {
+        None => definition.restart,
+        Some((Some("none" | "no"), _)) => RestartPolicy::No,
+        Some((Some("on-failure"), attempts)) => RestartPolicy::OnFailure(attempts),
+        Some((Some("unless-stopped"), _)) => RestartPolicy::UnlessStopped,
+        Some(_) => RestartPolicy::Always,
+    };
     let (name, retries) = match policy {
         RestartPolicy::No => (RestartPolicyNameEnum::NO, None),
         RestartPolicy::Always => (RestartPolicyNameEnum::ALWAYS, None),
@@ -171,147 +145,12 @@ fn health_check(check: &HealthCheck, api: ApiVersion) -> HealthConfig {
     }
 }
 
-/// Adds the mounts of the definition, and the inherited and the image's volumes that none of them covers, to `config`.
-fn mounts(
-    container: &NewContainer,
-    api: ApiVersion,
-    mut config: HostConfig,
-) -> Result<HostConfig, DockerError> {
-    let mut inherited = container.inherited_volumes.clone();
-    let mut mounts = Vec::new();
-    let mut binds = Vec::new();
-    for mount in &container.definition.mounts {
-        let anonymous = inherited.shift_remove(&mount.target);
-        match &mount.source {
-            MountSource::Volume { volume, nocopy } => {
-                mounts.push(match (volume, anonymous) {
-                    (Some(key), _) => volume_mount(mount, Some(volume_name(container, key)?), *nocopy, None),
-                    (None, inherited @ Some(_)) => volume_mount(mount, inherited, *nocopy, None),
-                    (None, None) => unnamed_mount(container, mount, *nocopy),
-                });
-            }
-            MountSource::Bind { path, create_host_path, propagation } => {
-                match bind_line(mount, path, propagation.as_deref()) {
-                    // Of the two ways to ask for a bind mount, only this older one makes a missing folder on every
-                    // Engine; it cannot express a path with a colon.
-                    Some(line) if *create_host_path && api < ApiVersion::CREATE_MOUNTPOINT => {
-                        binds.push(line);
-                    }
-                    _ => mounts.push(bind_mount(mount, path, *create_host_path, propagation.as_deref())),
-                }
-            }
-            MountSource::Tmpfs { size, mode } => mounts.push(tmpfs_mount(mount, *size, *mode)),
-        }
-    }
-    mounts.extend(inherited.into_iter().map(|(target, name)| EngineMount {
-        target: Some(target),
-        source: Some(name),
-        typ: Some(MountType::VOLUME),
-        ..EngineMount::default()
-    }));
-    for target in &container.image_volumes {
-        if !mounts.iter().any(|mount| mount.target.as_ref() == Some(target)) && !binds_cover(&binds, target) {
-            let mount = Mount {
-                target: target.clone(),
-                read_only: false,
-                source: MountSource::Volume { volume: None, nocopy: false },
-            };
-            mounts.push(unnamed_mount(container, &mount, false));
-        }
-    }
-    config.mounts = list(mounts);
-    config.binds = list(binds);
-    Ok(config)
-}
-
-fn volume_name(container: &NewContainer, key: &str) -> Result<String, DockerError> {
-    container.volume_names.get(key).cloned().ok_or_else(|| DockerError::VolumeUnnamed {
-        container: container.name.clone(),
-        volume: key.to_owned(),
-    })
-}
-
-fn binds_cover(binds: &[String], target: &str) -> bool {
-    binds.iter().any(|bind| bind.split(':').nth(1) == Some(target))
-}
-
-/// Mounts a volume that nothing names: one with a name and labels of its own, which the Engine makes on the way.
-///
-/// Outside a project it has neither.
-fn unnamed_mount(container: &NewContainer, mount: &Mount, nocopy: bool) -> EngineMount {
-    let labels = &container.definition.labels;
-    let project = labels.get(label::COMPOSE_PROJECT);
-    let name = project.map(|project| anonymous::volume_name(project, &container.service, &mount.target));
-    let labels = project.map(|_| anonymous::volume_labels(labels, &container.service, &mount.target));
-    volume_mount(mount, name, nocopy, labels.as_ref().and_then(map))
-}
-
-fn volume_mount(
-    mount: &Mount,
-    source: Option<String>,
-    nocopy: bool,
-    labels: Option<HashMap<String, String>>,
-) -> EngineMount {
-    EngineMount {
-        source,
-        volume_options: (nocopy || labels.is_some()).then(|| MountVolumeOptions {
-            no_copy: flag(nocopy),
-            labels,
-            ..MountVolumeOptions::default()
-        }),
-        ..plain_mount(mount, MountType::VOLUME)
-    }
-}
-
-fn bind_mount(mount: &Mount, path: &str, create: bool, propagation: Option<&str>) -> EngineMount {
-    let propagation = propagation.and_then(|word| word.parse::<MountBindOptionsPropagationEnum>().ok());
-    EngineMount {
-        source: Some(path.to_owned()),
-        bind_options: (create || propagation.is_some()).then(|| MountBindOptions {
-            propagation,
-            create_mountpoint: flag(create),
-            ..MountBindOptions::default()
-        }),
-        ..plain_mount(mount, MountType::BIND)
-    }
-}
-
-/// Returns `path:target:options`, or nothing if a colon in a path would be read as a separator.
-fn bind_line(mount: &Mount, path: &str, propagation: Option<&str>) -> Option<String> {
-    if path.contains(':') || mount.target.contains(':') {
-        return None;
-    }
-    let access = if mount.read_only { "ro" } else { "rw" };
-    let propagation = propagation.map(|word| format!(",{word}")).unwrap_or_default();
-    Some(format!("{path}:{}:{access}{propagation}", mount.target))
-}
-
-fn tmpfs_mount(mount: &Mount, size: Option<i64>, mode: Option<u32>) -> EngineMount {
-    EngineMount {
-        tmpfs_options: (size.is_some() || mode.is_some()).then(|| MountTmpfsOptions {
-            size_bytes: size,
-            mode: mode.map(i64::from),
-            ..MountTmpfsOptions::default()
-        }),
-        ..plain_mount(mount, MountType::TMPFS)
-    }
-}
-
-fn plain_mount(mount: &Mount, kind: MountType) -> EngineMount {
-    EngineMount {
-        target: Some(mount.target.clone()),
-        typ: Some(kind),
-        read_only: flag(mount.read_only),
-        ..EngineMount::default()
-    }
-}
-
 /// Returns nothing for `false`, which is the Engine's own choice for every switch here.
-fn flag(value: bool) -> Option<bool> {
+pub(crate) fn flag(value: bool) -> Option<bool> {
     value.then_some(true)
 }
 
-fn list<T>(items: impl IntoIterator<Item = T>) -> Option<Vec<T>> {
+pub(crate) fn list<T>(items: impl IntoIterator<Item = T>) -> Option<Vec<T>> {
     let items: Vec<T> = items.into_iter().collect();
     (!items.is_empty()).then_some(items)
 }
@@ -332,9 +171,12 @@ fn whole_seconds(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use envtree_core::label;
     use envtree_core::name::{ServiceName, VolumeName};
+    use envtree_core::service::{Attachment, Mount, MountSource};
 
     use super::*;
+    use crate::container::endpoint::endpoint_settings;
 
     const OLD: ApiVersion = ApiVersion::MINIMUM;
     const NEW: ApiVersion = ApiVersion::new(1, 48);
@@ -369,11 +211,11 @@ mod tests {
     }
 
     fn volume(key: &str) -> MountSource {
-        MountSource::Volume { volume: Some(VolumeName::new(key).unwrap()), nocopy: false }
+        MountSource::volume(Some(VolumeName::new(key).unwrap()))
     }
 
     fn folder() -> MountSource {
-        MountSource::Bind { path: "/src".to_owned(), create_host_path: true, propagation: None }
+        MountSource::bind("/src")
     }
 
     #[test]
@@ -450,7 +292,7 @@ mod tests {
 
     #[test]
     fn what_nothing_names_gets_a_name_and_labels_of_its_own() {
-        let mut container = container(MountSource::Volume { volume: None, nocopy: false });
+        let mut container = container(MountSource::volume(None));
         container.definition.labels.insert(label::COMPOSE_PROJECT.into(), "shop-fix".into());
         container.inherited_volumes.clear();
         let target = container.definition.mounts[0].target.clone();

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use envtree_core::label;
 use envtree_core::observed::{ContainerState, Health};
 use envtree_core::plan::Operation;
-use envtree_core::service::{HealthCheck, HealthTest, Port, Protocol};
+use envtree_core::service::{HealthCheck, HealthTest, Port};
 use envtree_docker::DockerError;
 
 use crate::stage::{Stage, soon};
@@ -120,12 +120,5 @@ async fn a_name_that_is_taken_is_refused() {
 }
 
 fn published(port: u16) -> Port {
-    Port {
-        target: 80,
-        published: Some(port),
-        host_ip: Some("127.0.0.1".to_owned()),
-        protocol: Protocol::Tcp,
-        app_protocol: None,
-        name: None,
-    }
+    Port { published: Some(port), host_ip: Some("127.0.0.1".to_owned()), ..Port::new(80) }
 }

@@ -12,7 +12,7 @@ use crate::stage::{Stage, soon};
 #[tokio::test]
 async fn an_environment_is_made_and_leaves_nothing_behind() {
     let stage = Stage::new().await;
-    let name = made(&stage).await;
+    let name = Box::pin(made(&stage)).await;
     let observed = stage.observe().await;
     let container = &observed.containers[0];
     assert_eq!(container.state, ContainerState::Running);
@@ -46,7 +46,7 @@ async fn made(stage: &Stage) -> String {
     container.definition.mounts = vec![Mount {
         target: "/data".to_owned(),
         read_only: false,
-        source: MountSource::Volume { volume: Some(key.clone()), nocopy: false },
+        source: MountSource::volume(Some(key.clone())),
     }];
     container.volume_names = [(key, stage.name("data"))].into();
     container.network = Some((stage.name("front"), Attachment::default()));

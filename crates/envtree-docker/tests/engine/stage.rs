@@ -90,12 +90,15 @@ impl Stage {
     }
 
     /// Makes and starts a container, and returns its name.
-    pub(crate) async fn run(&self, container: NewContainer) -> String {
+    pub(crate) fn run(&self, container: NewContainer) -> impl Future<Output = String> {
         let (name, service) = (container.name.clone(), container.service.clone());
-        self.perform(&Operation::CreateContainer(Box::new(container))).await.unwrap();
-        let container = name.clone();
-        self.perform(&Operation::StartContainer { container, service }).await.unwrap();
-        name
+        let create = Operation::CreateContainer(Box::new(container));
+        let start = Operation::StartContainer { container: name.clone(), service };
+        async move {
+            self.perform(&create).await.unwrap();
+            self.perform(&start).await.unwrap();
+            name
+        }
     }
 
     /// Returns the creation of a network.

@@ -1,9 +1,9 @@
-//! `depends_on`, `links`, and the order among services that they make.
+//! `depends_on`, what else makes a service depend on another, and the order that follows.
 
 use indexmap::IndexMap;
 
 use super::Scope;
-use super::section::{Reports, Section};
+use super::section::{Reports, Section, scalar};
 use super::unknown::{Keys, hint};
 use crate::compose_file::node::{Node, Place, Value};
 use crate::name::ServiceName;
@@ -44,16 +44,46 @@ pub(super) fn lower_dependencies(
         Some((_, node)) => service.unfit("depends_on", node, "a list or a mapping of services"),
         None => {}
     }
-    for item in service.items("links") {
-        match &item.value {
-            Value::Text(name) if !name.contains(':') => add(name, item, started(true)),
-            _ => service.error(
-                &item.place,
-                "a link with an alias is not supported yet; give the other service the alias on a network",
-            ),
-        }
+    for reference in references(service) {
+        add(&reference.service, reference.node, started(reference.restart));
     }
     dependencies
+}
+
+/// A service that another one refers to, and so depends on.
+struct Reference<'a> {
+    service: String,
+    node: &'a Node,
+    /// Whether the other one is of no use once this one was made again.
+    restart: bool,
+}
+
+/// Returns the services whose names, namespaces and volumes the service uses.
+fn references<'a>(service: &Section<'a>) -> Vec<Reference<'a>> {
+    let mut references = Vec::new();
+    let mut refer = |name: &str, node: &'a Node, restart: bool| {
+        references.push(Reference { service: name.to_owned(), node, restart });
+    };
+    for item in service.items("links") {
+        match scalar(item) {
+            Some(link) => refer(link.split(':').next().unwrap_or_default(), item, true),
+            None => service.unfit("links", item, "a list of `service[:alias]`"),
+        }
+    }
+    for key in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
+        let Some(node) = service.node(key) else { continue };
+        if let Some(name) = scalar(node).as_deref().and_then(|mode| mode.strip_prefix("service:")) {
+            refer(name, node, true);
+        }
+    }
+    for item in service.items("volumes_from") {
+        match scalar(item) {
+            Some(from) if from.starts_with("container:") => {}
+            Some(from) => refer(from.split(':').next().unwrap_or_default(), item, false),
+            None => service.unfit("volumes_from", item, "a list of `service[:mode]`"),
+        }
+    }
+    references
 }
 
 fn started(restart: bool) -> Dependency {

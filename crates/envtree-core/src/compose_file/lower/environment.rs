@@ -12,19 +12,15 @@ const ENV_FILE_KEYS: Keys = Keys { read: &["path", "required", "format"], ignore
 
 /// Returns the variables of the service: those of its files, and over them its own.
 ///
-/// A variable without a value takes the caller's, and is left out where the caller has none.
+/// A variable without a value takes the caller's. Where the caller has none, its name is among the second ones.
 pub(super) fn lower_environment(
     service: &Section<'_>,
     options: &LowerOptions<'_>,
-) -> IndexMap<String, String> {
-    let mut variables = IndexMap::new();
-    let mut set = |name: String, value: Option<String>| match value.or_else(|| (options.lookup)(&name)) {
-        Some(value) => {
-            variables.insert(name, value);
-        }
-        None => {
-            variables.shift_remove(&name);
-        }
+) -> (IndexMap<String, String>, Vec<String>) {
+    let mut variables: IndexMap<String, Option<String>> = IndexMap::new();
+    let mut set = |name: String, value: Option<String>| {
+        let value = value.or_else(|| (options.lookup)(&name));
+        variables.insert(name, value);
     };
     for (name, value) in env_files(service, options) {
         set(name, value);
@@ -36,7 +32,9 @@ pub(super) fn lower_environment(
             set(pair.key, pair.value);
         }
     }
-    variables
+    let unset = variables.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| name.clone()).collect();
+    let set = variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    (set, unset)
 }
 
 /// Returns the variables of the environment files, in their order.

@@ -1,6 +1,5 @@
 //! `healthcheck`.
 
-use super::quantity::parse_duration;
 use super::section::{Section, scalar};
 use super::unknown::Keys;
 use crate::compose_file::node::Value;
@@ -12,21 +11,18 @@ const KEYS: Keys = Keys {
     refused: &[],
 };
 
-pub(super) const DURATION: &str = "a time with a unit, such as `30s`";
-
 /// Returns the health check that the service asks for.
 pub(super) fn lower_health_check(service: &Section<'_>) -> Option<HealthCheck> {
     let section = service.child("healthcheck", &KEYS)?;
-    let duration = |key| section.parsed(key, DURATION, parse_duration);
     let test = lower_test(&section);
     let disabled = section.is_on("disable");
     Some(HealthCheck {
         test: if disabled { Some(HealthTest::None) } else { test },
-        interval: duration("interval"),
-        timeout: duration("timeout"),
+        interval: section.duration("interval"),
+        timeout: section.duration("timeout"),
         retries: section.parsed("retries", "a whole number", |text| text.parse().ok()),
-        start_period: duration("start_period"),
-        start_interval: duration("start_interval"),
+        start_period: section.duration("start_period"),
+        start_interval: section.duration("start_interval"),
     })
 }
 

@@ -2,25 +2,28 @@
 
 use super::Scope;
 use super::path::{cleaned, resolved};
-use super::quantity::parse_bytes;
 use super::section::{Section, scalar};
 use super::unknown::{Keys, hint};
 use crate::compose_file::node::{Node, Value};
+use crate::compose_file::scalar::integer;
 use crate::name::VolumeName;
-use crate::service::{Mount, MountSource};
+use crate::service::{BindOptions, Mount, MountSource, VolumeOptions};
 
 const KEYS: Keys = Keys {
     // The Engine no longer heeds a consistency.
-    read: &["type", "source", "target", "read_only", "consistency", "bind", "volume", "tmpfs"],
+    read: &["type", "source", "target", "read_only", "consistency", "bind", "volume", "tmpfs", "image"],
     ignored: &[],
-    refused: &["image"],
+    refused: &[],
 };
 const BIND_KEYS: Keys =
-    Keys { read: &["propagation", "create_host_path"], ignored: &["recursive", "selinux"], refused: &[] };
-const VOLUME_KEYS: Keys = Keys { read: &["nocopy"], ignored: &["labels"], refused: &["subpath"] };
+    Keys { read: &["propagation", "create_host_path", "recursive", "selinux"], ignored: &[], refused: &[] };
+const VOLUME_KEYS: Keys = Keys { read: &["nocopy", "labels", "subpath"], ignored: &[], refused: &[] };
 const TMPFS_KEYS: Keys = Keys { read: &["size", "mode"], ignored: &[], refused: &[] };
+const IMAGE_KEYS: Keys = Keys { read: &["subpath"], ignored: &[], refused: &[] };
 const PROPAGATIONS: [&str; 6] = ["rprivate", "private", "rshared", "shared", "rslave", "slave"];
+const RECURSIONS: [&str; 4] = ["enabled", "disabled", "writable", "readonly"];
 const SHORT: &str = "`[source:]/target[:options]`";
+const TYPES: &str = "`volume`, `bind`, `tmpfs` or `image`";
 
 /// Returns what the service mounts.
 pub(super) fn lower_mounts(service: &Section<'_>, scope: &Scope<'_>) -> Vec<Mount> {
@@ -37,13 +40,19 @@ pub(super) fn lower_mounts(service: &Section<'_>, scope: &Scope<'_>) -> Vec<Moun
         };
         mounts.extend(mount);
     }
-    for item in service.item_or_items("tmpfs") {
-        match scalar(item) {
-            Some(text) => mounts.extend(short_tmpfs(service, item, &text)),
-            None => service.unfit("tmpfs", item, "a list of texts"),
-        }
-    }
     mounts
+}
+
+/// Returns the memory that the service mounts, as `path[:options]`.
+pub(super) fn lower_tmpfs(service: &Section<'_>) -> Vec<String> {
+    let items = service.item_or_items("tmpfs").iter();
+    items
+        .filter_map(|item| {
+            let text = service.parsed_node("tmpfs", item, "a list of texts", |text| Some(text.to_owned()))?;
+            absolute_target(service, item, text.split(':').next().unwrap_or_default())?;
+            Some(text)
+        })
+        .collect()
 }
 
 fn short_mount(service: &Section<'_>, item: &Node, text: &str, scope: &Scope<'_>) -> Option<Mount> {
@@ -74,14 +83,13 @@ fn apply_option(service: &Section<'_>, item: &Node, option: &str, mount: &mut Mo
     match (option, &mut mount.source) {
         ("ro", _) => mount.read_only = true,
         ("rw" | "cached" | "delegated" | "consistent", _) => {}
-        ("nocopy", MountSource::Volume { nocopy, .. }) => *nocopy = true,
-        (option, MountSource::Bind { propagation, .. }) if PROPAGATIONS.contains(&option) => {
-            *propagation = Some(option.to_owned());
+        ("nocopy", MountSource::Volume { options, .. }) => options.nocopy = true,
+        ("z" | "Z", MountSource::Bind { options, .. }) => options.selinux = Some(option.to_owned()),
+        (option, MountSource::Bind { options, .. }) if PROPAGATIONS.contains(&option) => {
+            options.propagation = Some(option.to_owned());
         }
-        _ => service.warn(
-            &item.place,
-            format!("the option `{option}` of a mount is not supported yet and is ignored"),
-        ),
+        _ => service
+            .warn(&item.place, format!("the option `{option}` has no effect on this mount and is ignored")),
     }
 }
 
@@ -100,7 +108,7 @@ fn bind(service: &Section<'_>, item: &Node, path: &str, scope: &Scope<'_>) -> Op
         return None;
     };
     service.mounts(&item.place, &path);
-    Some(MountSource::Bind { path, create_host_path: true, propagation: None })
+    Some(MountSource::bind(path))
 }
 
 fn volume(service: &Section<'_>, item: &Node, name: Option<&str>, scope: &Scope<'_>) -> Option<MountSource> {
@@ -115,7 +123,7 @@ fn volume(service: &Section<'_>, item: &Node, name: Option<&str>, scope: &Scope<
             Some(VolumeName::new(name).ok().filter(|_| declared)?)
         }
     };
-    Some(MountSource::Volume { volume, nocopy: false })
+    Some(MountSource::volume(volume))
 }
 
 fn long_mount(service: &Section<'_>, name: &str, item: &Node, scope: &Scope<'_>) -> Option<Mount> {
@@ -131,23 +139,39 @@ fn long_mount(service: &Section<'_>, name: &str, item: &Node, scope: &Scope<'_>)
     let source = section.text("source").filter(|source| !source.is_empty());
     let source = match (section.text("type").as_deref(), source) {
         (Some("bind"), Some(path)) => long_bind(service, &section, item, &path, scope)?,
-        (Some("bind"), None) => {
+        (Some("bind" | "image"), None) => {
             missing("source");
             return None;
         }
         (Some("volume"), source) => long_volume(service, &section, item, source.as_deref(), scope)?,
         (Some("tmpfs"), _) => long_tmpfs(&section),
+        (Some("image"), Some(image)) => {
+            let subpath = section.child("image", &IMAGE_KEYS).and_then(|options| options.text("subpath"));
+            MountSource::Image { image, subpath }
+        }
         (None, _) => {
             missing("type");
             return None;
         }
         (Some(_), _) => {
             let node = section.node("type")?;
-            section.unfit("type", node, "`volume`, `bind` or `tmpfs`");
+            section.unfit("type", node, TYPES);
             return None;
         }
     };
+    warn_of_other_options(&section);
     Some(Mount { target, read_only: section.is_on("read_only"), source })
+}
+
+/// Says which options are those of another type of mount.
+fn warn_of_other_options(section: &Section<'_>) {
+    let kind = section.text("type").unwrap_or_default();
+    for other in ["bind", "volume", "tmpfs", "image"] {
+        if let Some(entry) = section.entries().get(other).filter(|_| other != kind) {
+            let name = section.name(other);
+            section.warn(&entry.key_place, format!("{name} has no effect on a mount of type `{kind}`"));
+        }
+    }
 }
 
 fn long_bind(
@@ -158,16 +182,17 @@ fn long_bind(
     scope: &Scope<'_>,
 ) -> Option<MountSource> {
     let mut source = bind(service, item, path, scope)?;
-    let options = section.child("bind", &BIND_KEYS);
-    if let MountSource::Bind { create_host_path, propagation, .. } = &mut source {
-        // As Compose has it: the long form makes no folder, unless it has options that do not forbid it.
-        *create_host_path =
-            options.as_ref().is_some_and(|options| options.boolean("create_host_path").unwrap_or(true));
-        *propagation = options.as_ref().and_then(|options| {
-            options.parsed("propagation", &format!("one of {PROPAGATIONS:?}"), |text| {
-                PROPAGATIONS.contains(&text).then(|| text.to_owned())
-            })
-        });
+    if let MountSource::Bind { options, .. } = &mut source {
+        *options = match section.child("bind", &BIND_KEYS) {
+            // As Compose has it: the long form makes no folder, unless it has options that do not forbid it.
+            None => BindOptions { create_host_path: Some(false), ..BindOptions::default() },
+            Some(bind) => BindOptions {
+                create_host_path: bind.boolean("create_host_path"),
+                propagation: bind.word("propagation", &PROPAGATIONS),
+                selinux: bind.word("selinux", &["z", "Z"]),
+                recursive: bind.word("recursive", &RECURSIONS),
+            },
+        };
     }
     Some(source)
 }
@@ -180,10 +205,14 @@ fn long_volume(
     scope: &Scope<'_>,
 ) -> Option<MountSource> {
     let mut source = volume(service, item, name, scope)?;
-    if let (Some(options), MountSource::Volume { nocopy, .. }) =
+    if let (Some(given), MountSource::Volume { options, .. }) =
         (section.child("volume", &VOLUME_KEYS), &mut source)
     {
-        *nocopy = options.is_on("nocopy");
+        *options = VolumeOptions {
+            nocopy: given.is_on("nocopy"),
+            subpath: given.text("subpath"),
+            labels: given.labels("labels"),
+        };
     }
     Some(source)
 }
@@ -192,52 +221,12 @@ fn long_tmpfs(section: &Section<'_>) -> MountSource {
     let options = section.child("tmpfs", &TMPFS_KEYS);
     let options = options.as_ref();
     MountSource::Tmpfs {
-        size: options.and_then(|options| options.parsed("size", "a size such as `64m`", parse_bytes)),
-        // YAML reads `0o1777` or `01777` as a number; what arrives here is what was written.
+        size: options.and_then(|options| options.bytes("size")),
         mode: options.and_then(|options| options.parsed("mode", "a mode such as `0o1777`", parse_mode)),
     }
 }
 
 /// Parses a mode: octal with a leading `0` or `0o`, else decimal as Compose has it.
 fn parse_mode(text: &str) -> Option<u32> {
-    match text.strip_prefix("0o").or(text.strip_prefix('0')) {
-        Some("") => Some(0),
-        Some(octal) => u32::from_str_radix(octal, 8).ok(),
-        None => text.parse().ok(),
-    }
-}
-
-fn short_tmpfs(service: &Section<'_>, item: &Node, text: &str) -> Option<Mount> {
-    let (target, options) = text.split_once(':').unwrap_or((text, ""));
-    let (mut size, mut mode, mut read_only) = (None, None, false);
-    for option in options.split(',').filter(|option| !option.is_empty()) {
-        let known = match option.split_once('=') {
-            Some(("size", value)) => {
-                size = parse_bytes(value);
-                size.is_some()
-            }
-            Some(("mode", value)) => {
-                mode = u32::from_str_radix(value, 8).ok();
-                mode.is_some()
-            }
-            None if option == "ro" => {
-                read_only = true;
-                true
-            }
-            // The Engine mounts memory in this way in any case.
-            None => matches!(option, "rw" | "noexec" | "nosuid" | "nodev"),
-            Some(_) => false,
-        };
-        if !known {
-            service.warn(
-                &item.place,
-                format!("the option `{option}` of `tmpfs` is not supported yet and is ignored"),
-            );
-        }
-    }
-    Some(Mount {
-        target: absolute_target(service, item, target)?,
-        read_only,
-        source: MountSource::Tmpfs { size, mode },
-    })
+    u32::try_from(integer(text)?).ok()
 }

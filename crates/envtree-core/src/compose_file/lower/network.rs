@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use indexmap::IndexMap;
 
 use super::Scope;
+use super::runtime::lower_mac_address;
 use super::section::{Reports, Section};
 use super::unknown::{Keys, hint};
 use super::volume::external;
@@ -14,9 +15,19 @@ use crate::project::{IpamPool, Network};
 use crate::service::Attachment;
 
 const ATTACHMENT_KEYS: Keys = Keys {
-    read: &["aliases", "ipv4_address", "ipv6_address", "priority"],
-    ignored: &["driver_opts", "gw_priority", "mac_address"],
-    refused: &["interface_name", "link_local_ips"],
+    read: &[
+        "aliases",
+        "driver_opts",
+        "gw_priority",
+        "interface_name",
+        "ipv4_address",
+        "ipv6_address",
+        "link_local_ips",
+        "mac_address",
+        "priority",
+    ],
+    ignored: &[],
+    refused: &[],
 };
 const NETWORK_KEYS: Keys = Keys {
     read: &[
@@ -34,27 +45,33 @@ const NETWORK_KEYS: Keys = Keys {
     ignored: &[],
     refused: &[],
 };
-const IPAM_KEYS: Keys = Keys { read: &["driver", "config"], ignored: &["options"], refused: &[] };
+const IPAM_KEYS: Keys = Keys { read: &["driver", "config", "options"], ignored: &[], refused: &[] };
 const POOL_KEYS: Keys =
-    Keys { read: &["subnet", "ip_range", "gateway"], ignored: &["aux_addresses"], refused: &[] };
+    Keys { read: &["subnet", "ip_range", "gateway", "aux_addresses"], ignored: &[], refused: &[] };
 
 /// The network of services that name none.
 pub(super) const DEFAULT: &str = "default";
 
-/// Returns how the service joins its networks, the one of the highest priority first.
+/// Returns how the service joins its networks, the one of the highest priority first, and else by name.
 pub(super) fn lower_attachments(
     service: &Section<'_>,
     scope: &Scope<'_>,
 ) -> IndexMap<NetworkName, Attachment> {
-    let mut found: Vec<(i64, NetworkName, Attachment)> = Vec::new();
+    if let (Some(entry), Some(_)) = (service.entries().get("network_mode"), service.node("networks")) {
+        service.error(&entry.key_place, "`network_mode` cannot stand beside `networks`");
+    }
+    if service.node("network_mode").is_some() {
+        return IndexMap::new();
+    }
+    let mut found: Vec<(NetworkName, Attachment)> = Vec::new();
     let mut join = |name: &str, node: &Node, settings: Option<Section<'_>>| {
         if name != DEFAULT && !scope.networks.contains(&name) {
             let known = scope.networks.iter().copied();
             let message = format!("network `{name}` is not declared under `networks`");
             service.error(&node.place, message + &hint(name, known));
         } else if let Ok(name) = NetworkName::new(name) {
-            let (priority, attachment) = settings.map(|section| attachment(&section)).unwrap_or_default();
-            found.push((priority, name, attachment));
+            let attachment = settings.map(|section| attachment(&section)).unwrap_or_default();
+            found.push((name, attachment));
         }
     };
     match service.node("networks").map(|node| (&node.value, node)) {
@@ -76,9 +93,11 @@ pub(super) fn lower_attachments(
         Some((_, node)) => service.unfit("networks", node, "a list or a mapping of networks"),
         None => {}
     }
-    found.sort_by_key(|(priority, ..)| std::cmp::Reverse(*priority));
-    let mut networks: IndexMap<_, _> =
-        found.into_iter().map(|(_, name, attachment)| (name, attachment)).collect();
+    found.sort_by(|(a, joins_a), (b, joins_b)| {
+        let rank = |attachment: &Attachment| attachment.priority.unwrap_or_default();
+        rank(joins_b).cmp(&rank(joins_a)).then_with(|| a.cmp(b))
+    });
+    let mut networks: IndexMap<_, _> = found.into_iter().collect();
     if networks.is_empty() {
         networks.insert(default_network(), Attachment::default());
     }
@@ -89,28 +108,31 @@ pub(super) fn default_network() -> NetworkName {
     NetworkName::new(DEFAULT).expect("`default` is letters only")
 }
 
-fn attachment(section: &Section<'_>) -> (i64, Attachment) {
+fn attachment(section: &Section<'_>) -> Attachment {
     let address = |key| {
         section.parsed(key, "an IP address", |text| {
             text.parse::<IpAddr>().ok().map(|address| address.to_string())
         })
     };
-    let attachment = Attachment {
+    Attachment {
         aliases: section.texts("aliases"),
         ipv4_address: address("ipv4_address"),
         ipv6_address: address("ipv6_address"),
-    };
-    let priority = section.parsed("priority", "a whole number", |text| text.parse().ok());
-    (priority.unwrap_or_default(), attachment)
+        link_local_ips: section.texts("link_local_ips"),
+        mac_address: lower_mac_address(section),
+        driver_opts: section.labels("driver_opts"),
+        interface_name: section.text("interface_name"),
+        gw_priority: section.integer("gw_priority").filter(|rank| *rank != 0),
+        priority: section.integer("priority").filter(|rank| *rank != 0),
+        ..Attachment::default()
+    }
 }
 
 /// Returns the network that `node` describes.
 pub(super) fn lower_network(name: &str, node: &Node, reports: &Reports) -> Option<Network> {
     let section = Section::new(node, format!("network `{name}`: "), &NETWORK_KEYS, reports)?;
-    if section.boolean("enable_ipv4") == Some(false) {
-        section.error(section.place, "a network without IPv4 is not supported yet");
-    }
     let (external, name) = external(&section);
+    let ipam = section.child("ipam", &IPAM_KEYS);
     Some(Network {
         name,
         external,
@@ -118,21 +140,16 @@ pub(super) fn lower_network(name: &str, node: &Node, reports: &Reports) -> Optio
         driver_opts: section.labels("driver_opts"),
         internal: section.is_on("internal"),
         attachable: section.is_on("attachable"),
+        enable_ipv4: section.boolean("enable_ipv4"),
         enable_ipv6: section.is_on("enable_ipv6"),
-        ipam: pools(&section),
+        ipam_driver: ipam.as_ref().and_then(|ipam| ipam.text("driver")),
+        ipam_options: ipam.as_ref().map(|ipam| ipam.labels("options")).unwrap_or_default(),
+        ipam: ipam.as_ref().map(pools).unwrap_or_default(),
         labels: section.labels("labels"),
     })
 }
 
-fn pools(network: &Section<'_>) -> Vec<IpamPool> {
-    let Some(ipam) = network.child("ipam", &IPAM_KEYS) else {
-        return Vec::new();
-    };
-    if let (Some(driver), Some(node)) = (ipam.text("driver"), ipam.node("driver"))
-        && driver != "default"
-    {
-        ipam.unfit("driver", node, "`default`; other drivers are not supported yet");
-    }
+fn pools(ipam: &Section<'_>) -> Vec<IpamPool> {
     let pools = ipam.items("config").iter().enumerate();
     pools
         .filter_map(|(index, item)| {
@@ -143,6 +160,7 @@ fn pools(network: &Section<'_>) -> Vec<IpamPool> {
                 gateway: pool.parsed("gateway", "an IP address", |text| {
                     text.parse::<IpAddr>().ok().map(|address| address.to_string())
                 }),
+                aux_addresses: pool.labels("aux_addresses"),
             })
         })
         .collect()

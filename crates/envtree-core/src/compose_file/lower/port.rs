@@ -9,7 +9,6 @@ use crate::compose_file::node::{Node, Value};
 use crate::service::{Port, Protocol};
 
 const KEYS: Keys = Keys {
-    // A mode tells apart what a swarm does; the Engine alone publishes every port on its host.
     read: &["target", "published", "host_ip", "protocol", "app_protocol", "mode", "name"],
     ignored: &[],
     refused: &[],
@@ -59,13 +58,17 @@ fn parse_short(text: &str) -> Option<Vec<Port>> {
         return None;
     }
     let first = *targets.start();
+    let start = published.as_ref().map_or(0, |range| *range.start());
     let ports = targets.map(|target| Port {
         target,
         published: published.as_ref().map(|range| range.start() + (target - first)).filter(|port| *port != 0),
+        // A range for one port leaves the choice to the Engine.
+        published_last: published.as_ref().map(|range| *range.end()).filter(|end| single && *end > start),
         host_ip: host_ip.clone(),
         protocol,
         app_protocol: None,
         name: None,
+        mode: None,
     });
     Some(ports.collect())
 }
@@ -112,34 +115,29 @@ fn long_port(service: &Section<'_>, name: &str, item: &Node) -> Option<Port> {
         section.error(section.place, format!("{} is missing: the container's port", section.name("target")));
     }
     let port = "a port from 1 to 65535";
-    // Of a range of published ports any will do; envtree publishes another one in any case.
     let published = section.parsed("published", "a port or a range of ports", parse_range);
     Some(Port {
         target: section.parsed("target", port, |text| text.parse::<u16>().ok().filter(|port| *port > 0))?,
-        published: published.map(|range| *range.start()).filter(|port| *port != 0),
+        published: published.as_ref().map(|range| *range.start()).filter(|port| *port != 0),
+        published_last: published.filter(|range| range.len() > 1).map(|range| *range.end()),
         host_ip: section.parsed("host_ip", "an IP address", parse_address),
         protocol: section.parsed("protocol", "`tcp`, `udp` or `sctp`", parse_protocol).unwrap_or_default(),
         app_protocol: section.text("app_protocol"),
         name: section.text("name"),
+        mode: section.word("mode", &["ingress", "host"]).filter(|mode| mode != "ingress"),
     })
 }
 
-/// Returns the exposed ports, ranges spread out.
+/// Returns the exposed ports as they are written, checked.
 pub(super) fn lower_expose(service: &Section<'_>) -> Vec<String> {
     let expected = "a list of `port[-port][/protocol]`";
     let mut exposed = Vec::new();
     for item in service.items("expose") {
-        let ports = service.parsed_node("expose", item, expected, |text| {
-            let (ports, protocol) = split_protocol(text)?;
-            let suffix = if text.contains('/') { format!("/{}", protocol.as_str()) } else { String::new() };
-            let ports = parse_range(ports)?;
-            Some(ports.map(|port| format!("{port}{suffix}")).collect::<Vec<_>>())
+        let port = service.parsed_node("expose", item, expected, |text| {
+            let (ports, _) = split_protocol(text)?;
+            parse_range(ports).map(|_| text.to_owned())
         });
-        for port in ports.unwrap_or_default() {
-            if !exposed.contains(&port) {
-                exposed.push(port);
-            }
-        }
+        exposed.extend(port.filter(|port| !exposed.contains(port)));
     }
     exposed
 }

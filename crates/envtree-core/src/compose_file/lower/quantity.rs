@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// What a time must be.
+pub(super) const DURATION: &str = "a time with a unit, such as `30s`";
+/// What a size must be.
+pub(super) const BYTES: &str = "a size such as `64m`";
+
 /// Parses a time: numbers with the units `w d h m s ms us ns`, one after another; `0` needs no unit.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {

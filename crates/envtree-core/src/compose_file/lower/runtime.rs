@@ -1,19 +1,17 @@
 //! Settings of a container that the Engine takes as they are.
 
-use indexmap::IndexMap;
-
-use super::health_check::DURATION;
-use super::quantity::{parse_bytes, parse_duration};
-use super::section::{Section, scalar};
+use super::device::{lower_devices, lower_gpus};
+use super::limits::{lower_extra_hosts, lower_limits, lower_ulimits};
+use super::mount::lower_tmpfs;
+use super::section::Section;
 use super::unknown::Keys;
-use crate::compose_file::node::{Node, Value};
-use crate::service::{RuntimeOptions, Ulimit};
+use crate::service::{Logging, RuntimeOptions};
 
-const ULIMIT_KEYS: Keys = Keys { read: &["soft", "hard"], ignored: &[], refused: &[] };
+const LOGGING_KEYS: Keys = Keys { read: &["driver", "options"], ignored: &[], refused: &[] };
+const HARDWARE_ADDRESS: &str = "an address such as `02:42:ac:11:00:02`";
 
 /// Returns the settings of the service.
 pub(super) fn lower_runtime(service: &Section<'_>) -> RuntimeOptions {
-    let bytes = |key| service.parsed(key, "a size such as `64m`", parse_bytes);
     RuntimeOptions {
         init: service.boolean("init"),
         tty: service.is_on("tty"),
@@ -22,94 +20,59 @@ pub(super) fn lower_runtime(service: &Section<'_>) -> RuntimeOptions {
         read_only: service.is_on("read_only"),
         cap_add: service.texts("cap_add"),
         cap_drop: service.texts("cap_drop"),
-        security_opt: service.texts("security_opt"),
+        security_opt: lower_security(service),
+        seccomp: None,
         group_add: service.texts("group_add"),
-        extra_hosts: extra_hosts(service),
+        extra_hosts: lower_extra_hosts(service),
         dns: service.texts("dns"),
         dns_search: service.texts("dns_search"),
+        dns_opt: service.texts("dns_opt"),
+        domainname: service.text("domainname"),
+        tmpfs: lower_tmpfs(service),
         sysctls: service.labels("sysctls"),
-        ulimits: ulimits(service),
+        ulimits: lower_ulimits(service),
         stop_signal: service.text("stop_signal"),
-        stop_grace_period: service.parsed("stop_grace_period", DURATION, parse_duration),
-        shm_size: bytes("shm_size"),
-        mem_limit: bytes("mem_limit"),
+        stop_grace_period: service.duration("stop_grace_period"),
+        shm_size: service.bytes("shm_size"),
+        annotations: service.labels("annotations"),
+        cgroup: service.word("cgroup", &["host", "private"]),
+        cgroup_parent: service.text("cgroup_parent"),
+        devices: lower_devices(service),
+        device_cgroup_rules: service.texts("device_cgroup_rules"),
+        gpus: lower_gpus(service),
+        ipc: service.text("ipc"),
+        pid: service.text("pid"),
+        uts: service.text("uts"),
+        userns_mode: service.text("userns_mode"),
+        isolation: service.text("isolation"),
+        logging: service
+            .child("logging", &LOGGING_KEYS)
+            .map(|section| Logging { driver: section.text("driver"), options: section.labels("options") }),
+        mac_address: lower_mac_address(service),
+        runtime: service.text("runtime"),
+        storage_opt: service.labels("storage_opt"),
+        limits: lower_limits(service),
     }
 }
 
-fn ulimits(service: &Section<'_>) -> IndexMap<String, Ulimit> {
-    let mut limits = IndexMap::new();
-    let Some(node) = service.node("ulimits") else {
-        return limits;
-    };
-    let Value::Map(entries) = &node.value else {
-        service.unfit("ulimits", node, "a mapping");
-        return limits;
-    };
-    for (name, entry) in entries {
-        limits.extend(ulimit(service, name, &entry.node).map(|limit| (name.clone(), limit)));
-    }
-    limits
+/// Returns a hardware address, checked.
+pub(super) fn lower_mac_address(section: &Section<'_>) -> Option<String> {
+    section.parsed("mac_address", HARDWARE_ADDRESS, |text| {
+        let mut parts = text.split([':', '-']);
+        let is_byte = |part: &str| part.len() == 2 && u8::from_str_radix(part, 16).is_ok();
+        (parts.clone().count() == 6 && parts.all(is_byte)).then(|| text.to_owned())
+    })
 }
 
-fn ulimit(service: &Section<'_>, name: &str, node: &Node) -> Option<Ulimit> {
-    let key = format!("ulimits.{name}");
-    let expected = "a whole number, or a mapping of `soft` and `hard`";
-    let number = |text: &str| text.parse::<i64>().ok();
-    if !matches!(node.value, Value::Map(_)) {
-        let limit = service.parsed_node(&key, node, expected, number)?;
-        return Some(Ulimit { soft: limit, hard: limit });
-    }
-    let section = service.within(&key, node, &ULIMIT_KEYS)?;
-    let limit = |key| {
-        if section.node(key).is_none() {
-            section.error(section.place, format!("{} is missing", section.name(key)));
-        }
-        section.parsed(key, "a whole number", number)
-    };
-    let (soft, hard) = (limit("soft"), limit("hard"));
-    Some(Ulimit { soft: soft?, hard: hard? })
-}
-
-/// Returns lines of `host:address`; the file may write `=` for the colon, brackets around the address, or a mapping.
-fn extra_hosts(service: &Section<'_>) -> Vec<String> {
-    let Some(node) = service.node("extra_hosts") else {
-        return Vec::new();
-    };
-    let mut lines = Vec::new();
-    let mut add = |host: &str, addresses: &str| {
-        for address in addresses.split(',') {
-            let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-            lines.push(format!("{host}:{bare}"));
-        }
-    };
-    let expected = "a list of `host=address`, or a mapping";
-    match &node.value {
-        Value::Map(entries) => {
-            for (host, entry) in entries {
-                let addresses = match &entry.node.value {
-                    Value::List(items) => items.iter().collect(),
-                    _ => vec![&entry.node],
-                };
-                for address in addresses {
-                    match scalar(address) {
-                        Some(text) => add(host, &text),
-                        None => service.unfit("extra_hosts", address, "an address"),
-                    }
-                }
-            }
-        }
-        Value::List(items) => {
-            for item in items {
-                let text = scalar(item);
-                let split =
-                    text.as_deref().and_then(|text| text.split_once('=').or_else(|| text.split_once(':')));
-                match split {
-                    Some((host, addresses)) => add(host, addresses),
-                    None => service.unfit("extra_hosts", item, expected),
-                }
-            }
-        }
-        _ => service.unfit("extra_hosts", node, expected),
-    }
-    lines
+/// Returns security options: `no-new-privileges`, or a name and a value.
+fn lower_security(service: &Section<'_>) -> Vec<String> {
+    let items = service.items("security_opt").iter();
+    items
+        .filter_map(|item| {
+            let expected = "a list of `name=value`, or `no-new-privileges`";
+            service.parsed_node("security_opt", item, expected, |text| {
+                (text == "no-new-privileges" || text.contains(['=', ':'])).then(|| text.to_owned())
+            })
+        })
+        .collect()
 }

@@ -1,11 +1,15 @@
 //! Reads a mapping of known keys: every setter names what it expected, and every complaint is kept.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::quantity::{BYTES, DURATION, parse_bytes, parse_duration};
 use super::unknown::{self, Keys};
 use crate::compose_file::node::{Diagnostic, Entry, Node, Place, Value};
+use crate::compose_file::scalar::integer;
+use crate::decimal::Decimal;
 use crate::host_path::HostPath;
 
 /// The keys whose values no message repeats: they may hold passwords.
@@ -169,6 +173,61 @@ impl<'a> Section<'a> {
             "false" | "no" | "off" | "n" => Some(false),
             _ => None,
         })
+    }
+
+    /// Returns a whole number.
+    pub(super) fn integer(&self, key: &str) -> Option<i64> {
+        let node = self.node(key)?;
+        // A number may be written in another base; a text is read as Go reads one.
+        let number = |text: &str| match node.value {
+            Value::Number(_) => integer(text),
+            _ => text.parse().ok(),
+        };
+        self.parsed_node(key, node, "a whole number", number)
+    }
+
+    /// Returns a whole number that fits its setting.
+    pub(super) fn number<T: TryFrom<i64>>(&self, key: &str, expected: &str) -> Option<T> {
+        let number = T::try_from(self.integer(key)?).ok();
+        if let (None, Some(node)) = (&number, self.node(key)) {
+            self.unfit(key, node, expected);
+        }
+        number
+    }
+
+    /// Returns a number that may have a fraction.
+    pub(super) fn decimal(&self, key: &str) -> Option<Decimal> {
+        self.parsed(key, "a number such as `0.5`", |text| text.parse().ok())
+    }
+
+    /// Returns a size in bytes.
+    pub(super) fn bytes(&self, key: &str) -> Option<i64> {
+        self.parsed(key, BYTES, parse_bytes)
+    }
+
+    /// Returns a span of time.
+    pub(super) fn duration(&self, key: &str) -> Option<Duration> {
+        self.parsed(key, DURATION, parse_duration)
+    }
+
+    /// Returns one of `words`.
+    pub(super) fn word(&self, key: &str, words: &[&str]) -> Option<String> {
+        let expected = format!("one of `{}`", words.join("`, `"));
+        self.parsed(key, &expected, |text| words.contains(&text).then(|| text.to_owned()))
+    }
+
+    /// Returns a text that must be there.
+    pub(super) fn required(&self, key: &str) -> Option<String> {
+        if self.node(key).is_none() {
+            self.error(self.place, format!("{} is missing", self.name(key)));
+        }
+        self.text(key)
+    }
+
+    /// Returns the mappings of a list at `key`, each as a section.
+    pub(super) fn sections(&self, key: &str, keys: &Keys) -> Vec<Section<'a>> {
+        let items = self.items(key).iter().enumerate();
+        items.filter_map(|(index, item)| self.within(&format!("{key}[{index}]"), item, keys)).collect()
     }
 
     /// Returns whether `key` is switched on.

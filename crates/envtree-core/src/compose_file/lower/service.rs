@@ -1,14 +1,23 @@
 //! One entry of `services`.
 
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
 use super::Scope;
+use super::build::lower_build;
 use super::depends_on::lower_dependencies;
+use super::deploy::{lower_deploy, lower_scale};
 use super::environment::{lower_environment, lower_labels};
+use super::grant::{Kind, lower_grants};
 use super::health_check::lower_health_check;
+use super::hook::{lower_develop, lower_hooks};
 use super::mount::lower_mounts;
 use super::network::lower_attachments;
 use super::port::{lower_expose, lower_ports};
+use super::quantity::parse_duration;
 use super::runtime::lower_runtime;
-use super::section::{Reports, Section, scalar};
+use super::section::{Reports, Section};
 use super::unknown::Keys;
 use super::words::split_words;
 use crate::compose_file::node::{Node, Value};
@@ -16,56 +25,17 @@ use crate::service::{PullPolicy, RestartPolicy, Service};
 
 const KEYS: Keys = Keys {
     read: &[
-        "build",
-        "cap_add",
-        "cap_drop",
-        "command",
-        "container_name",
-        "depends_on",
-        "deploy",
-        "dns",
-        "dns_search",
-        "entrypoint",
-        "env_file",
-        "environment",
-        "expose",
-        "extra_hosts",
-        "group_add",
-        "healthcheck",
-        "hostname",
-        "image",
-        "init",
-        "label_file",
-        "labels",
-        "links",
-        "mem_limit",
-        "networks",
-        "platform",
-        "ports",
-        "privileged",
-        "profiles",
-        "pull_policy",
-        "read_only",
-        "restart",
-        "scale",
-        "security_opt",
-        "shm_size",
-        "stdin_open",
-        "stop_grace_period",
-        "stop_signal",
-        "sysctls",
-        "tmpfs",
-        "tty",
-        "ulimits",
-        "user",
-        "volumes",
-        "working_dir",
-    ],
-    ignored: &[
         "annotations",
         "attach",
         "blkio_config",
+        "build",
+        "cap_add",
+        "cap_drop",
+        "cgroup",
         "cgroup_parent",
+        "command",
+        "configs",
+        "container_name",
         "cpu_count",
         "cpu_percent",
         "cpu_period",
@@ -76,61 +46,89 @@ const KEYS: Keys = Keys {
         "cpus",
         "cpuset",
         "credential_spec",
+        "depends_on",
+        "deploy",
         "develop",
+        "device_cgroup_rules",
+        "devices",
+        "dns",
         "dns_opt",
+        "dns_search",
         "domainname",
+        "entrypoint",
+        "env_file",
+        "environment",
+        "expose",
+        "external_links",
+        "extra_hosts",
+        "gpus",
+        "group_add",
+        "healthcheck",
+        "hostname",
+        "image",
+        "init",
+        "ipc",
         "isolation",
+        "label_file",
+        "labels",
+        "links",
         "logging",
         "mac_address",
+        "mem_limit",
         "mem_reservation",
         "mem_swappiness",
         "memswap_limit",
+        "network_mode",
+        "networks",
         "oom_kill_disable",
         "oom_score_adj",
-        "pids_limit",
-        "pull_refresh_after",
-        "storage_opt",
-    ],
-    refused: &[
-        "cgroup",
-        "configs",
-        "device_cgroup_rules",
-        "devices",
-        "extends",
-        "external_links",
-        "gpus",
-        "ipc",
-        "models",
-        "network_mode",
         "pid",
+        "pids_limit",
+        "platform",
+        "ports",
         "post_start",
-        "pre_start",
         "pre_stop",
-        "provider",
+        "privileged",
+        "profiles",
+        "pull_policy",
+        "pull_refresh_after",
+        "read_only",
+        "restart",
         "runtime",
+        "scale",
         "secrets",
-        "use_api_socket",
+        "security_opt",
+        "shm_size",
+        "stdin_open",
+        "stop_grace_period",
+        "stop_signal",
+        "storage_opt",
+        "sysctls",
+        "tmpfs",
+        "tty",
+        "ulimits",
+        "user",
         "userns_mode",
         "uts",
+        "volumes",
         "volumes_from",
+        "working_dir",
+    ],
+    ignored: &[],
+    refused: &[
+        ("extends", "the service was not merged with the one that it extends"),
+        ("models", "only Docker Model Runner runs models"),
+        (
+            "pre_start",
+            "let a service of its own do it, with `depends_on` and `service_completed_successfully`",
+        ),
+        ("provider", "envtree runs containers only"),
+        ("use_api_socket", "mount the socket of the Engine under `volumes` instead"),
     ],
 };
-const DEPLOY_KEYS: Keys = Keys {
-    read: &["replicas", "resources"],
-    ignored: &[
-        "endpoint_mode",
-        "labels",
-        "mode",
-        "placement",
-        "restart_policy",
-        "rollback_config",
-        "update_config",
-    ],
-    refused: &[],
-};
-const RESOURCES_KEYS: Keys = Keys { read: &["reservations"], ignored: &["limits"], refused: &[] };
-const RESERVATIONS_KEYS: Keys =
-    Keys { read: &[], ignored: &["cpus", "memory", "generic_resources"], refused: &["devices"] };
+const CREDENTIAL_KEYS: Keys = Keys { read: &["config", "file", "registry"], ignored: &[], refused: &[] };
+/// What only an Engine on Windows does.
+const WINDOWS: [&str; 3] = ["cpu_count", "cpu_percent", "credential_spec"];
 
 /// Returns the service that `node` describes.
 pub(super) fn lower_service(
@@ -140,17 +138,24 @@ pub(super) fn lower_service(
     reports: &Reports,
 ) -> Option<Service> {
     let section = Section::new(node, format!("service `{name}`: "), &KEYS, reports)?;
-    check_single(&section);
-    Some(Service {
+    let (environment, unset) = lower_environment(&section, scope.options);
+    let service = Service {
         image: lower_image(&section),
-        build: None,
+        build: lower_build(&section, scope),
         command: lower_line(&section, "command"),
         entrypoint: lower_line(&section, "entrypoint"),
-        environment: lower_environment(&section, scope.options),
+        environment,
+        unset,
         ports: lower_ports(&section),
         expose: lower_expose(&section),
         mounts: lower_mounts(&section, scope),
+        volumes_from: section.texts("volumes_from"),
+        configs: lower_grants(&section, Kind::Config, scope),
+        secrets: lower_grants(&section, Kind::Secret, scope),
         networks: lower_attachments(&section, scope),
+        network_mode: section.text("network_mode"),
+        links: section.texts("links"),
+        external_links: section.texts("external_links"),
         health_check: lower_health_check(&section),
         depends_on: lower_dependencies(&section, scope),
         restart: lower_restart(&section),
@@ -162,47 +167,73 @@ pub(super) fn lower_service(
         pull_policy: lower_pull_policy(&section),
         platform: section.text("platform"),
         profiles: section.texts("profiles"),
+        scale: lower_scale(&section),
+        deploy: lower_deploy(&section),
+        develop: lower_develop(&section, scope.options),
+        attach: section.boolean("attach"),
+        credential_spec: lower_credentials(&section),
+        post_start: lower_hooks(&section, "post_start", scope.options),
+        pre_stop: lower_hooks(&section, "pre_stop", scope.options),
         runtime: lower_runtime(&section),
-    })
+    };
+    check_agreement(&section, &service);
+    Some(service)
 }
 
-/// Reports what asks for more than one container, or for devices.
-fn check_single(section: &Section<'_>) {
-    let single = |section: &Section<'_>, key: &str| {
-        let expected = "`1`: another number of containers is not supported yet";
-        section.parsed(key, expected, |text| (text == "1").then_some(()));
-    };
-    single(section, "scale");
-    let Some(deploy) = section.child("deploy", &DEPLOY_KEYS) else {
+/// Returns what only Windows heeds, with a warning about it and its like.
+fn lower_credentials(section: &Section<'_>) -> IndexMap<String, String> {
+    for key in WINDOWS {
+        if let (Some(entry), Some(_)) = (section.entries().get(key), section.node(key)) {
+            section
+                .warn(&entry.key_place, format!("`{key}` has no effect: only an Engine on Windows knows it"));
+        }
+    }
+    section.child("credential_spec", &CREDENTIAL_KEYS);
+    if section.node("credential_spec").is_some() {
+        section.labels("credential_spec")
+    } else {
+        IndexMap::new()
+    }
+}
+
+/// Reports what is said twice, in two ways.
+fn check_agreement(section: &Section<'_>, service: &Service) {
+    let Some(deploy) = &service.deploy else {
         return;
     };
-    single(&deploy, "replicas");
-    if let Some(resources) = deploy.child("resources", &RESOURCES_KEYS) {
-        resources.child("reservations", &RESERVATIONS_KEYS);
+    let limits = &service.runtime.limits;
+    let limited = deploy.resources.limits.clone();
+    let reserved = deploy.resources.reservations.clone();
+    let differ = |key: &str, other: &str, differs: bool| {
+        if let (Some(entry), true) = (section.entries().get(key), differs) {
+            section.error(&entry.key_place, format!("`{key}` and `deploy.{other}` say different things"));
+        }
+    };
+    differ("scale", "replicas", deploy.replicas.is_some() && service.scale != deploy.replicas);
+    if let Some(limited) = limited {
+        differ("cpus", "resources.limits.cpus", limits.cpus.is_some() && limits.cpus != limited.cpus);
+        let memory = limits.mem_limit;
+        differ("mem_limit", "resources.limits.memory", memory.is_some() && memory != limited.memory);
+        let pids = limits.pids_limit;
+        differ("pids_limit", "resources.limits.pids", pids.is_some() && pids != limited.pids);
+    }
+    if let Some(reserved) = reserved {
+        let memory = limits.mem_reservation;
+        let differs = memory.is_some() && memory != reserved.memory;
+        differ("mem_reservation", "resources.reservations.memory", differs);
     }
 }
 
 fn lower_image(section: &Section<'_>) -> String {
     let image = section.text("image").filter(|image| !image.is_empty());
-    match (&image, section.entries().get("build")) {
-        (Some(image), Some(build)) => section.warn(
-            &build.key_place,
-            format!("`build` is not supported yet; the image `{image}` is used as it is"),
-        ),
-        (None, Some(build)) => {
-            let message = "`build` is not supported yet; name an `image`";
-            section.error(&build.key_place, message);
-        }
-        (None, None) if section.node("provider").is_none() => {
-            section.error(section.place, "`image` is missing");
-        }
-        _ => {}
+    if image.is_none() && section.node("build").is_none() && section.node("provider").is_none() {
+        section.error(section.place, "`image` and `build` are missing: one of them is needed");
     }
     image.unwrap_or_default()
 }
 
 /// Returns a command: a list as it is, a text split into words.
-fn lower_line(section: &Section<'_>, key: &str) -> Option<Vec<String>> {
+pub(super) fn lower_line(section: &Section<'_>, key: &str) -> Option<Vec<String>> {
     let node = section.node(key)?;
     if let Value::List(_) = node.value {
         return Some(section.texts(key));
@@ -238,20 +269,19 @@ fn lower_restart(section: &Section<'_>) -> RestartPolicy {
 }
 
 fn lower_pull_policy(section: &Section<'_>) -> Option<PullPolicy> {
-    let node = section.node("pull_policy")?;
-    match scalar(node).as_deref() {
-        Some("always") => Some(PullPolicy::Always),
-        Some("missing" | "if_not_present") => Some(PullPolicy::Missing),
-        Some("never") => Some(PullPolicy::Never),
-        Some(other)
-            if matches!(other, "build" | "refresh" | "daily" | "weekly") || other.starts_with("every_") =>
-        {
-            section.warn(&node.place, format!("`pull_policy: {other}` is not supported yet and is ignored"));
-            None
-        }
-        _ => {
-            section.unfit("pull_policy", node, "`always`, `missing`, `if_not_present` or `never`");
-            None
-        }
-    }
+    const DAY: u64 = 24 * 60 * 60;
+    let expected = "`always`, `missing`, `never`, `build`, `daily`, `weekly` or `every_<time>`";
+    let after = section.duration("pull_refresh_after");
+    section.parsed("pull_policy", expected, |text| {
+        Some(match text {
+            "always" => PullPolicy::Always,
+            "missing" | "if_not_present" => PullPolicy::Missing,
+            "never" => PullPolicy::Never,
+            "build" => PullPolicy::Build,
+            "daily" => PullPolicy::Every(Duration::from_secs(DAY)),
+            "weekly" => PullPolicy::Every(Duration::from_secs(7 * DAY)),
+            "refresh" => after.map_or(PullPolicy::Missing, PullPolicy::Every),
+            _ => PullPolicy::Every(parse_duration(text.strip_prefix("every_")?)?),
+        })
+    })
 }

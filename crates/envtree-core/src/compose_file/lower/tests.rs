@@ -135,13 +135,12 @@ fn every_short_mount_is_read() {
     );
     let shown: Vec<String> = web.mounts.iter().map(|mount| serde_json::to_string(mount).unwrap()).collect();
     assert_snapshot!(shown.join("\n"), @r#"
-    {"target":"/data","read_only":true,"type":"volume","volume":"data","nocopy":false}
-    {"target":"/src","read_only":false,"type":"bind","path":"/w/src","create_host_path":true,"propagation":null}
-    {"target":"/x","read_only":false,"type":"bind","path":"/home/me/x","create_host_path":true,"propagation":null}
-    {"target":"/b","read_only":false,"type":"bind","path":"/b","create_host_path":true,"propagation":"rslave"}
-    {"target":"/anon","read_only":false,"type":"volume","volume":null,"nocopy":false}
-    {"target":"/n","read_only":false,"type":"volume","volume":"data","nocopy":true}
-    {"target":"/t","read_only":false,"type":"tmpfs","size":1048576,"mode":1016}
+    {"target":"/data","read_only":true,"type":"volume","volume":"data","nocopy":false,"subpath":null,"labels":{}}
+    {"target":"/src","read_only":false,"type":"bind","path":"/w/src","create_host_path":true,"propagation":null,"selinux":null,"recursive":null}
+    {"target":"/x","read_only":false,"type":"bind","path":"/home/me/x","create_host_path":true,"propagation":null,"selinux":null,"recursive":null}
+    {"target":"/b","read_only":false,"type":"bind","path":"/b","create_host_path":true,"propagation":"rslave","selinux":null,"recursive":null}
+    {"target":"/anon","read_only":false,"type":"volume","volume":null,"nocopy":false,"subpath":null,"labels":{}}
+    {"target":"/n","read_only":false,"type":"volume","volume":"data","nocopy":true,"subpath":null,"labels":{}}
     "#);
 }
 
@@ -152,10 +151,10 @@ fn every_long_mount_is_read() {
     );
     let shown: Vec<String> = web.mounts.iter().map(|mount| serde_json::to_string(mount).unwrap()).collect();
     assert_snapshot!(shown.join("\n"), @r#"
-    {"target":"/d","read_only":false,"type":"volume","volume":"data","nocopy":true}
-    {"target":"/s","read_only":true,"type":"bind","path":"/w/src","create_host_path":false,"propagation":"shared"}
+    {"target":"/d","read_only":false,"type":"volume","volume":"data","nocopy":true,"subpath":null,"labels":{}}
+    {"target":"/s","read_only":true,"type":"bind","path":"/w/src","create_host_path":false,"propagation":"shared","selinux":null,"recursive":null}
     {"target":"/t","read_only":false,"type":"tmpfs","size":67108864,"mode":1016}
-    {"target":"/anon","read_only":false,"type":"volume","volume":null,"nocopy":false}
+    {"target":"/anon","read_only":false,"type":"volume","volume":null,"nocopy":false,"subpath":null,"labels":{}}
     "#);
 }
 
@@ -226,9 +225,9 @@ fn restart_and_pull_policies_take_every_word() {
     assert_eq!(web("restart: false").restart, RestartPolicy::No);
     assert_eq!(web("restart: 'on-failure:3'").restart, RestartPolicy::OnFailure(Some(3)));
     assert_eq!(web("pull_policy: if_not_present").pull_policy, Some(PullPolicy::Missing));
-    assert_snapshot!(complaints_of("pull_policy: daily"), @"service `web`: `pull_policy: daily` is not supported yet and is ignored");
+    assert_snapshot!(complaints_of("pull_policy: daily"), @"");
     assert_snapshot!(complaints_of("pull_policy: sometimes, restart: maybe"), @"
-    service `web`: `pull_policy` must be `always`, `missing`, `if_not_present` or `never`, not `sometimes`
+    service `web`: `pull_policy` must be `always`, `missing`, `never`, `build`, `daily`, `weekly` or `every_<time>`, not `sometimes`
     service `web`: `restart` must be `no`, `always`, `unless-stopped` or `on-failure[:number]`, not `maybe`
     ");
 }
@@ -248,7 +247,7 @@ fn long_ports_and_exposed_ranges_are_read() {
     assert_eq!(web.ports.len(), 2);
     assert_eq!(web.ports[1].published, Some(8000));
     assert_eq!(web.ports[1].app_protocol.as_deref(), Some("http"));
-    assert_eq!(web.expose, ["90", "100/udp", "101/udp"]);
+    assert_eq!(web.expose, ["90", "100-101/udp"]);
 }
 
 #[test]
@@ -273,7 +272,10 @@ services:
 fn links_make_an_order() {
     let project = lowered("services: {web: {image: w, links: [db]}, db: {image: d}}").project;
     assert!(project.services["web"].depends_on["db"].restart);
-    assert_snapshot!(complaints_of("links: ['web:alias']"), @"service `web`: a link with an alias is not supported yet; give the other service the alias on a network");
+    assert_snapshot!(complaints_of("links: [{a: b}]"), @"
+    service `web`: `links` must be a list of texts, not a mapping
+    service `web`: `links` must be a list of `service[:alias]`, not a mapping
+    ");
 }
 
 #[test]

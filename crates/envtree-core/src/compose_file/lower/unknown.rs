@@ -15,8 +15,8 @@ pub(super) struct Keys {
     pub(super) read: &'static [&'static str],
     /// Left out with a warning.
     pub(super) ignored: &'static [&'static str],
-    /// An error for now.
-    pub(super) refused: &'static [&'static str],
+    /// An error, for the reason that follows.
+    pub(super) refused: &'static [(&'static str, &'static str)],
 }
 
 /// Reports every key of `section` that is not read. Keys that begin with `x-` belong to others.
@@ -27,17 +27,18 @@ pub(super) fn check(section: &Section<'_>, keys: &Keys) {
             continue;
         }
         let name = section.name(key);
-        let known = keys.ignored.contains(&key) || keys.refused.contains(&key);
-        if !known {
-            let every = keys.read.iter().chain(keys.ignored).chain(keys.refused).copied();
+        let refused = keys.refused.iter().find(|(name, _)| *name == key);
+        if refused.is_none() && !keys.ignored.contains(&key) {
+            let refused = keys.refused.iter().map(|(name, _)| *name);
+            let every = keys.read.iter().chain(keys.ignored).copied().chain(refused);
             let hint = hint(key, every);
             section.error(&entry.key_place, format!("{name} is not a known key{hint}"));
         } else if is_blank(&entry.node) {
             // Nothing is asked for, so nothing is lost.
-        } else if keys.refused.contains(&key) {
-            section.error(&entry.key_place, format!("{name} is not supported yet"));
+        } else if let Some((_, reason)) = refused {
+            section.error(&entry.key_place, format!("{name} is not supported: {reason}"));
         } else {
-            section.warn(&entry.key_place, format!("{name} is not supported yet and is ignored"));
+            section.warn(&entry.key_place, format!("{name} has no effect here and is ignored"));
         }
     }
 }

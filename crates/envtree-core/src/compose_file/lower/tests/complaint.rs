@@ -51,51 +51,53 @@ services:
 volumes: [a]
 include: [other.yaml]
 "), @"
-    compose.yaml:2:1: service `web`: `image` is missing
+    compose.yaml:2:1: service `web`: `image` and `build` are missing: one of them is needed
     compose.yaml:3:1: service `web`: `imgae` is not a known key; did you mean `image`?
     compose.yaml:5:1: service `web`: `ports[0]` must be `[[address:]published:]target[/protocol]`, not `web`
     compose.yaml:6:1: service `web`: `ports[1].target` is missing: the container's port
     compose.yaml:8:1: service `web`: `environment` must be a mapping or a list of `KEY=value`, not a number
     compose.yaml:10:1: service `web`: the target of a mount must be an absolute path, not `b`
-    compose.yaml:12:1: service `web`: `volumes[1].type` must be `volume`, `bind` or `tmpfs`, not `cluster`
+    compose.yaml:12:1: service `web`: `volumes[1].type` must be `volume`, `bind`, `tmpfs` or `image`, not `cluster`
     compose.yaml:14:1: service `web`: `cap_add` must be a list, not a mapping
     compose.yaml:18:1: service `api`: `frobnicate` is not a known key
     compose.yaml:20:1: service `api`: `ulimits.nofile.hard` is missing
     compose.yaml:22:1: service `api`: `mem_limit` must be a size such as `64m`, not `much`
     compose.yaml:23:1: service `api`: `stop_grace_period` must be a time with a unit, such as `30s`, not `10`
-    compose.yaml:25:1: service `api`: `deploy.replicas` must be `1`: another number of containers is not supported yet, not `3`
-    compose.yaml:29:1: service `api`: `deploy.resources.reservations.devices` is not supported yet
-    compose.yaml:31:1: service `api`: `secrets` is not supported yet
+    compose.yaml:29:1: service `api`: `deploy.resources.reservations.devices[0]` must be a mapping, not a text
+    compose.yaml:31:1: service `api`: secret `key` is not declared under `secrets`
     compose.yaml:33:1: service `api`: `depends_on.web.condition` is missing: `service_started`, `service_healthy` or `service_completed_successfully`
     compose.yaml:35:1: `volumes` must be a mapping, not a list
-    compose.yaml:38:1: `include` is not supported yet
+    compose.yaml:38:1: `include` is not supported: the files were not brought together
     ");
 }
 
 #[test]
-fn what_merely_tunes_is_ignored_with_a_warning() {
+fn what_has_no_effect_is_pointed_out() {
     assert_snapshot!(complaints("
 services:
   web:
     image: w
     build: .
     x-mine: 1
-    logging: {driver: syslog}
-    develop: {}
-    cpus: 0.5
-    deploy: {replicas: 1, resources: {limits: {cpus: '1'}}}
-    volumes: ['./a:/a:z']
+    cpu_count: 2
+    credential_spec: {file: a.json}
+    deploy: {placement: {constraints: [a]}, restart_policy: {delay: 5s}, resources: {reservations: {cpus: '1'}}}
+    volumes: ['./a:/a:nocopy', {type: volume, target: /b, bind: {propagation: slave}}]
+    secrets: [{source: key, mode: 256}]
     command: a && b
 version: '3'
 x-common: {a: b}
 secrets: {key: {file: ./key}}
 "), @"
-    compose.yaml:4:1: service `web`: `build` is not supported yet; the image `w` is used as it is
-    compose.yaml:7:1: service `web`: `logging` is not supported yet and is ignored
-    compose.yaml:9:1: service `web`: `cpus` is not supported yet and is ignored
-    compose.yaml:14:1: service `web`: `deploy.resources.limits` is not supported yet and is ignored
-    compose.yaml:16:1: service `web`: the option `z` of a mount is not supported yet and is ignored
-    compose.yaml:17:1: service `web`: `command` ends at the first `&`, for no shell reads it; write `sh -c '…'` for one that does
+    compose.yaml:6:1: service `web`: `cpu_count` has no effect: only an Engine on Windows knows it
+    compose.yaml:8:1: service `web`: `credential_spec` has no effect: only an Engine on Windows knows it
+    compose.yaml:12:1: service `web`: `deploy.placement` has no effect: only a swarm knows it
+    compose.yaml:14:1: service `web`: `deploy.restart_policy.delay` has no effect: only a swarm knows it
+    compose.yaml:17:1: service `web`: `deploy.resources.reservations.cpus` has no effect: only a swarm knows it
+    compose.yaml:19:1: service `web`: the option `nocopy` has no effect on this mount and is ignored
+    compose.yaml:24:1: service `web`: `volumes[1].bind` has no effect on a mount of type `volume`
+    compose.yaml:28:1: service `web`: `secrets[0].mode` has no effect: the file is mounted as it is on the host
+    compose.yaml:29:1: service `web`: `command` ends at the first `&`, for no shell reads it; write `sh -c '…'` for one that does
     ");
 }
 

@@ -1,0 +1,181 @@
+//! `build` of a service.
+
+use indexmap::IndexMap;
+
+use super::grant::{Kind, lower_mode};
+use super::limits::{lower_extra_hosts, lower_ulimits};
+use super::path::resolved;
+use super::section::{Section, scalar};
+use super::unknown::{Keys, hint};
+use super::{LowerOptions, Scope};
+use crate::build::{Build, BuildSecret, SecretOrigin, SecretText, SshForward, is_folder, is_remote};
+use crate::compose_file::node::{Node, Value};
+
+const KEYS: Keys = Keys {
+    read: &[
+        "additional_contexts",
+        "args",
+        "cache_from",
+        "cache_to",
+        "context",
+        "dockerfile",
+        "dockerfile_inline",
+        "entitlements",
+        "extra_hosts",
+        "isolation",
+        "labels",
+        "network",
+        "no_cache",
+        "no_cache_filter",
+        "platforms",
+        "privileged",
+        "provenance",
+        "pull",
+        "sbom",
+        "secrets",
+        "shm_size",
+        "ssh",
+        "tags",
+        "target",
+        "ulimits",
+    ],
+    ignored: &[],
+    refused: &[],
+};
+const SECRET_KEYS: Keys =
+    Keys { read: &["source", "target", "uid", "gid", "mode"], ignored: &[], refused: &[] };
+
+/// Returns how the service's image is built.
+pub(super) fn lower_build(service: &Section<'_>, scope: &Scope<'_>) -> Option<Build> {
+    let node = service.node("build")?;
+    if let Some(context) = scalar(node) {
+        let context = resolved_context(&context, scope.options);
+        return Some(Build { context, ..Build::default() });
+    }
+    let section = service.child("build", &KEYS)?;
+    let build = Build {
+        context: resolved_context(&section.text("context").unwrap_or_else(|| ".".into()), scope.options),
+        dockerfile: section.text("dockerfile"),
+        dockerfile_inline: section.text("dockerfile_inline"),
+        args: args(&section, scope.options),
+        target: section.text("target"),
+        labels: section.labels("labels"),
+        cache_from: section.texts("cache_from"),
+        cache_to: section.texts("cache_to"),
+        no_cache: section.is_on("no_cache"),
+        no_cache_filter: section.texts("no_cache_filter"),
+        pull: section.is_on("pull"),
+        additional_contexts: contexts(&section, scope.options),
+        network: section.text("network"),
+        shm_size: section.bytes("shm_size"),
+        extra_hosts: lower_extra_hosts(&section),
+        ulimits: lower_ulimits(&section),
+        privileged: section.is_on("privileged"),
+        entitlements: section.texts("entitlements"),
+        isolation: section.text("isolation"),
+        platforms: section.texts("platforms"),
+        tags: section.texts("tags"),
+        secrets: secrets(&section, scope),
+        ssh: ssh(&section, scope.options),
+        provenance: section.text("provenance"),
+        sbom: section.text("sbom"),
+    };
+    check(service, &section, &build);
+    Some(build)
+}
+
+/// Reports what contradicts itself.
+fn check(service: &Section<'_>, section: &Section<'_>, build: &Build) {
+    if let (Some(entry), Some(_)) = (section.entries().get("dockerfile_inline"), &build.dockerfile) {
+        let message = "`build.dockerfile_inline` cannot stand beside `build.dockerfile`";
+        section.error(&entry.key_place, message);
+    }
+    if let (Some(node), Some(platform)) = (section.node("platforms"), service.text("platform"))
+        && !build.platforms.is_empty()
+        && !build.platforms.contains(&platform)
+    {
+        section.error(&node.place, format!("`build.platforms` lacks `{platform}`, the service's `platform`"));
+    }
+}
+
+fn resolved_context(context: &str, options: &LowerOptions<'_>) -> String {
+    if is_remote(context) {
+        return context.to_owned();
+    }
+    resolved(context, options).unwrap_or_else(|| context.to_owned())
+}
+
+fn contexts(section: &Section<'_>, options: &LowerOptions<'_>) -> IndexMap<String, String> {
+    let contexts = section.labels("additional_contexts").into_iter();
+    let resolve = |context: String| {
+        if is_folder(&context) { resolved_context(&context, options) } else { context }
+    };
+    contexts.map(|(name, context)| (name, resolve(context))).collect()
+}
+
+fn args(section: &Section<'_>, options: &LowerOptions<'_>) -> IndexMap<String, Option<String>> {
+    let pairs = section.pairs("args").into_iter();
+    let value = |name: &str, value: Option<String>| value.or_else(|| (options.lookup)(name));
+    pairs.map(|pair| (pair.key.clone(), value(&pair.key, pair.value))).collect()
+}
+
+fn secrets(section: &Section<'_>, scope: &Scope<'_>) -> Vec<BuildSecret> {
+    let items = section.items("secrets").iter().enumerate();
+    items
+        .filter_map(|(index, item)| {
+            let name = format!("secrets[{index}]");
+            if let Value::Map(_) = item.value {
+                let inner = section.within(&name, item, &SECRET_KEYS)?;
+                let source = inner.required("source")?;
+                return Some(BuildSecret {
+                    origin: origin(&inner, inner.node("source")?, &source, scope)?,
+                    source,
+                    target: inner.text("target"),
+                    uid: inner.text("uid"),
+                    gid: inner.text("gid"),
+                    mode: lower_mode(&inner),
+                });
+            }
+            let expected = "a name, or a mapping with a `source`";
+            let source = section.parsed_node(&name, item, expected, |text| Some(text.to_owned()))?;
+            let origin = origin(section, item, &source, scope)?;
+            Some(BuildSecret { source, target: None, uid: None, gid: None, mode: None, origin })
+        })
+        .collect()
+}
+
+fn origin(section: &Section<'_>, node: &Node, source: &str, scope: &Scope<'_>) -> Option<SecretOrigin> {
+    let objects = scope.objects(Kind::Secret);
+    let Some(object) = objects.get(source) else {
+        let message = format!("secret `{source}` is not declared under `secrets`");
+        section.error(&node.place, message + &hint(source, objects.keys().map(String::as_str)));
+        return None;
+    };
+    Some(match (&object.file, &object.environment) {
+        (Some(path), _) => SecretOrigin::File(path.clone()),
+        (None, Some(variable)) => {
+            let value = (scope.options.lookup)(variable).map(SecretText::new);
+            SecretOrigin::Variable(variable.clone(), value)
+        }
+        (None, None) => {
+            section.error(&node.place, format!("secret `{source}` is `external`, which only a swarm knows"));
+            return None;
+        }
+    })
+}
+
+fn ssh(section: &Section<'_>, options: &LowerOptions<'_>) -> Vec<SshForward> {
+    let pairs = section.pairs("ssh").into_iter();
+    pairs
+        .filter_map(|pair| {
+            let path = pair.value.filter(|path| !path.is_empty());
+            if path.is_none() && pair.key != "default" {
+                let message = format!("`build.ssh` needs the path of a key or a socket for `{}`", pair.key);
+                section.error(&pair.node.place, message);
+                return None;
+            }
+            let path = path.map(|path| resolved(&path, options).unwrap_or(path));
+            Some(SshForward { id: pair.key, path })
+        })
+        .collect()
+}

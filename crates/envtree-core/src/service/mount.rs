@@ -1,0 +1,98 @@
+//! What a container mounts.
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use crate::name::VolumeName;
+
+/// Something mounted into a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mount {
+    /// The absolute path inside the container.
+    pub target: String,
+    /// Whether the container may only read.
+    pub read_only: bool,
+    /// What is mounted.
+    #[serde(flatten)]
+    pub source: MountSource,
+}
+
+/// What a mount brings into a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum MountSource {
+    /// A volume.
+    Volume {
+        /// The key under `volumes:`; absent for an anonymous volume.
+        volume: Option<VolumeName>,
+        /// How it is mounted.
+        #[serde(flatten)]
+        options: VolumeOptions,
+    },
+    /// A file or folder of the host.
+    Bind {
+        /// The absolute path on the host.
+        path: String,
+        /// How it is mounted.
+        #[serde(flatten)]
+        options: BindOptions,
+    },
+    /// Memory.
+    Tmpfs {
+        /// The largest size in bytes.
+        size: Option<i64>,
+        /// The mode of the folder, such as `0o1777`.
+        mode: Option<u32>,
+    },
+    /// The files of an image.
+    Image {
+        /// The reference of the image.
+        image: String,
+        /// The folder of the image that is mounted, relative; all of it if absent.
+        subpath: Option<String>,
+    },
+}
+
+impl MountSource {
+    /// Returns a volume that is mounted plainly.
+    pub fn volume(volume: Option<VolumeName>) -> Self {
+        Self::Volume { volume, options: VolumeOptions::default() }
+    }
+
+    /// Returns a path of the host that is mounted plainly, and made if it is missing.
+    pub fn bind(path: impl Into<String>) -> Self {
+        let options = BindOptions { create_host_path: Some(true), ..BindOptions::default() };
+        Self::Bind { path: path.into(), options }
+    }
+}
+
+/// How a volume is mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct VolumeOptions {
+    /// Whether the image's content at the target is left out of a fresh volume.
+    pub nocopy: bool,
+    /// The folder of the volume that is mounted, relative; all of it if absent.
+    pub subpath: Option<String>,
+    /// Labels of an anonymous volume.
+    pub labels: IndexMap<String, String>,
+}
+
+/// How a path of the host is mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct BindOptions {
+    /// Whether a missing path is made, as a folder; absent means it is.
+    pub create_host_path: Option<bool>,
+    /// How mounts propagate, in the Engine's words.
+    pub propagation: Option<String>,
+    /// How `SELinux` labels the path: `z` for several containers, `Z` for this one.
+    pub selinux: Option<String>,
+    /// Whether mounts below the path come along: `enabled`, `disabled`, `writable` or `readonly`.
+    pub recursive: Option<String>,
+}
+
+impl BindOptions {
+    /// Returns whether a missing path is made.
+    pub fn makes_path(&self) -> bool {
+        self.create_host_path.unwrap_or(true)
+    }
+}

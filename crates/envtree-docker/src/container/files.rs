@@ -1,0 +1,129 @@
+//! Files that are put into a container before its first start.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bollard::query_parameters::UploadToContainerOptionsBuilder;
+use envtree_core::plan::NewFile;
+
+use crate::engine::Docker;
+use crate::error::DockerError;
+
+/// The size of the blocks that an archive is made of.
+const BLOCK: usize = 512;
+
+impl Docker {
+    /// Puts files into a container; folders on the way to them are made. What is there is replaced.
+    pub async fn put_files(&self, container: &str, files: &[NewFile]) -> Result<(), DockerError> {
+        let options = UploadToContainerOptionsBuilder::new().path("/").build();
+        let archive = archive(files, SystemTime::now());
+        let client = self.client().await?;
+        let put =
+            client.upload_to_container(container, Some(options), bollard::body_full(archive.into())).await;
+        put.map_err(|error| DockerError::PutFiles { container: container.to_owned(), source: error.into() })
+    }
+}
+
+/// Returns a tar archive of the files, in the format that POSIX calls `pax`.
+fn archive(files: &[NewFile], time: SystemTime) -> Vec<u8> {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let mut archive = Vec::new();
+    for file in files {
+        let path = file.path.trim_start_matches('/');
+        if path.len() > NAME {
+            let record = record("path", path);
+            let meta = Header { name: "path", kind: b'x', mode: 0o644, uid: 0, gid: 0, seconds };
+            push(&mut archive, &meta, record.as_bytes());
+        }
+        let NewFile { mode, uid, gid, .. } = *file;
+        let header = Header { name: truncated(path), kind: b'0', mode, uid, gid, seconds };
+        push(&mut archive, &header, file.text.reveal().as_bytes());
+    }
+    // Two empty blocks end an archive.
+    archive.resize(archive.len() + 2 * BLOCK, 0);
+    archive
+}
+
+/// The longest name that a header holds.
+const NAME: usize = 100;
+
+struct Header<'a> {
+    name: &'a str,
+    kind: u8,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    seconds: u64,
+}
+
+fn truncated(path: &str) -> &str {
+    let end = (0..=path.len().min(NAME)).rev().find(|end| path.is_char_boundary(*end));
+    &path[..end.unwrap_or(0)]
+}
+
+/// Returns `length key=value\n`, where the length counts its own digits.
+fn record(key: &str, value: &str) -> String {
+    let rest = format!(" {key}={value}\n");
+    let mut length = rest.len();
+    while length != rest.len() + length.to_string().len() {
+        length = rest.len() + length.to_string().len();
+    }
+    format!("{length}{rest}")
+}
+
+fn push(archive: &mut Vec<u8>, header: &Header<'_>, content: &[u8]) {
+    let mut block = [0_u8; BLOCK];
+    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, header.name.as_bytes());
+    put(100, format!("{:07o}", header.mode & 0o7777).as_bytes());
+    put(108, format!("{:07o}", header.uid.min(0o7_777_777)).as_bytes());
+    put(116, format!("{:07o}", header.gid.min(0o7_777_777)).as_bytes());
+    put(124, format!("{:011o}", content.len()).as_bytes());
+    put(136, format!("{:011o}", header.seconds).as_bytes());
+    // The sum is taken with blanks in its own place.
+    put(148, b"        ");
+    put(156, &[header.kind]);
+    put(257, b"ustar\x0000");
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    archive.extend_from_slice(&block);
+    archive.extend_from_slice(content);
+    archive.resize(archive.len().next_multiple_of(BLOCK), 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    use envtree_core::build::SecretText;
+
+    use super::*;
+
+    fn file(path: &str, text: &str) -> NewFile {
+        NewFile { path: path.into(), text: SecretText::new(text), uid: 103, gid: 2_000_000, mode: 0o440 }
+    }
+
+    #[test]
+    fn tar_lists_what_the_archive_holds() {
+        let long = format!("/run/{}/end", "é".repeat(80));
+        let files = [file("/etc/app.conf", "hello"), file(&long, &"x".repeat(700)), file("/empty", "")];
+        let archive = archive(&files, UNIX_EPOCH + Duration::from_hours(24));
+        let mut tar = Command::new("tar")
+            .args(["--list", "--verbose", "--numeric-owner", "--utc", "--quoting-style=literal"])
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        tar.stdin.take().unwrap().write_all(&archive).unwrap();
+        let output = tar.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let words: Vec<Vec<&str>> = lines.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(words[0], ["-r--r-----", "103/2000000", "5", "1970-01-02", "00:00", "etc/app.conf"]);
+        assert_eq!(words[1][2], "700");
+        assert_eq!(words[1][5], long.trim_start_matches('/'));
+        assert_eq!(words[2][5], "empty");
+    }
+}
