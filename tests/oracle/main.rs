@@ -17,6 +17,8 @@ mod normalize;
 mod programs;
 #[cfg(test)]
 mod project;
+#[cfg(test)]
+mod writing;
 
 #[cfg(test)]
 mod tests {

@@ -4,10 +4,11 @@
 
 use serde_json::{Map, Value};
 
+use crate::writing::normalize_service;
+
 /// Brings the model of `docker compose config` into the form that is compared.
 pub(crate) fn normalize_compose(mut model: Value) -> Value {
     single_dollars(&mut model);
-    implied_names(&mut model);
     normalize(model)
 }
 
@@ -17,8 +18,10 @@ pub(crate) fn normalize_envtree(model: Value) -> Value {
 }
 
 fn normalize(mut model: Value) -> Value {
+    implied_names(&mut model);
     given_name(&mut model);
     extensions(&mut model, 0);
+    each_service(&mut model, normalize_service);
     absent_values(&mut model);
     each_service(&mut model, durations);
     each_service(&mut model, hosts);
@@ -62,7 +65,7 @@ fn extensions(value: &mut Value, depth: usize) {
     }
 }
 
-/// Compose writes the name that a network or volume gets where the file fixes none; envtree decides it by isolation.
+/// What the file does not name is called after project and key; a model that is written by hand leaves that out.
 fn implied_names(model: &mut Value) {
     let project = model["name"].as_str().unwrap_or_default().to_owned();
     for section in ["networks", "volumes", "configs", "secrets"] {

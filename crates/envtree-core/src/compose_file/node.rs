@@ -62,7 +62,7 @@ pub enum Value {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number, as it is written: `1.10` differs from `1.1` where a text is wanted.
+    /// A number, as it is written.
     Number(String),
     /// A text.
     Text(String),

@@ -151,7 +151,7 @@ pub struct Device {
     pub source: String,
     /// Its path in the container.
     pub target: String,
-    /// What is allowed: of `r`, `w` and `m`.
+    /// What is allowed: of `r`, `w` and `m`; empty for all.
     pub permissions: String,
 }
 

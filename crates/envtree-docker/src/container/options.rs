@@ -87,7 +87,10 @@ fn mapping(device: &Device) -> DeviceMapping {
     DeviceMapping {
         path_on_host: Some(device.source.clone()),
         path_in_container: Some(device.target.clone()),
-        cgroup_permissions: Some(device.permissions.clone()),
+        cgroup_permissions: Some(match device.permissions.as_str() {
+            "" => "rwm".to_owned(),
+            allowed => allowed.to_owned(),
+        }),
     }
 }
 

@@ -51,7 +51,7 @@ fn long_device(service: &Section<'_>, name: &str, item: &Node) -> Option<Device>
     let section = service.within(name, item, &DEVICE_KEYS)?;
     let source = section.required("source")?;
     let target = section.text("target").unwrap_or_else(|| source.clone());
-    let permissions = section.text("permissions").unwrap_or_else(|| "rwm".to_owned());
+    let permissions = section.text("permissions").unwrap_or_default();
     Some(Device { source, target, permissions })
 }
 

@@ -64,7 +64,11 @@ pub(super) fn ulimit(limit: &Ulimit) -> Value {
 }
 
 fn device(device: &Device) -> Value {
-    json!({"source": device.source, "target": device.target, "permissions": device.permissions})
+    let mut settings = Settings::default();
+    settings.set("source", device.source.clone());
+    settings.set("target", device.target.clone());
+    settings.some("permissions", Some(&device.permissions).filter(|allowed| !allowed.is_empty()).cloned());
+    settings.into()
 }
 
 pub(super) fn requests(requests: &[DeviceRequest]) -> Vec<Value> {

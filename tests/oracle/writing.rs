@@ -1,0 +1,63 @@
+//! Differences in the writing of single keys, and faults of Compose 2.26.1 that later versions lack.
+
+use serde_json::{Map, Value, json};
+
+/// Undoes them in a service.
+pub(crate) fn normalize_service(service: &mut Map<String, Value>) {
+    // A word for what holds in any case means as much as none.
+    service.retain(|key, value| key != "restart" || value != "no");
+    if let Some(check) = service.get_mut("healthcheck").and_then(Value::as_object_mut)
+        && check.remove("disable") == Some(Value::Bool(true))
+    {
+        check.insert("test".into(), json!(["NONE"]));
+    }
+    limits(service);
+    if let Some(build) = service.get_mut("build").and_then(Value::as_object_mut) {
+        limits(build);
+    }
+    devices(service);
+    quoted_modes(service);
+    empty_hooks(service);
+    service.retain(|_, value| value.as_object().is_none_or(|entries| !entries.is_empty()));
+}
+
+/// A single limit means as much as two of one size.
+fn limits(section: &mut Map<String, Value>) {
+    for (_, limit) in section.get_mut("ulimits").and_then(Value::as_object_mut).into_iter().flatten() {
+        if limit.is_number() {
+            *limit = json!({"soft": limit, "hard": limit});
+        }
+    }
+}
+
+/// Compose writes the devices of `blkio_config` with upper-case keys, for they lack a tag.
+fn devices(service: &mut Map<String, Value>) {
+    for (_, devices) in service.get_mut("blkio_config").and_then(Value::as_object_mut).into_iter().flatten() {
+        for device in devices.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+            *device =
+                std::mem::take(device).into_iter().map(|(key, value)| (key.to_lowercase(), value)).collect();
+        }
+    }
+}
+
+/// Compose 2.26.1 reads a mode in quotes as a decimal number; later versions read it as octal, as the specification has
+/// it. The fixtures use `0440` alone.
+fn quoted_modes(service: &mut Map<String, Value>) {
+    for key in ["configs", "secrets"] {
+        for file in service.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten() {
+            if file.get("mode") == Some(&json!(440)) {
+                file["mode"] = json!(0o440);
+            }
+        }
+    }
+}
+
+/// Compose writes a command of nothing for what is watched.
+fn empty_hooks(service: &mut Map<String, Value>) {
+    let watched = service.get_mut("develop").and_then(|develop| develop.get_mut("watch"));
+    for watch in watched.and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut)
+    {
+        let empty = |exec: &Value| exec.as_object().is_some_and(|exec| exec.values().all(Value::is_null));
+        watch.retain(|key, value| key != "exec" || !empty(value));
+    }
+}
