@@ -21,11 +21,15 @@ pub(crate) fn normalize_service(service: &mut Map<String, Value>) {
     service.retain(|_, value| value.as_object().is_none_or(|entries| !entries.is_empty()));
 }
 
-/// A single limit means as much as two of one size.
+/// A single limit means as much as two of one size; Compose leaves out those of nought.
 fn limits(section: &mut Map<String, Value>) {
     for (_, limit) in section.get_mut("ulimits").and_then(Value::as_object_mut).into_iter().flatten() {
         if limit.is_number() {
             *limit = json!({"soft": limit, "hard": limit});
+        } else if let Some(limits) = limit.as_object_mut() {
+            for key in ["soft", "hard"] {
+                limits.entry(key).or_insert(json!(0));
+            }
         }
     }
 }

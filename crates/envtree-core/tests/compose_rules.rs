@@ -49,9 +49,7 @@ fn plain(node: &Node) -> serde_json::Value {
         Value::Bool(value) => json!(value),
         Value::Number(text) | Value::Text(text) => json!(text),
         Value::List(items) => items.iter().map(plain).collect(),
-        Value::Map(entries) => {
-            entries.iter().map(|(key, entry)| (key.clone(), plain(&entry.node))).collect()
-        }
+        Value::Map(entries) => entries.iter().map(|(key, entry)| (key.clone(), plain(&entry.node))).collect(),
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn lower_tmpfs(service: &Section<'_>) -> Vec<String> {
 }
 
 fn short_mount(service: &Section<'_>, item: &Node, text: &str, scope: &Scope<'_>) -> Option<Mount> {
-    let parts: Vec<&str> = text.split(':').collect();
+    let parts = parts(text);
     let (source, target, options) = match parts.as_slice() {
         [target] => (None, *target, ""),
         [source, target] => (Some(*source), *target, ""),
@@ -79,6 +79,20 @@ fn short_mount(service: &Section<'_>, item: &Node, text: &str, scope: &Scope<'_>
     Some(mount)
 }
 
+/// Splits a mount at its colons. As Compose has it, one after a single letter is that of a drive on Windows.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut parts, mut start) = (Vec::new(), 0);
+    for (at, _) in text.match_indices(':') {
+        let part = &text[start..at];
+        if part.len() != 1 || !part.starts_with(|letter: char| letter.is_ascii_alphabetic()) {
+            parts.push(part);
+            start = at + 1;
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
 fn apply_option(service: &Section<'_>, item: &Node, option: &str, mount: &mut Mount) {
     match (option, &mut mount.source) {
         ("ro", _) => mount.read_only = true,
@@ -96,6 +110,13 @@ fn apply_option(service: &Section<'_>, item: &Node, option: &str, mount: &mut Mo
 fn absolute_target(service: &Section<'_>, item: &Node, target: &str) -> Option<String> {
     if target.starts_with('/') {
         return Some(cleaned(target));
+    }
+    if target.get(1..3) == Some(":/") {
+        service.warn(
+            &item.place,
+            format!("`{target}` is a path on Windows: name the volume by more than a letter"),
+        );
+        return Some(target.to_owned());
     }
     let message = format!("the target of a mount must be an absolute path, not `{target}`");
     service.error(&item.place, message);

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::quantity::{BYTES, DURATION, parse_bytes, parse_duration};
 use super::unknown::{self, Keys};
 use crate::compose_file::node::{Diagnostic, Entry, Node, Place, Value};
-use crate::compose_file::scalar::{integer, number_text};
+use crate::compose_file::scalar::integer;
 use crate::decimal::Decimal;
 use crate::host_path::HostPath;
 
@@ -306,11 +306,10 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Returns a scalar as a text: a number as Compose writes it, anything else as it is written.
+/// Returns a scalar as it is written.
 pub(super) fn scalar(node: &Node) -> Option<String> {
     match &node.value {
-        Value::Text(text) => Some(text.clone()),
-        Value::Number(text) => Some(number_text(text)),
+        Value::Text(text) | Value::Number(text) => Some(text.clone()),
         Value::Bool(value) => Some(value.to_string()),
         _ => None,
     }
