@@ -1,4 +1,4 @@
-.PHONY: demo test check oracle soak bench
+.PHONY: demo test check oracle fuzz soak bench
 
 # Brings two environments of a sample repository up side by side, and leaves them for you to explore.
 demo:
@@ -15,6 +15,10 @@ check:
 # Compares what envtree reads in Compose files with what Docker Compose reads, on its own and on those below CORPUS.
 oracle:
 	@.ci/oracle $(CORPUS)
+
+# Feeds mutated Compose files to the loader for LIMIT seconds, and keeps those that it cannot bear.
+fuzz:
+	@.ci/fuzz $(LIMIT)
 
 # Does random things to environments from several processes for LIMIT seconds, and checks what came of it.
 soak:

@@ -110,7 +110,7 @@ fn meant(pieces: &[Piece]) -> Option<String> {
         match piece {
             Piece::Literal(literal) => text.push_str(literal),
             Piece::Dollar => text.push('$'),
-            Piece::Bare(name) => text.push_str(&format!("{}.", value(name).unwrap_or_default())),
+            Piece::Bare(name) => text.extend([value(name).unwrap_or_default().as_str(), "."]),
             Piece::Braced(name) => text.push_str(&value(name).unwrap_or_default()),
             Piece::Rule(name, operator, operand) => {
                 let operand = meant(operand)?;

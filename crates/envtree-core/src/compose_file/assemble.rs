@@ -5,7 +5,7 @@
 //! their own variables, and their relative paths count from their own folder.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use indexmap::IndexMap;
@@ -135,7 +135,7 @@ struct Scope<'a> {
     directory: &'a str,
     lookup: &'a Lookup<'a>,
     /// The services of files that others extend, by absolute path.
-    extended: RefCell<HashMap<String, Rc<extend::Base>>>,
+    extended: RefCell<BTreeMap<String, Rc<extend::Base>>>,
 }
 
 impl Scope<'_> {

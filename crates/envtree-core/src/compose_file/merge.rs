@@ -3,7 +3,7 @@
 //! Mappings are merged and sequences appended, but for the exceptions that `rule` lists. Short and long forms may meet: a list
 //! of `KEY=value` is made a mapping first, a single text a list. A mapping or a list cannot be merged with anything else.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
@@ -177,7 +177,7 @@ fn later_entries(base: Node, over: Node, path: &[String]) -> Result<Node, Diagno
 fn appended_once(base: Node, over: Node, path: &[String]) -> Result<Node, Diagnostic> {
     match (base.value, over.value) {
         (Value::List(mut items), Value::List(later)) => {
-            let known: HashSet<String> = items.iter().filter_map(unique::scalar).collect();
+            let known: BTreeSet<String> = items.iter().filter_map(unique::scalar).collect();
             items.extend(
                 later
                     .into_iter()

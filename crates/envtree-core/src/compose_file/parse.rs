@@ -534,8 +534,8 @@ mod tests {
         assert_eq!(error(&"# x\n".repeat(2_000_000)), "the file has more than 4 MiB");
         assert_eq!(error(&format!("[{}]", "1,".repeat(400_000))), "the file has more than 300000 values");
         assert_eq!(error(&"---\na: 1\n".repeat(200)), "the file has more than 100 documents");
-        let anchors: String = (0..90).map(|number| format!("&a{number} [")).collect();
-        let text = format!("{anchors}{}{}", "1,".repeat(20_000), "]".repeat(90));
+        let anchors: Vec<_> = (0..90).map(|number| format!("&a{number} [")).collect();
+        let text = format!("{}{}{}", anchors.concat(), "1,".repeat(20_000), "]".repeat(90));
         assert_eq!(error(&text), "the aliases up to here stand for more than 16 MiB");
     }
 

@@ -31,6 +31,15 @@ struct Extends<'a> {
 /// A service on the way to what it extends: file and name.
 type Link = (String, String);
 
+/// What is known while the services of a document are extended.
+#[derive(Default)]
+struct Way {
+    /// The services that led to the one at hand.
+    chain: Vec<Link>,
+    /// The services that are extended.
+    done: IndexMap<Link, Node>,
+}
+
 impl Scope<'_> {
     /// Extends every service of a document of `source`.
     pub(super) fn extend_services(&self, document: &mut Node, source: &Source) -> Result<(), Diagnostic> {
@@ -39,48 +48,42 @@ impl Scope<'_> {
             return Ok(());
         }
         let base = Base { display: source.display.clone(), services: services.clone() };
-        let mut done = IndexMap::new();
+        let mut way = Way::default();
         for (name, entry) in services {
             if entry.node.entry("extends").is_some() {
-                entry.node = self.extended(&base, name, &mut Vec::new(), &mut done)?;
+                entry.node = self.extended(&base, name, &mut way)?;
             }
         }
         Ok(())
     }
 
     /// Returns a service of `base` with all that it extends merged under it.
-    fn extended(
-        &self,
-        base: &Base,
-        name: &str,
-        chain: &mut Vec<Link>,
-        done: &mut IndexMap<Link, Node>,
-    ) -> Result<Node, Diagnostic> {
+    fn extended(&self, base: &Base, name: &str, way: &mut Way) -> Result<Node, Diagnostic> {
         let node = &base.services[name].node;
         let Some(entry) = node.entry("extends") else {
             return Ok(node.clone());
         };
         let link = (base.display.clone(), name.to_owned());
-        if let Some(node) = done.get(&link) {
+        if let Some(node) = way.done.get(&link) {
             return Ok(node.clone());
         }
         let extends = read(&entry.node, name)?;
-        if chain.contains(&link) {
-            return Err(extends.service.diagnostic(circle(chain, &link)));
+        if way.chain.contains(&link) {
+            return Err(extends.service.diagnostic(circle(&way.chain, &link)));
         }
-        if chain.len() >= CHAIN_LIMIT {
+        if way.chain.len() >= CHAIN_LIMIT {
             let message = format!("service `{name}`: more than {CHAIN_LIMIT} services extend each other");
             return Err(extends.service.diagnostic(message));
         }
-        chain.push(link.clone());
+        way.chain.push(link.clone());
         let parent = match extends.file {
-            None => self.parent(base, name, &extends, chain, done)?,
+            None => self.parent(base, name, &extends, way)?,
             Some((node, file)) => {
                 let other = self.base(file, node)?;
-                self.parent(&other, name, &extends, chain, done)?
+                self.parent(&other, name, &extends, way)?
             }
         };
-        chain.pop();
+        way.chain.pop();
         let mut service = node.clone();
         if let Value::Map(entries) = &mut service.value {
             entries.shift_remove("extends");
@@ -92,7 +95,7 @@ impl Scope<'_> {
             _ => extend(parent, service)?,
         };
         self.run.count_extended(&merged)?;
-        done.insert(link, merged.clone());
+        way.done.insert(link, merged.clone());
         Ok(merged)
     }
 
@@ -101,11 +104,10 @@ impl Scope<'_> {
         base: &Base,
         name: &str,
         extends: &Extends<'_>,
-        chain: &mut Vec<Link>,
-        done: &mut IndexMap<Link, Node>,
+        way: &mut Way,
     ) -> Result<Node, Diagnostic> {
         if base.services.contains_key(extends.name) {
-            return self.extended(base, extends.name, chain, done);
+            return self.extended(base, extends.name, way);
         }
         let near = nearest(extends.name, base.services.keys().map(String::as_str));
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();

@@ -18,6 +18,9 @@ const KEYS: [&str; 3] = ["path", "project_directory", "env_file"];
 const REWRITTEN: [&str; 9] =
     ["build", "configs", "depends_on", "devices", "env_file", "networks", "ports", "secrets", "volumes"];
 
+/// How many files may include each other in a row.
+const CHAIN_LIMIT: usize = 50;
+
 /// An entry of `include`.
 #[derive(Default)]
 struct Inclusion<'a> {
@@ -55,6 +58,10 @@ impl Scope<'_> {
     fn included(&self, inclusion: &Inclusion<'_>, including: &mut Vec<String>) -> Result<Node, Diagnostic> {
         let mut sources = Vec::new();
         for (place, path) in &inclusion.paths {
+            if including.len() > CHAIN_LIMIT {
+                let message = format!("more than {CHAIN_LIMIT} files include each other");
+                return Err(Diagnostic { place: (*place).clone(), message });
+            }
             let path = joined(self.directory, path);
             if sources.is_empty() && including.contains(&path) {
                 return Err(circle(self, including, &path, place));

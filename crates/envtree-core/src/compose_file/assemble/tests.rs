@@ -52,9 +52,19 @@ fn a_project_of_too_many_files_is_an_error() {
 }
 
 #[test]
+fn a_long_chain_of_included_files_is_an_error() {
+    let texts: Vec<(String, String)> = (0..100)
+        .map(|number| (format!("{number}.yaml"), format!("include: [{}.yaml]\n", number + 1)))
+        .collect();
+    let files: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    assert_eq!(together(&files), "50.yaml:1:11: more than 50 files include each other");
+}
+
+#[test]
 fn services_that_extend_a_huge_one_are_bounded() {
     let values = "x,".repeat(10_000);
-    let services: String = (0..100).map(|number| format!("  s{number}: {{extends: base}}\n")).collect();
+    let services: Vec<_> = (0..100).map(|number| format!("  s{number}: {{extends: base}}\n")).collect();
+    let services = services.concat();
     let text = format!("services:\n  base: {{image: x, command: [{values}]}}\n{services}");
     let error = together(&[("compose.yaml", &text)]);
     assert!(error.ends_with("services that extend others have more than 300000 values"), "{error}");
@@ -62,8 +72,9 @@ fn services_that_extend_a_huge_one_are_bounded() {
 
 #[test]
 fn a_long_chain_of_extended_services_is_an_error() {
-    let services = (0..300).map(|number| format!("  s{number}: {{extends: s{}}}\n", number + 1));
-    let text = format!("services:\n{}  s300: {{image: x}}\n", services.collect::<String>());
+    let services: Vec<_> =
+        (0..300).map(|number| format!("  s{number}: {{extends: s{}}}\n", number + 1)).collect();
+    let text = format!("services:\n{}  s300: {{image: x}}\n", services.concat());
     let error = together(&[("compose.yaml", &text)]);
     assert_eq!(error, "compose.yaml:102:19: service `s100`: more than 100 services extend each other");
 }
