@@ -21,6 +21,7 @@ mod proxy;
 
 mod checkout;
 mod compose;
+mod config;
 mod crowd;
 mod floor;
 mod life;
@@ -43,10 +44,11 @@ type Fault = Box<dyn Error>;
 /// Rows that are measured together: their name, and what measures them in a number of rounds.
 type Group = (&'static str, fn(usize) -> Result<Vec<Row>, Fault>);
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     ("life", life::measure),
     ("crowd", crowd::measure),
     ("ls", listing::measure),
+    ("config", config::measure),
     ("worktree", checkout::measure),
     ("version", program::measure),
     ("memory", memory::measure),

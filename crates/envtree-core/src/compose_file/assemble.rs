@@ -14,6 +14,7 @@ use super::interpolate::interpolate;
 use super::merge::{finish, merge};
 use super::node::{Diagnostic, Entry, Node, Place, Value};
 use super::parse::parse_documents;
+use path::joined;
 
 mod extend;
 mod include;
@@ -80,7 +81,14 @@ pub fn assemble(
         extended: Cell::new(0),
     };
     let scope = Scope { run: &run, directory, lookup, extended: RefCell::default() };
-    let node = scope.load(sources, &mut Vec::new())?;
+    let node = scope.load(sources, &mut Vec::new())?.ok_or_else(|| Diagnostic {
+        place: Place {
+            file: sources.first().map_or("", |source| &source.display).into(),
+            line: 1,
+            column: 1,
+        },
+        message: "the Compose file is empty; `services` is expected".to_owned(),
+    })?;
     Ok(Assembled { node, warnings: run.warnings.take() })
 }
 
@@ -139,8 +147,8 @@ struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    /// Returns the merged tree of `sources`; `including` are the files that led here.
-    fn load(&self, sources: &[Source], including: &mut Vec<String>) -> Result<Node, Diagnostic> {
+    /// Returns the merged tree of `sources`, none if they are all empty; `including` are the files that led here.
+    fn load(&self, sources: &[Source], including: &mut Vec<String>) -> Result<Option<Node>, Diagnostic> {
         let mut merged: Option<Node> = None;
         for source in sources {
             for mut document in self.documents(source)? {
@@ -154,13 +162,16 @@ impl Scope<'_> {
                 });
             }
         }
-        merged.ok_or_else(|| {
-            let file = sources.first().map_or("", |source| &source.display);
-            Diagnostic {
-                place: Place { file: file.into(), line: 1, column: 1 },
-                message: "the Compose file is empty; `services` is expected".to_owned(),
-            }
-        })
+        Ok(merged)
+    }
+
+    /// Returns the absolute path of a file that `place` names.
+    fn located(&self, path: &str, place: &Place) -> Result<String, Diagnostic> {
+        if path.contains("://") || path.starts_with("git@") {
+            let message = format!("`{path}` lies elsewhere; only files of this machine are read");
+            return Err(Diagnostic { place: place.clone(), message });
+        }
+        Ok(joined(self.directory, path))
     }
 
     /// Returns the documents of a file with their variables filled in.

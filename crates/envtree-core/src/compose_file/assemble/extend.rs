@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use indexmap::IndexMap;
 
-use super::path::{folder, joined};
+use super::path::folder;
 use super::rebase::rebase;
 use super::{Scope, Source, section};
 use crate::compose_file::merge::{extend, finish, merge};
@@ -120,7 +120,7 @@ impl Scope<'_> {
 
     /// Reads the services of a file that `node` names.
     fn base(&self, file: &str, node: &Node) -> Result<Rc<Base>, Diagnostic> {
-        let path = joined(self.directory, file);
+        let path = self.located(file, &node.place)?;
         if let Some(base) = self.extended.borrow().get(&path) {
             return Ok(base.clone());
         }

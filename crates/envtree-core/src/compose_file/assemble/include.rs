@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use indexmap::IndexMap;
 
 use super::path::{folder, joined};
-use super::rebase::rebase;
+use super::rebase::{name_contexts, rebase};
 use super::{Lookup, Scope, section};
 use crate::compose_file::node::{Diagnostic, Entry, Node, Place, Value};
 use crate::nearest::nearest;
@@ -62,7 +62,7 @@ impl Scope<'_> {
                 let message = format!("more than {CHAIN_LIMIT} files include each other");
                 return Err(Diagnostic { place: (*place).clone(), message });
             }
-            let path = joined(self.directory, path);
+            let path = self.located(path, place)?;
             if sources.is_empty() && including.contains(&path) {
                 return Err(circle(self, including, &path, place));
             }
@@ -82,8 +82,11 @@ impl Scope<'_> {
         };
         let scope =
             Scope { run: self.run, directory: &directory, lookup: &lookup, extended: RefCell::default() };
-        let mut project = scope.load(&sources, including)?;
+        let Some(mut project) = scope.load(&sources, including)? else {
+            return Ok(Node { place: inclusion.paths[0].0.clone(), tag: None, value: Value::Null });
+        };
         fill_environment(&mut project, &lookup);
+        name_contexts(&mut project);
         rebase(&mut project, &directory)?;
         Ok(project)
     }

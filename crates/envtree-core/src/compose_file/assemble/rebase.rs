@@ -25,6 +25,18 @@ pub(super) fn rebase(node: &mut Node, base: &str) -> Result<(), Diagnostic> {
     Ok(())
 }
 
+/// Names the folder of the project as the context of every build that names none.
+pub(super) fn name_contexts(node: &mut Node) {
+    for entry in section(node, "services").into_iter().flat_map(IndexMap::values_mut) {
+        with(&mut entry.node, "build", |build| {
+            let place = build.place.clone();
+            let Value::Map(entries) = &mut build.value else { return };
+            let folder = Node { place: place.clone(), tag: None, value: Value::Text(".".to_owned()) };
+            entries.entry("context".to_owned()).or_insert(Entry { key_place: place, node: folder });
+        });
+    }
+}
+
 fn rebase_service(service: &mut Node, base: &str) -> Result<(), Diagnostic> {
     with(service, "build", |build| rebase_build(build, base));
     for key in ["env_file", "label_file"] {
@@ -47,13 +59,9 @@ fn rebase_service(service: &mut Node, base: &str) -> Result<(), Diagnostic> {
 }
 
 fn rebase_build(build: &mut Node, base: &str) {
-    let place = build.place.clone();
     match &mut build.value {
         Value::Text(_) => context(build, base),
-        Value::Map(entries) => {
-            // A context that is not named is the folder of the file.
-            let folder = Node { place: place.clone(), tag: None, value: Value::Text(base.to_owned()) };
-            entries.entry("context".to_owned()).or_insert(Entry { key_place: place, node: folder });
+        Value::Map(_) => {
             with(build, "context", |node| context(node, base));
             with(build, "additional_contexts", |contexts| match &mut contexts.value {
                 Value::Map(entries) => {

@@ -52,6 +52,14 @@ fn a_project_of_too_many_files_is_an_error() {
 }
 
 #[test]
+fn a_file_that_lies_elsewhere_is_refused() {
+    assert_eq!(
+        together(&[("compose.yaml", "include: ['https://example.org/shop.git']\n")]),
+        "compose.yaml:1:11: `https://example.org/shop.git` lies elsewhere; only files of this machine are read"
+    );
+}
+
+#[test]
 fn a_long_chain_of_included_files_is_an_error() {
     let texts: Vec<(String, String)> = (0..100)
         .map(|number| (format!("{number}.yaml"), format!("include: [{}.yaml]\n", number + 1)))
