@@ -19,6 +19,7 @@ pub(crate) fn normalize_envtree(model: Value) -> Value {
 
 fn normalize(mut model: Value) -> Value {
     implied_names(&mut model);
+    idle_dependencies(&mut model);
     given_name(&mut model);
     extensions(&mut model, 0);
     each_service(&mut model, normalize_service);
@@ -49,6 +50,16 @@ fn given_name(model: &mut Value) {
     if let Some(model) = model.as_object_mut() {
         model.shift_remove("name");
     }
+}
+
+/// A dependency that is not required means nothing while no profile enables its service; envtree drops it.
+fn idle_dependencies(model: &mut Value) {
+    let active: Vec<String> = entries(model, "services").map(|(name, _)| name.clone()).collect();
+    each_service(model, |service| {
+        if let Some(dependencies) = service.get_mut("depends_on").and_then(Value::as_object_mut) {
+            dependencies.retain(|name, how| how["required"] != false || active.contains(name));
+        }
+    });
 }
 
 /// Keys that begin with `x-` are for others; Compose hands them on, envtree has nobody to hand them to.
