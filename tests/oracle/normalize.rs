@@ -26,6 +26,7 @@ fn normalize(mut model: Value) -> Value {
     absent_values(&mut model);
     each_service(&mut model, durations);
     each_service(&mut model, hosts);
+    each_service(&mut model, final_slashes);
     model
 }
 
@@ -141,6 +142,15 @@ fn is_absent(value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Object(entries) => entries.is_empty(),
         _ => false,
+    }
+}
+
+/// A slash at the end of a folder means nothing; Compose keeps it where the path is absolute.
+fn final_slashes(service: &mut Map<String, Value>) {
+    for mount in service.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(Value::String(source)) = mount.get_mut("source").filter(|source| *source != "/") {
+            source.truncate(source.trim_end_matches('/').len());
+        }
     }
 }
 
