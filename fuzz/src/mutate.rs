@@ -116,8 +116,6 @@ impl Mutator {
         let mut text = self.seeds[at].clone();
         for _ in 0..=self.below(6) {
             text = self.mutated(&text);
-        }
-        while text.len() > length {
             text.truncate(text.floor_char_boundary(length));
         }
         text

@@ -12,6 +12,8 @@ mod pty;
 mod completions;
 mod help;
 #[cfg(test)]
+mod hostile_files;
+#[cfg(test)]
 mod no_engine;
 mod output;
 #[cfg(test)]

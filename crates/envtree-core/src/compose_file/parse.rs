@@ -28,7 +28,7 @@ const NODE_WEIGHT: usize = 64;
 /// How many bytes a text may have.
 const TEXT_LIMIT: usize = 4 * 1024 * 1024;
 /// How many nodes a text may have, besides those that aliases stand for.
-const NODE_LIMIT: usize = 300_000;
+const NODE_LIMIT: usize = 150_000;
 /// How many documents a text may have.
 const DOCUMENT_LIMIT: usize = 100;
 
@@ -532,7 +532,7 @@ mod tests {
     fn the_size_of_a_file_is_bounded() {
         let error = |text: &str| tree(text).split_once(": ").unwrap().1.to_owned();
         assert_eq!(error(&"# x\n".repeat(2_000_000)), "the file has more than 4 MiB");
-        assert_eq!(error(&format!("[{}]", "1,".repeat(400_000))), "the file has more than 300000 values");
+        assert_eq!(error(&format!("[{}]", "1,".repeat(400_000))), "the file has more than 150000 values");
         assert_eq!(error(&"---\na: 1\n".repeat(200)), "the file has more than 100 documents");
         let anchors: Vec<_> = (0..90).map(|number| format!("&a{number} [")).collect();
         let text = format!("{}{}{}", anchors.concat(), "1,".repeat(20_000), "]".repeat(90));
