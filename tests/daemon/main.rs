@@ -53,6 +53,8 @@ mod include;
 #[cfg(unix)]
 mod interruption;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod layouts;
 #[cfg(test)]
 #[path = "../faults/leftovers.rs"]

@@ -186,15 +186,15 @@ networks:
 fn external_objects_take_either_form() {
     let project = lowered(
         "
-services: {web: {image: w, volumes: ['a:/a', 'b:/b'], networks: [net]}}
-volumes: {a: {external: true, name: real}, b: {external: {name: older}}}
+services: {web: {image: w, volumes: ['one:/a', 'two:/b'], networks: [net]}}
+volumes: {one: {external: true, name: real}, two: {external: {name: older}}}
 networks: {net: {external: 'true'}}
 ",
     )
     .project;
-    let names = ["a", "b"].map(|key| project.volumes[key].name.clone().unwrap());
+    let names = ["one", "two"].map(|key| project.volumes[key].name.clone().unwrap());
     assert_eq!(names, ["real", "older"]);
-    assert!(project.networks["net"].external && project.volumes["b"].external);
+    assert!(project.networks["net"].external && project.volumes["two"].external);
 }
 
 #[test]

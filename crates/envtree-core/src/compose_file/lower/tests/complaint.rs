@@ -37,7 +37,7 @@ services:
     imgae: w
     ports: [web, {published: 80}]
     environment: 5
-    volumes: ['a:b', {type: cluster, target: /x}]
+    volumes: ['data:b', {type: cluster, target: /x}]
     cap_add: {a: b}
   api:
     image: a
