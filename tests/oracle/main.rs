@@ -10,6 +10,9 @@
 #[path = "../common.rs"]
 mod common;
 #[cfg(test)]
+#[cfg(feature = "daemon")]
+mod create;
+#[cfg(test)]
 mod difference;
 #[cfg(test)]
 mod normalize;
