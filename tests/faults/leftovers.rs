@@ -43,8 +43,14 @@ pub(crate) fn engine_objects(sandbox: &Sandbox) -> Vec<String> {
     let filters = format!("filters={{%22label%22:[%22{label}%22]}}");
     let listed = |kind: &str, objects: &Value| {
         let objects = objects.as_array().into_iter().flatten();
-        let name =
-            |object: &Value| object["Names"][0].as_str().or(object["Name"].as_str()).unwrap().to_owned();
+        let name = |object: &Value| {
+            object["Names"][0]
+                .as_str()
+                .or(object["Name"].as_str())
+                .or(object["Id"].as_str())
+                .unwrap()
+                .to_owned()
+        };
         let mut names: Vec<String> =
             objects.map(|object| format!("{kind} {}", name(object).trim_start_matches('/'))).collect();
         names.sort();
@@ -54,6 +60,7 @@ pub(crate) fn engine_objects(sandbox: &Sandbox) -> Vec<String> {
         listed("container", &get(&format!("/containers/json?all=1&{filters}"))),
         listed("network", &get(&format!("/networks?{filters}"))),
         listed("volume", &get(&format!("/volumes?{filters}"))["Volumes"]),
+        listed("image", &get(&format!("/images/json?{filters}"))),
     ]
     .concat()
 }

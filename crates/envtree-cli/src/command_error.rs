@@ -2,6 +2,7 @@
 //!
 //! Nothing else chooses an exit status or words a hint.
 
+mod build;
 mod connect;
 mod library;
 mod state;

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use crate::text;
 
 /// A plan's verb, its past participle, and the words that introduce what it was done to.
-const VERBS: [(&str, &str, &str); 7] = [
+const VERBS: [(&str, &str, &str); 8] = [
     ("pull", "pulled", "pulled and kept"),
+    ("build", "built", "built and kept"),
     ("create", "created", "created and kept"),
     ("connect", "connected", "connected"),
     ("start", "started", "started"),
@@ -49,7 +50,7 @@ pub(crate) fn asked(steps: &[String]) -> Option<String> {
 /// Counts what was removed: `2 containers, 1 network`; nothing is `nothing on the Engine`.
 pub(crate) fn removed(steps: &[String]) -> String {
     let mut text = String::new();
-    for noun in ["container", "network", "volume"] {
+    for noun in ["container", "network", "volume", "image"] {
         let count = objects(steps, "remove").filter(|object| object.starts_with(noun)).count();
         if count > 0 {
             let comma = if text.is_empty() { "" } else { ", " };

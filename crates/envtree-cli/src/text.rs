@@ -109,6 +109,8 @@ pub(crate) fn path(path: &Path) -> String {
 pub(crate) fn act(act: Act) -> &'static str {
     match act {
         Act::PullImage => "pull image",
+        Act::BuildImage => "build image",
+        Act::RemoveImage => "remove image",
         Act::CreateNetwork => "create network",
         Act::RemoveNetwork => "remove network",
         Act::CreateVolume => "create volume",

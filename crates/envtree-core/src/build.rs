@@ -5,6 +5,7 @@ use std::fmt;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use crate::name::ServiceName;
 use crate::service::Ulimit;
 
 /// How an image is built.
@@ -62,6 +63,26 @@ pub struct Build {
     pub provenance: Option<String>,
     /// The bill of materials as it is written.
     pub sbom: Option<String>,
+}
+
+/// All that the Engine needs to build an image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageBuild {
+    /// The names that the image gets, at least one; the first is the one that people see.
+    pub images: Vec<String>,
+    /// The services that run it.
+    pub services: Vec<ServiceName>,
+    /// How it is built; after isolation, so the labels are complete.
+    pub definition: Build,
+    /// The platform that its containers run on; the Engine's own if absent.
+    pub platform: Option<String>,
+}
+
+impl ImageBuild {
+    /// Returns the name of the image that people see.
+    pub fn name(&self) -> &str {
+        self.images.first().map_or("", String::as_str)
+    }
 }
 
 /// A secret of a build.

@@ -1,6 +1,7 @@
 //! The port to the Engine: what envtree asks of it, whoever answers.
 
 use std::future::Future;
+use std::time::Duration;
 
 use crate::name::ProjectName;
 use crate::observed::ObservedState;
@@ -25,12 +26,70 @@ pub trait Engine {
     /// Returns what the Engine has in `scope`.
     fn observe(&self, scope: &Scope) -> impl Future<Output = Result<ObservedState, Self::Error>> + Send;
 
-    /// Carries out one operation; `progress` hears how a pull goes on.
+    /// Carries out one operation; `progress` hears how a pull or a build goes on.
     fn perform(
         &self,
         operation: &Operation,
-        progress: &(dyn Fn(PullProgress) + Send + Sync),
+        progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// How an operation goes on that takes its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// A pull came further.
+    Pull(PullProgress),
+    /// Something happened in a build.
+    Build(BuildProgress),
+}
+
+/// What happened in a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildProgress {
+    /// A step began, ended, or came further.
+    Step {
+        /// Tells the steps of a build apart.
+        id: String,
+        /// The builder's words: `[2/5] RUN npm ci`.
+        name: String,
+        /// Where it is.
+        state: StepState,
+    },
+    /// A step wrote a line.
+    Output {
+        /// The step.
+        id: String,
+        /// Its name.
+        step: String,
+        /// The line, without its end.
+        line: String,
+    },
+    /// The builder has a remark about the Dockerfile, or envtree about the builder.
+    Remark(String),
+}
+
+/// Where a step of a build is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepState {
+    /// It runs; what it does just now, if the builder says so.
+    Running(Option<StepWork>),
+    /// Its result was there already.
+    Cached,
+    /// It is done.
+    Done(Duration),
+    /// It failed, or was ended because another one did.
+    Failed,
+}
+
+/// What a step of a build does just now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepWork {
+    /// The builder's words: `transferring context`, or the digest of a layer.
+    pub what: String,
+    /// How many bytes of it are done.
+    pub bytes_done: u64,
+    /// How many there are; 0 if that is unknown.
+    pub bytes: u64,
 }
 
 /// How far a pull has come.

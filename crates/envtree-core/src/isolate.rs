@@ -16,7 +16,10 @@ use crate::subnet::Subnet;
 use address::AddressMap;
 
 mod address;
+mod image;
 mod shared_name;
+
+pub use image::own_images;
 
 /// The option by which a file fixes the name of a bridge on the host.
 const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
@@ -79,6 +82,7 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
     let mut warnings = Vec::new();
     let mut isolated = project.clone();
     isolated.name = identity.project.clone();
+    image::isolate_images(&mut isolated, identity, &mut warnings);
     for (name, service) in &mut isolated.services {
         isolate_names(name, service, identity);
         isolate_ports(name, service, &assignments.ports);
@@ -236,7 +240,7 @@ fn isolate_volume(key: &VolumeName, volume: &mut Volume, identity: &Identity) {
 ///
 /// A known data service gets none: it would read `POSTGRES_USER` and its like as settings. What the file sets stays.
 fn add_variables(service: &mut Service, inside: &IndexMap<String, String>) -> Vec<String> {
-    if KnownImage::recognise(&service.image).is_some() {
+    if KnownImage::of(service).is_some() {
         return Vec::new();
     }
     let missing: Vec<(&String, &String)> =
@@ -269,6 +273,12 @@ fn label_service(name: &ServiceName, service: &mut Service, identity: &Identity,
 }
 
 fn label_object(labels: &mut IndexMap<String, String>, identity: &Identity, hash: String) {
+    label_owner(labels, identity);
+    labels.insert(label::CONFIG_HASH.into(), hash);
+}
+
+/// Adds the labels that say whose an object is.
+fn label_owner(labels: &mut IndexMap<String, String>, identity: &Identity) {
     let own = [
         (label::COMPOSE_PROJECT, identity.project.to_string()),
         (label::REPOSITORY, identity.repository.clone()),
@@ -277,7 +287,6 @@ fn label_object(labels: &mut IndexMap<String, String>, identity: &Identity, hash
         (label::ENVIRONMENT, identity.environment.to_string()),
         (label::TASK, identity.task.clone()),
         (label::WORKTREE, identity.worktree.clone()),
-        (label::CONFIG_HASH, hash),
         (label::VERSION, identity.version.clone()),
     ];
     labels.extend(own.into_iter().map(|(key, value)| (key.to_owned(), value)));

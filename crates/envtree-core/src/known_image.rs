@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use indexmap::IndexMap;
 
+use crate::label;
+use crate::service::Service;
+
 /// A family of images that speak one protocol and take their credentials from the same variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KnownImage {
@@ -53,6 +56,12 @@ impl KnownImage {
             "mongo" | "mongodb" => Some(Self::MongoDb),
             _ => None,
         }
+    }
+
+    /// Recognises the image of a service; one that is built by what the file calls it.
+    pub fn of(service: &Service) -> Option<Self> {
+        let declared = service.build.as_ref().and_then(|build| build.labels.get(label::IMAGE));
+        Self::recognise(declared.unwrap_or(&service.image))
     }
 
     /// Returns the port that the protocol is spoken on inside the container.

@@ -47,5 +47,7 @@ pub const POST_START: &str = "dev.envtree.post-start";
 pub const PRE_STOP: &str = "dev.envtree.pre-stop";
 /// envtree: the hash of the definition that an object was made from.
 pub const CONFIG_HASH: &str = "dev.envtree.config-hash";
+/// envtree: what the Compose file calls an image that was built.
+pub const IMAGE: &str = "dev.envtree.image";
 /// envtree: the version of envtree that made an object.
 pub const VERSION: &str = "dev.envtree.version";

@@ -13,6 +13,19 @@ pub struct ObservedState {
     pub volumes: Vec<ObservedVolume>,
     /// The images of the scope that the Engine has, by the reference they were asked for.
     pub images: IndexMap<String, ObservedImage>,
+    /// Images that were built for the project, those that lost their name included.
+    pub built: Vec<BuiltImage>,
+}
+
+/// An image that was built for a project.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BuiltImage {
+    /// The image's id.
+    pub id: String,
+    /// Its names.
+    pub names: Vec<String>,
+    /// All labels.
+    pub labels: IndexMap<String, String>,
 }
 
 /// A container as the Engine lists it.

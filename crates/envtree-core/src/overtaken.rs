@@ -81,6 +81,8 @@ fn changes(operation: &Operation, (kind, name): &Object, way: Way) -> bool {
             (Kind::Container, Some(container.as_str()), Way::Remove)
         }
         Operation::PullImage { .. }
+        | Operation::BuildImage(_)
+        | Operation::RemoveImage { .. }
         | Operation::ConnectNetwork { .. }
         | Operation::PutFiles { .. }
         | Operation::RunHook { .. }

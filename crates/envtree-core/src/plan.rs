@@ -7,7 +7,7 @@ use std::fmt;
 
 use indexmap::IndexMap;
 
-use crate::build::SecretText;
+use crate::build::{ImageBuild, SecretText};
 use crate::name::{NetworkName, ServiceName, VolumeName};
 use crate::project::{Network, Volume};
 use crate::service::{Attachment, Condition, Hook, Service};
@@ -78,6 +78,15 @@ pub enum Operation {
         image: String,
         /// `os/architecture[/variant]`.
         platform: Option<String>,
+    },
+    /// Build an image.
+    BuildImage(Box<ImageBuild>),
+    /// Remove an image that was built.
+    RemoveImage {
+        /// The Engine's id.
+        id: String,
+        /// What people call it: a name, or the id where it has none any more.
+        name: String,
     },
     /// Make a network.
     CreateNetwork {
@@ -198,6 +207,16 @@ impl fmt::Display for Operation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PullImage { image, .. } => write!(formatter, "pull image {image}"),
+            Self::BuildImage(build) => {
+                write!(formatter, "build image {}", build.name())?;
+                if let [_, others @ ..] = build.images.as_slice()
+                    && !others.is_empty()
+                {
+                    write!(formatter, " (also {})", others.join(", "))?;
+                }
+                Ok(())
+            }
+            Self::RemoveImage { name, .. } => write!(formatter, "remove image {name}"),
             Self::CreateNetwork { network, key } => {
                 write!(formatter, "create network {}", network.name.as_deref().unwrap_or(key))?;
                 match network.ipam.first().and_then(|pool| pool.subnet.as_deref()) {

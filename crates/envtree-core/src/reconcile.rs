@@ -5,6 +5,7 @@
 
 use indexmap::IndexMap;
 
+use crate::build::ImageBuild;
 use crate::label;
 use crate::name::{NetworkName, ServiceName, VolumeName};
 use crate::observed::{ObservedContainer, ObservedState};
@@ -13,6 +14,9 @@ use crate::project::Project;
 use crate::service::PullPolicy;
 use crate::teardown::pre_stop;
 
+pub use build::BuildPolicy;
+
+mod build;
 mod joined;
 mod network;
 mod orphan;
@@ -27,8 +31,10 @@ pub struct ReconcileOptions {
     /// The environment's worktree: what is mounted from it waits for the checkout.
     pub worktree: String,
     /// When images are pulled; absent leaves it to each service. `Always` is the caller's matter: it pulls first, by
-    /// [`plan_pulls`], and then observes.
+    /// [`plan_images`], and then observes.
     pub pull: Option<PullPolicy>,
+    /// When images are built that are not pulled. `Always` is the caller's matter, too.
+    pub build: BuildPolicy,
     /// Services that no active profile enables: their containers are left alone, as nobody decided about them.
     pub inactive: Vec<String>,
     /// Whether containers and networks that nothing wants are removed.
@@ -59,6 +65,24 @@ pub enum ReconcileError {
         source_name: String,
         /// Why not.
         reason: String,
+    },
+    /// The Engine lacks an image that must not be built.
+    #[error("image `{image}` of service `{service}` is not built yet")]
+    ImageNotBuilt {
+        /// The service.
+        service: ServiceName,
+        /// Its image.
+        image: String,
+    },
+    /// A service runs on a platform that its image is not built for.
+    #[error("service `{service}` runs on {platform}, and its image is built for {}", platforms.join(", "))]
+    PlatformNotBuilt {
+        /// The service.
+        service: ServiceName,
+        /// Its platform.
+        platform: String,
+        /// The platforms of the image.
+        platforms: Vec<String>,
     },
     /// An external network does not exist.
     #[error("network `{key}` is external, and the Engine has no network `{name}`")]
@@ -125,7 +149,7 @@ pub fn reconcile(
     let diverged_networks = network::diverged(&draft)?;
     let diverged_volumes = volume::diverged(&mut draft)?;
     let fates = service::fates(&draft, &diverged_networks, &diverged_volumes)?;
-    service::plan_pulls_of_missing(&mut draft, &fates)?;
+    service::plan_missing_images(&mut draft, &fates)?;
     service::plan_removals(&mut draft, &fates);
     orphan::plan_orphans(&mut draft);
     network::plan_networks(&mut draft, &diverged_networks);
@@ -134,13 +158,13 @@ pub fn reconcile(
     Ok(draft.plan)
 }
 
-/// Returns one pull for every image that is to be pulled although the Engine has it.
-pub fn plan_pulls(desired: &Project, pull: Option<PullPolicy>) -> Plan {
+/// Returns the steps for images that are pulled or built although the Engine has them: one for each image.
+pub fn plan_images(desired: &Project, options: &ReconcileOptions) -> Result<Plan, ReconcileError> {
     let mut plan = Plan::default();
     let mut seen: Vec<(&str, Option<&str>)> = Vec::new();
-    for service in desired.services.values() {
+    for service in desired.services.values().filter(|service| !is_built(desired, &service.image)) {
         let key = (service.image.as_str(), service.platform.as_deref());
-        if pull.or(service.pull_policy) == Some(PullPolicy::Always) && !seen.contains(&key) {
+        if options.pull.or(service.pull_policy) == Some(PullPolicy::Always) && !seen.contains(&key) {
             seen.push(key);
             plan.push(Step {
                 operation: Operation::PullImage {
@@ -153,7 +177,16 @@ pub fn plan_pulls(desired: &Project, pull: Option<PullPolicy>) -> Plan {
             });
         }
     }
-    plan
+    let builds = build::builds(desired)?;
+    let is_forced = |image: &ImageBuild| build::is_forced(desired, image, options);
+    let wanted = build::Wanted { cause: "it is built anew", itself: &is_forced, as_base: &is_forced };
+    build::plan_builds(&mut plan, &builds, &wanted, &options.worktree);
+    Ok(plan)
+}
+
+/// Returns whether a service of the project builds that image.
+fn is_built(desired: &Project, image: &str) -> bool {
+    desired.services.values().any(|service| service.build.is_some() && service.image == image)
 }
 
 /// A plan in the making, and the steps by what they bring about.

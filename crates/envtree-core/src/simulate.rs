@@ -2,9 +2,11 @@
 
 use indexmap::IndexMap;
 
+use crate::build::ImageBuild;
 use crate::known_image::KnownImage;
 use crate::observed::{
-    ContainerState, ObservedContainer, ObservedImage, ObservedNetwork, ObservedState, ObservedVolume,
+    BuiltImage, ContainerState, ObservedContainer, ObservedImage, ObservedNetwork, ObservedState,
+    ObservedVolume,
 };
 use crate::plan::{NewContainer, Operation, Plan, Step};
 use crate::service::MountSource;
@@ -48,6 +50,11 @@ impl SimulatedEngine {
                 self.state.images.insert(image.clone(), ObservedImage { id, ..ObservedImage::default() });
                 Ok(())
             }
+            Operation::BuildImage(build) => {
+                self.build(build);
+                Ok(())
+            }
+            Operation::RemoveImage { id, .. } => self.remove_image(id),
             Operation::CreateNetwork { .. } | Operation::RemoveNetwork { .. } => {
                 self.change_network(&step.operation)
             }
@@ -58,6 +65,27 @@ impl SimulatedEngine {
             operation => self.change_container(operation),
         };
         result.map_err(|reason| refusal(&step.operation, &reason))
+    }
+
+    /// Builds an image; the same definition gives the same image.
+    fn build(&mut self, build: &ImageBuild) {
+        let id = format!("sha256:{:?}", build.definition);
+        for image in &build.images {
+            let observed = ObservedImage { id: id.clone(), ..ObservedImage::default() };
+            self.state.images.insert(image.clone(), observed);
+        }
+        self.state.built.retain(|built| built.id != id);
+        let (names, labels) = (build.images.clone(), build.definition.labels.clone());
+        self.state.built.push(BuiltImage { id, names, labels });
+    }
+
+    fn remove_image(&mut self, id: &str) -> Result<(), String> {
+        if self.state.containers.iter().any(|container| container.image_id == id) {
+            return Err("image is being used".into());
+        }
+        self.state.images.retain(|_, image| image.id != id);
+        self.state.built.retain(|built| built.id != id);
+        Ok(())
     }
 
     fn change_network(&mut self, operation: &Operation) -> Result<(), String> {

@@ -16,6 +16,8 @@ pub struct RemovalOptions {
     pub repository: String,
     /// Whether volumes and their data go too, anonymous ones included.
     pub volumes: bool,
+    /// Whether the images that were built for it go too.
+    pub images: bool,
     /// Seconds that each container gets to stop; its own setting if absent.
     pub grace: Option<u64>,
 }
@@ -41,6 +43,13 @@ pub fn plan_removal(observed: &ObservedState, project: &str, options: &RemovalOp
     for network in observed.networks.iter().filter(|network| owned(&network.labels)) {
         let remove = Operation::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
         plan.push(step(remove, removals.clone()));
+    }
+    if options.images {
+        let built = observed.built.iter().filter(|image| owned(&image.labels));
+        for image in built {
+            let name = image.names.first().unwrap_or(&image.id).clone();
+            plan.push(step(Operation::RemoveImage { id: image.id.clone(), name }, removals.clone()));
+        }
     }
     if options.volumes {
         for volume in observed.volumes.iter().filter(|volume| owned(&volume.labels)) {

@@ -41,7 +41,7 @@ pub fn variables(
     let mut variables = IndexMap::new();
     let mut urls: Vec<(KnownImage, String)> = Vec::new();
     for (name, service) in &project.services {
-        let known = KnownImage::recognise(&service.image);
+        let known = KnownImage::of(service);
         let own = service_variables(name, service, known, view);
         if let (Some(known), Some(url)) = (known, own.get(&variable_name(name, "URL"))) {
             urls.push((known, url.clone()));

@@ -312,7 +312,7 @@ proptest! {
             act(&mut engine, deed);
         }
         let before = volumes(&engine.state);
-        let removal = RemovalOptions { repository: "id-of-shop".into(), volumes: with_volumes, grace: None };
+        let removal = RemovalOptions { repository: "id-of-shop".into(), volumes: with_volumes, images: with_volumes, grace: None };
         let plan = plan_removal(&engine.state, "shop-x", &removal);
         engine.apply(&interrupted(&plan, &choices)).map_err(|refusal| TestCaseError::fail(refusal.to_string()))?;
         let plan = plan_removal(&engine.state, "shop-x", &removal);

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use envtree_core::engine::{Engine, PullProgress, Scope};
+use envtree_core::engine::{Engine, Progress, Scope};
 use envtree_core::observed::ObservedState;
 use envtree_core::plan::Operation;
 use indexmap::IndexMap;
 use tokio::sync::OnceCell;
 
 use crate::connect::{Connection, connect};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Address, Endpoint};
 use crate::error::DockerError;
 use crate::version::EngineFacts;
 
@@ -18,6 +18,7 @@ use crate::version::EngineFacts;
 pub struct Docker {
     pub(crate) endpoint: Endpoint,
     pub(crate) mirrors: IndexMap<String, String>,
+    pub(crate) classic_builder: bool,
     connection: Arc<OnceCell<Connection>>,
     facts: Arc<OnceCell<EngineFacts>>,
 }
@@ -40,6 +41,13 @@ impl Docker {
     /// Finds out whether an Engine answers.
     pub async fn connect(&self) -> Result<(), DockerError> {
         self.connection().await.map(drop)
+    }
+
+    /// Builds images with the classic builder although the Engine may have BuildKit, if `classic` is set.
+    #[must_use]
+    pub fn with_classic_builder(mut self, classic: bool) -> Self {
+        self.classic_builder = classic;
+        self
     }
 
     /// Returns what the Engine says about itself; one that is too old is an error.
@@ -66,6 +74,11 @@ impl Docker {
         Ok(&self.connection().await?.client)
     }
 
+    /// Returns where the Engine answers.
+    pub(crate) async fn address(&self) -> Result<&Address, DockerError> {
+        Ok(&self.connection().await?.address)
+    }
+
     async fn connection(&self) -> Result<&Connection, DockerError> {
         // On the heap, because every call holds it and all but the first need none of it.
         let connection = self.connection.get_or_try_init(|| Box::pin(connect(&self.endpoint))).await;
@@ -83,12 +96,14 @@ impl Engine for Docker {
     async fn perform(
         &self,
         operation: &Operation,
-        progress: &(dyn Fn(PullProgress) + Send + Sync),
+        progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<(), DockerError> {
         match operation {
             Operation::PullImage { image, platform } => {
-                self.pull_image(image, platform.as_deref(), progress).await
+                self.pull_image(image, platform.as_deref(), &|pull| progress(Progress::Pull(pull))).await
             }
+            Operation::BuildImage(build) => self.build_image(build, progress).await,
+            Operation::RemoveImage { id, name } => self.remove_image(id, name).await,
             Operation::CreateNetwork { key, network } => self.create_network(key, network).await,
             Operation::RemoveNetwork { id, name } => self.remove_network(id, name).await,
             Operation::CreateVolume { key, volume } => self.create_volume(key, volume).await,

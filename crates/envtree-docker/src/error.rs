@@ -3,12 +3,14 @@
 //! A variant names the resource and carries what the Engine said; it never carries the value of an environment
 //! variable.
 
-use std::error::Error;
+mod words;
 
+use crate::build::BuildError;
 use crate::connect::ConnectError;
 use crate::credentials::CredentialFailure;
 use crate::failure::EngineFailure;
 use crate::version::TooOld;
+use words::{chain, for_platform, port_words};
 
 /// A failed call of the Engine, or a failed attempt to reach it.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +19,12 @@ pub enum DockerError {
     /// No Engine could be reached.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The Engine did not tell how it is set up.
+    #[error("cannot ask the Engine how it is set up")]
+    Info(#[source] EngineFailure),
+    /// An image was not built.
+    #[error(transparent)]
+    Build(Box<BuildError>),
 
     /// The containers could not be listed.
     #[error("cannot list containers")]
@@ -135,6 +143,18 @@ pub enum DockerError {
         container: String,
         /// The host's port, if the Engine names it.
         port: Option<u16>,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
+
+    /// The images could not be listed.
+    #[error("cannot list images")]
+    ListImages(#[source] EngineFailure),
+    /// An image could not be removed.
+    #[error("cannot remove image `{image}`")]
+    RemoveImage {
+        /// The image.
+        image: String,
         /// What the Engine said.
         source: EngineFailure,
     },
@@ -386,27 +406,4 @@ pub enum DockerError {
         /// What the Engine said.
         source: EngineFailure,
     },
-}
-
-fn for_platform(image: &str, platform: Option<&str>) -> String {
-    platform.map_or_else(String::new, |platform| {
-        format!(
-            " for platform `{platform}`; `docker manifest inspect {image}` shows those that its registry has"
-        )
-    })
-}
-
-fn port_words(port: Option<u16>) -> String {
-    port.map_or_else(|| "a port".to_owned(), |port| format!("port {port}"))
-}
-
-/// Returns an error and its causes on one line.
-fn chain(error: &DockerError) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
 }

@@ -17,6 +17,7 @@ use crate::failure::EngineFailure;
 use crate::image::progress::Layers;
 use crate::reference::Reference;
 
+mod built;
 mod progress;
 
 /// The Engine answers a pull only when the registry has: slow networks need more than the usual patience.

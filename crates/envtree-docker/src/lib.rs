@@ -4,6 +4,7 @@
 //! call. Nothing here decides anything: it carries out an [`Operation`](envtree_core::plan::Operation) and reports
 //! what it sees.
 
+pub mod build;
 pub mod connect;
 pub mod container;
 pub mod credentials;
@@ -26,6 +27,7 @@ mod transport;
 pub mod version;
 pub mod volume;
 
+pub use build::BuildError;
 pub use connect::ConnectError;
 pub use endpoint::Endpoint;
 pub use engine::Docker;

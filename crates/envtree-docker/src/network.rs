@@ -3,7 +3,7 @@
 use bollard::models::{
     Ipam, IpamConfig, Network as EngineNetwork, NetworkConnectRequest, NetworkCreateRequest,
 };
-use bollard::query_parameters::ListNetworksOptions;
+use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptions};
 use envtree_core::observed::ObservedNetwork;
 use envtree_core::project::Network;
 use envtree_core::service::Attachment;
@@ -76,6 +76,14 @@ impl Docker {
     pub async fn remove_network(&self, id: &str, name: &str) -> Result<(), DockerError> {
         let client = self.client().await?;
         done_if_gone(client.remove_network(id).await).map_err(|source| remove_error(name, source))
+    }
+
+    /// Returns the host's address on the Engine's own bridge, which is what `host-gateway` stands for.
+    pub(crate) async fn bridge_gateway(&self) -> Result<Option<String>, DockerError> {
+        let bridge = self.client().await?.inspect_network("bridge", None::<InspectNetworkOptions>).await;
+        let bridge = bridge.map_err(|error| DockerError::ListNetworks(error.into()))?;
+        let pools = bridge.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+        Ok(pools.into_iter().find_map(|pool| pool.gateway))
     }
 
     /// Returns all networks of the Engine that `options` lets pass.

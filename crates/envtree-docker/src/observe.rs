@@ -23,12 +23,13 @@ impl Docker {
         // Connected first, so that parallel requests do not each look for the endpoint.
         self.client().await?;
         let project = label_filter(label::COMPOSE_PROJECT, Some(&scope.project));
-        let (containers, networks, volumes, named, images) = try_join!(
+        let (containers, networks, volumes, named, images, built) = try_join!(
             self.list_containers(&project),
             self.list_networks(None),
             self.list_volumes(ListVolumesOptionsBuilder::new().filters(&project).build()),
             future::try_join_all(scope.volumes.iter().map(|name| self.inspect_volume(name))),
             future::try_join_all(scope.images.iter().map(|image| self.inspect_image(image))),
+            self.list_images(&project),
         )?;
         let images = scope.images.iter().cloned().zip(images);
         Ok(ObservedState {
@@ -36,6 +37,7 @@ impl Docker {
             networks,
             volumes: union(volumes, named),
             images: images.filter_map(|(name, image)| Some((name, image?))).collect(),
+            built,
         })
     }
 
@@ -49,7 +51,7 @@ impl Docker {
             self.list_networks(Some(ListNetworksOptionsBuilder::new().filters(&ours).build())),
             self.list_volumes(ListVolumesOptionsBuilder::new().filters(&ours).build()),
         )?;
-        Ok(ObservedState { containers, networks, volumes: union(volumes, []), images: IndexMap::new() })
+        Ok(ObservedState { containers, networks, volumes: union(volumes, []), ..ObservedState::default() })
     }
 
     /// Returns every container and volume that envtree made, by two requests: for one repository if its id is given,

@@ -1,4 +1,4 @@
-//! Speaks HTTP with an Engine over TLS and through ssh, for which bollard's own ways do not do.
+//! Speaks HTTP with an Engine over TLS and through ssh, for which bollard's own ways do not do, and opens connections that leave HTTP.
 //!
 //! bollard's TLS cannot leave out the verification and wants files where Docker wants none; its ssh opens a session of
 //! its own for each call and drops the words of `ssh`.
@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::endpoint::Address;
 use crate::ssh::{SshDialer, SshStream};
 use crate::tls::TlsDialer;
 
@@ -75,6 +76,27 @@ impl tower_service::Service<Uri> for Dialer {
         }
         .boxed()
     }
+}
+
+/// A connection of any kind.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Opens a connection of its own to the Engine at `address`.
+pub(crate) async fn dial(address: &Address) -> io::Result<Box<dyn Stream>> {
+    Ok(match address {
+        #[cfg(unix)]
+        Address::Unix(path) => Box::new(tokio::net::UnixStream::connect(path).await?),
+        #[cfg(windows)]
+        Address::Pipe(path) => Box::new(tokio::net::windows::named_pipe::ClientOptions::new().open(path)?),
+        Address::Tcp(host) => Box::new(TcpStream::connect(host).await?),
+        Address::Tls(host, tls) => {
+            Box::new(TlsDialer::load(host, tls).map_err(io::Error::other)?.dial().await?)
+        }
+        Address::Ssh(host) => Box::new(SshDialer::new(host).dial().await?),
+        other => return Err(io::Error::other(format!("`{other}` is for another platform"))),
+    })
 }
 
 /// A connection of either kind.

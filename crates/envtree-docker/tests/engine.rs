@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
+#[path = "engine/build.rs"]
+mod build;
+#[path = "engine/classic_build.rs"]
+mod classic_build;
 #[path = "engine/container.rs"]
 mod container;
 #[path = "engine/exec.rs"]

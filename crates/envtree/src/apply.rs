@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::time::Instant;
 
-use envtree_core::engine::Engine;
+use envtree_core::engine::{BuildProgress, Engine, Progress};
 use envtree_core::plan::{Await, Operation, Plan, Step, StepId};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -100,9 +100,7 @@ async fn run_step<E: Engine + Sync, G: Gate + Sync>(
     let (act, object) = describe(&step.operation);
     let started = Instant::now();
     events.emit(Event::Performing { act, object: object.clone(), cause: step.cause.clone() });
-    let progress = |progress| {
-        events.emit(Event::Pulling { image: object.clone(), progress });
-    };
+    let progress = |progress| events.emit(event_of(progress, &object));
     match engine.perform(&step.operation, &progress).await {
         Ok(()) => {
             events.emit(Event::Performed { act, object: object.clone(), elapsed: started.elapsed() });
@@ -115,10 +113,24 @@ async fn run_step<E: Engine + Sync, G: Gate + Sync>(
     }
 }
 
+/// Returns what to tell of an operation on `image` that goes on.
+fn event_of(progress: Progress, image: &str) -> Event {
+    let image = image.to_owned();
+    match progress {
+        Progress::Pull(progress) => Event::Pulling { image, progress },
+        Progress::Build(BuildProgress::Remark(remark)) => {
+            Event::Warning(format!("build of image `{image}`: {remark}"))
+        }
+        Progress::Build(progress) => Event::Building { image, progress },
+    }
+}
+
 /// Returns the kind of an operation and the name of what it acts on.
 pub(crate) fn describe(operation: &Operation) -> (Act, String) {
     match operation {
         Operation::PullImage { image, .. } => (Act::PullImage, image.clone()),
+        Operation::BuildImage(build) => (Act::BuildImage, build.name().to_owned()),
+        Operation::RemoveImage { name, .. } => (Act::RemoveImage, name.clone()),
         Operation::CreateNetwork { key, network } => {
             (Act::CreateNetwork, network.name.clone().unwrap_or_else(|| key.to_string()))
         }
@@ -171,7 +183,7 @@ impl<'a> Schedule<'a> {
 mod tests {
     use std::sync::Mutex;
 
-    use envtree_core::engine::{PullProgress, Scope};
+    use envtree_core::engine::Scope;
     use envtree_core::name::ServiceName;
     use envtree_core::observed::ObservedState;
     use envtree_core::service::Condition;
@@ -199,7 +211,7 @@ mod tests {
         async fn perform(
             &self,
             operation: &Operation,
-            _: &(dyn Fn(PullProgress) + Send + Sync),
+            _: &(dyn Fn(Progress) + Send + Sync),
         ) -> Result<(), Refused> {
             let call = operation.to_string();
             let refused = self.refused == Some(call.as_str());

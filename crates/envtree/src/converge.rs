@@ -7,20 +7,20 @@ use envtree_core::engine::Engine;
 use envtree_core::observed::ObservedState;
 use envtree_core::overtaken::is_overtaken;
 use envtree_core::plan::{Await, Operation, Plan};
-use envtree_core::reconcile::plan_pulls;
-use envtree_docker::DockerError;
+use envtree_core::reconcile::plan_images;
+use envtree_docker::{BuildError, DockerError};
 use tokio::sync::watch;
 
 use crate::apply::{ApplyError, FailureCause, Gate, apply};
 use crate::environment::Environment;
-use crate::error::{Error, Failure};
+use crate::error::{BuildFault, Error, Failure};
 use crate::hooks::HookKey;
 use crate::readiness::{NotReady, Readiness};
 use crate::session::Session;
 use crate::state::record::EnvironmentRecord;
 use crate::taken::{SETTLING, refused_port};
 use crate::target::Target;
-use crate::up::{UpOptions, plan_changes, scope};
+use crate::up::{UpOptions, plan_changes, reconcile_options, scope};
 
 /// How often a plan is made anew because the environment changed under it.
 const CATCHING_UP: usize = 3;
@@ -158,10 +158,11 @@ impl Convergence<'_> {
         applied: &mut Applied,
     ) -> Result<(), Error> {
         let Self { session, environment, options, .. } = *self;
-        let pulls = plan_pulls(&environment.isolated.project, options.pull);
-        if !pulls.is_empty() {
-            if let Err(error) = apply(&session.docker, &pulls, &Open, &session.options.events).await {
-                applied.take(error, self.record, |never| match never {});
+        let choices = reconcile_options(environment, options, false);
+        let images = plan_images(&environment.isolated.project, &choices)?;
+        if !images.is_empty() {
+            if let Err(error) = apply(&session.docker, &images, gate, &session.options.events).await {
+                applied.take(error, self.record, gate_failure);
                 return Ok(());
             }
             observed = session.docker.observe(&scope(&environment.definition)).await?;
@@ -262,8 +263,20 @@ pub(crate) fn step_failure<G>(
                 DockerError::RegistryDenied { registry, .. } => Some(registry.clone()),
                 _ => None,
             };
-            Some(Failure { taken, registry, ..Failure::of(&error) })
+            let (build, log) = match &error {
+                DockerError::Build(error) => (BuildFault::of(error), output_of(error)),
+                _ => (None, Vec::new()),
+            };
+            Some(Failure { log, taken, registry, build, ..Failure::of(&error) })
         }
+    }
+}
+
+/// Returns the last lines of the step of a build that failed.
+fn output_of(error: &BuildError) -> Vec<String> {
+    match error {
+        BuildError::Step { output, .. } => output.clone(),
+        _ => Vec::new(),
     }
 }
 

@@ -48,6 +48,7 @@ impl Session {
         let (record, _lock) = self.hold(options.task.as_deref()).await?;
         let observed = self.observe_project(&record).await?;
         let removal = RemovalOptions {
+            images: false,
             repository: record.repository.id.clone(),
             volumes: options.volumes,
             grace: options.timeout,

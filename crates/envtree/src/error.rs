@@ -1,13 +1,16 @@
 //! Why a use case failed: the errors of the parts, and the failures that only a use case can have.
 
+mod build_fault;
+
 use std::path::PathBuf;
 
+pub use build_fault::BuildFault;
 use envtree_core::port::PortsExhausted;
 use envtree_core::reconcile::ReconcileError;
 use envtree_core::subnet::Subnet;
 pub use envtree_docker::connect::Attempt;
 pub use envtree_docker::credentials::CredentialFailure;
-pub use envtree_docker::{ConnectError, DockerError, EngineFailure, SshProblem};
+pub use envtree_docker::{BuildError, ConnectError, DockerError, EngineFailure, SshProblem};
 
 use crate::env_file::EnvFileError;
 use crate::hook::HookError;
@@ -265,6 +268,8 @@ pub struct Failure {
     pub undeletable: Option<PathBuf>,
     /// Why there were no credentials for a registry, if that was the cause.
     pub credentials: Option<CredentialFailure>,
+    /// What stood in the way of a build, where there is something to do about it.
+    pub build: Option<BuildFault>,
 }
 
 impl Failure {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envtree_core::engine::PullProgress;
+use envtree_core::engine::{BuildProgress, PullProgress};
 
 /// Something that happened. Events that end something follow one that began it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,13 @@ pub enum Event {
         image: String,
         /// How far.
         progress: PullProgress,
+    },
+    /// Something happened in a build.
+    Building {
+        /// The image.
+        image: String,
+        /// What happened.
+        progress: BuildProgress,
     },
     /// An Engine call succeeded.
     Performed {
@@ -118,6 +125,10 @@ pub enum Event {
 pub enum Act {
     /// Bring an image to the Engine.
     PullImage,
+    /// Build an image.
+    BuildImage,
+    /// Remove an image that was built.
+    RemoveImage,
     /// Make a network.
     CreateNetwork,
     /// Remove a network.

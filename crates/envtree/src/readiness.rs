@@ -210,7 +210,7 @@ impl<'a> Readiness<'a> {
 
     /// Asks a running service without a health check whether it answers.
     async fn probe(&self, service: &Service, detail: &ContainerDetail) -> Probe {
-        let known = KnownImage::recognise(&service.image);
+        let known = KnownImage::of(service);
         if self.docker.is_remote().await.unwrap_or(false) {
             return self.probe_remotely(service, detail, known).await;
         }
@@ -314,7 +314,7 @@ fn put_off(check: Option<&HealthCheck>) -> Duration {
 
 /// Returns whether a service's own protocol tells whether it is ready.
 fn answers(service: &Service) -> bool {
-    matches!(KnownImage::recognise(&service.image), Some(KnownImage::Postgres | KnownImage::Redis))
+    matches!(KnownImage::of(service), Some(KnownImage::Postgres | KnownImage::Redis))
 }
 
 /// Returns what makes a server of the image speak, if anything does; nothing at all where it speaks first.
@@ -341,7 +341,7 @@ pub(crate) fn is_job(project: &Project, name: &str) -> bool {
 /// Returns whether a service may have done its work by ending: it serves nothing, and nothing restarts it.
 pub(crate) fn may_end(service: &Service) -> bool {
     service.ports.is_empty()
-        && KnownImage::recognise(&service.image).is_none()
+        && KnownImage::of(service).is_none()
         && matches!(service.restart, RestartPolicy::No | RestartPolicy::OnFailure(_))
 }
 

@@ -133,7 +133,12 @@ impl Session {
     /// The Engine carries out what an interrupted command asked for, though nobody waits for it: what appears only after
     /// the first look is removed by a later one, and until then it may hold what it is made from.
     async fn remove_objects(&self, record: &EnvironmentRecord) -> Result<Vec<String>, Error> {
-        let removal = RemovalOptions { repository: record.repository.id.clone(), volumes: true, grace: None };
+        let removal = RemovalOptions {
+            repository: record.repository.id.clone(),
+            volumes: true,
+            images: true,
+            grace: None,
+        };
         let quiet = if record.unsettled.is_some() { SETTLING } else { Duration::ZERO };
         let mut done = self.remove_half_made_volumes(record).await?;
         let mut changed = Instant::now();

@@ -63,7 +63,11 @@ impl Machine {
         let state = StateDirectory::open(StateDirectory::locate(variable)?)?;
         let (path, is_named) = machine_settings_path(&options.environment);
         let settings = load_machine_settings(path, is_named)?;
-        let docker = Docker::new(Endpoint::from_environment()).with_mirrors(settings.mirrors.clone());
+        // As `docker build` and Compose have it.
+        let classic = options.environment.get("DOCKER_BUILDKIT").is_some_and(|value| value == "0");
+        let docker = Docker::new(Endpoint::from_environment())
+            .with_mirrors(settings.mirrors.clone())
+            .with_classic_builder(classic);
         Ok(Self { state, settings, docker })
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use envtree_core::engine::Engine;
 use envtree_core::observed::ObservedState;
+use envtree_core::reconcile::BuildPolicy;
 use envtree_core::service::PullPolicy;
 use envtree_core::settings::Settings;
 use futures::future::join;
@@ -30,7 +31,7 @@ use crate::target::{Origin, Target, resolve};
 use crate::worktree::{self, WorktreeError};
 
 pub use preview::{PlannedStep, PlannedUp};
-pub(crate) use preview::{plan_changes, scope};
+pub(crate) use preview::{plan_changes, reconcile_options, scope};
 
 /// How often `up` moves on from ports that the Engine could not publish.
 const REASSIGNMENTS: usize = 10;
@@ -52,6 +53,8 @@ pub struct UpOptions {
     pub timeout: Duration,
     /// When images are pulled; absent leaves it to each service.
     pub pull: Option<PullPolicy>,
+    /// When images are built.
+    pub build: BuildPolicy,
     /// Whether only the plan is wanted.
     pub dry_run: bool,
     /// Whether orphaned containers and networks are removed without asking.
@@ -75,6 +78,7 @@ impl UpOptions {
             no_wait: false,
             timeout: Duration::from_mins(1),
             pull: None,
+            build: BuildPolicy::Missing,
             dry_run: false,
             remove_orphans: false,
             force_recreate: false,

@@ -4,13 +4,14 @@ use std::error::Error as StdError;
 use std::path::Path;
 
 use envtree::env_file::EnvFileError;
-use envtree::error::{DockerError, EngineFailure, Error, Failure, causes};
+use envtree::error::{BuildFault, DockerError, EngineFailure, Error, Failure, causes};
 use envtree::load::LoadError;
 use envtree::repository::RepositoryError;
 use envtree::worktree::WorktreeError;
 use envtree_core::nearest::nearest;
 use envtree_core::reconcile::ReconcileError;
 
+use super::build;
 use super::connect::no_engine;
 use super::state::of_state;
 use super::{AGAIN, CommandError, Kind, TASK};
@@ -139,6 +140,10 @@ fn unreachable_plan(shown: CommandError, error: &ReconcileError) -> CommandError
     match error {
         ReconcileError::ImageMissing { .. } => shown.hint("`--pull missing` pulls it"),
         ReconcileError::FileUnavailable { .. } => shown.note("nothing was changed"),
+        ReconcileError::ImageNotBuilt { .. } => shown.hint("leave out `--no-build` to build it"),
+        ReconcileError::PlatformNotBuilt { .. } => {
+            shown.hint("add the platform to `platforms` under `build`, or change the service's `platform`")
+        }
         ReconcileError::ExternalNetworkMissing { name, .. } => {
             shown.hint(format!("`docker network create {name}` makes it"))
         }
@@ -264,6 +269,11 @@ fn part_way(shown: CommandError, failures: &[Failure], done: &[String]) -> Comma
             Some(helper) => format!("mend `{helper}`, or take it out of Docker's `config.json`, where `credsStore` or `credHelpers` names it"),
             None => "mend the file, or name another folder with `DOCKER_CONFIG`".to_owned(),
         });
+    }
+    let mut faults: Vec<BuildFault> = failures.iter().filter_map(|failure| failure.build).collect();
+    faults.dedup();
+    for fault in faults {
+        shown = shown.hint(build::hint(fault));
     }
     let shown =
         shown.hint(format!("{AGAIN} continues from here, `envtree status{TASK}` shows what there is"));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{ValueEnum, ValueHint};
 use envtree::status::EnvironmentState;
 use envtree::up::{PlannedUp, UpOptions, UpOutcome, UpReport};
+use envtree_core::reconcile::BuildPolicy;
 use envtree_core::service::PullPolicy;
 
 use crate::command_error::CommandError;
@@ -52,9 +53,12 @@ pub(crate) struct Args {
     /// When to pull images [default: what each service says]
     #[arg(long, value_name = "WHEN", value_enum)]
     pull: Option<PullWhen>,
-    /// Build images first; services with `build` alone are not supported yet, and any other has an image
-    #[arg(long)]
+    /// Build images that have a `build` again, though the Engine has them
+    #[arg(long, conflicts_with = "no_build")]
     build: bool,
+    /// Build nothing; a missing image that would be built is an error
+    #[arg(long)]
+    no_build: bool,
     /// Print what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -100,6 +104,11 @@ impl Args {
             no_wait: self.no_wait,
             timeout: self.timeout,
             pull: self.pull.map(PullPolicy::from),
+            build: match (self.build, self.no_build) {
+                (true, _) => BuildPolicy::Always,
+                (_, true) => BuildPolicy::Never,
+                _ => BuildPolicy::Missing,
+            },
             dry_run: self.dry_run,
             remove_orphans: self.remove_orphans,
             force_recreate: self.force_recreate,
@@ -131,9 +140,6 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandErr
             ui.answer(&PlanOutput::from(&plan), || planned(&plan))
         }
         UpOutcome::Done(report) => {
-            if args.build {
-                ui.note("nothing was built: every service has an image");
-            }
             let inside = context.directory.starts_with(&report.status.worktree);
             ui.answer(&UpOutput::from(&*report), || done(&report, inside))
         }

@@ -62,6 +62,14 @@ impl Bars {
                 bar.set_position(progress.bytes_done);
                 bar.set_message(format!("{} ({})", step.text, pulled(progress)));
             }
+            Phase::Working => self.line(step).set_message(step.text.clone()),
+            Phase::Passed(elapsed) => {
+                self.end(&step.key);
+                if self.verbose {
+                    let elapsed = elapsed.map(text::elapsed).unwrap_or_default();
+                    self.keep(&format!("  {} {elapsed}", step.text));
+                }
+            }
             Phase::Ended(elapsed) => {
                 self.end(&step.key);
                 let done = self.marks.done;

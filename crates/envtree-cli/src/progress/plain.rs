@@ -33,8 +33,11 @@ impl Plain {
                 self.mentioned.insert(step.key.clone(), now);
                 Some(text.clone())
             }
-            Phase::Wrote | Phase::Failed | Phase::Ended(None) => Some(text.clone()),
-            Phase::Ended(Some(elapsed)) => Some(format!("{text} ({})", text::elapsed(elapsed))),
+            Phase::Working => None,
+            Phase::Wrote | Phase::Failed | Phase::Ended(None) | Phase::Passed(None) => Some(text.clone()),
+            Phase::Ended(Some(elapsed)) | Phase::Passed(Some(elapsed)) => {
+                Some(format!("{text} ({})", text::elapsed(elapsed)))
+            }
             Phase::Pulling(progress) => {
                 let last = self.mentioned.entry(step.key.clone()).or_insert(now);
                 if now.duration_since(*last) < PULL_INTERVAL {

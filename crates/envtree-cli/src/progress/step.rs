@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use envtree::event::{Act, Event};
-use envtree_core::engine::PullProgress;
+use envtree_core::engine::{BuildProgress, PullProgress, StepState, StepWork};
 
 use crate::text;
 
@@ -29,6 +29,10 @@ pub(super) enum Phase {
     Pulling(PullProgress),
     /// It wrote a line, which is the step's text.
     Wrote,
+    /// It does what the step's text says.
+    Working,
+    /// It is done, and only a part of what goes on: a line of it stays only if details are wanted.
+    Passed(Option<Duration>),
     /// It is done; how long it took, if that is known.
     Ended(Option<Duration>),
     /// It failed.
@@ -48,14 +52,15 @@ impl Step {
             | Event::RemovedWorktree { .. } => Self::of_worktree(event)?,
             Event::Performing { act, object, .. } => {
                 let step = Self::of_call(*act, object, words(*act).0, Phase::Began);
-                Self { essential: *act == Act::PullImage, ..step }
+                Self { essential: takes_its_time(*act), ..step }
             }
+            Event::Building { image, progress } => Self::of_build(image, progress)?,
             Event::Pulling { image, progress } => {
                 Self::of_call(Act::PullImage, image, "pulling", Phase::Pulling(*progress)).essential()
             }
             Event::Performed { act, object, elapsed } => {
                 let step = Self::of_call(*act, object, words(*act).1, Phase::Ended(Some(*elapsed)));
-                Self { essential: *act == Act::PullImage, ..step }
+                Self { essential: takes_its_time(*act), ..step }
             }
             Event::Failed { act, object } => {
                 let text = format!("failed {}", words(*act).0);
@@ -83,6 +88,29 @@ impl Step {
 
     fn of_call(act: Act, object: &str, doing: &str, phase: Phase) -> Self {
         Self::new(format!("{act:?} {object}"), format!("{doing} {}", text::plain(object)), phase)
+    }
+
+    /// A step of a Dockerfile is seen; what the builder does for itself is a detail.
+    fn of_build(image: &str, progress: &BuildProgress) -> Option<Self> {
+        let (id, text, phase) = match progress {
+            BuildProgress::Step { id, name, state } => {
+                let text = text::plain(name);
+                let (text, phase) = match state {
+                    StepState::Running(None) => (text, Phase::Began),
+                    StepState::Running(Some(work)) => (format!("{text}: {}", worked(work)), Phase::Working),
+                    StepState::Cached => (format!("{text} (cached)"), Phase::Passed(None)),
+                    StepState::Done(elapsed) => (text, Phase::Passed(Some(*elapsed))),
+                    StepState::Failed => (format!("{text} (not done)"), Phase::Passed(None)),
+                };
+                (id, text, phase)
+            }
+            BuildProgress::Output { id, line, .. } => (id, format!("| {}", text::plain(line)), Phase::Wrote),
+            BuildProgress::Remark(_) => return None,
+        };
+        let is_own = matches!(progress, BuildProgress::Step { name, .. } if !name.starts_with("[internal]"));
+        let is_seen = is_own && matches!(phase, Phase::Began | Phase::Passed(None));
+        let step = Self::new(format!("build {image} {id}"), format!("{} {text}", text::plain(image)), phase);
+        Some(Self { essential: is_seen, ..step })
     }
 
     fn of_worktree(event: &Event) -> Option<Self> {
@@ -136,6 +164,8 @@ impl Step {
 fn words(act: Act) -> (&'static str, &'static str) {
     match act {
         Act::PullImage => ("pulling", "pulled"),
+        Act::BuildImage => ("building", "built"),
+        Act::RemoveImage => ("removing image", "removed image"),
         Act::CreateNetwork => ("creating network", "created network"),
         Act::RemoveNetwork => ("removing network", "removed network"),
         Act::CreateVolume => ("creating volume", "created volume"),
@@ -148,6 +178,21 @@ fn words(act: Act) -> (&'static str, &'static str) {
         Act::UnpauseContainer => ("unpausing container", "unpaused container"),
         Act::StopContainer => ("stopping container", "stopped container"),
         Act::RemoveContainer => ("removing container", "removed container"),
+    }
+}
+
+/// Returns whether a person wonders what goes on meanwhile.
+fn takes_its_time(act: Act) -> bool {
+    matches!(act, Act::PullImage | Act::BuildImage)
+}
+
+/// Writes how far a step of a build has come with what it does.
+fn worked(work: &StepWork) -> String {
+    let what = text::plain(&work.what);
+    match (work.bytes_done, work.bytes) {
+        (0, 0) => what,
+        (done, 0) => format!("{what} {}", text::bytes(done)),
+        (done, all) => format!("{what} {} of {}", text::bytes(done), text::bytes(all)),
     }
 }
 

@@ -189,6 +189,7 @@ fn what_another_environment_of_the_repository_has_is_no_orphan() {
     let plan = reconcile(&project, &engine.state, &options()).unwrap();
     assert_eq!(plan, Plan::default());
     let removal = crate::teardown::RemovalOptions {
+        images: false,
         repository: identity().repository,
         ..crate::teardown::RemovalOptions::default()
     };
@@ -340,6 +341,7 @@ fn always_pulls_each_image_once() {
     let mut raw = raw_postgres_redis();
     let second = raw.services["redis"].clone();
     raw.services.insert(ServiceName::new("queue").unwrap(), second);
-    assert_eq!(plan_pulls(&raw, Some(PullPolicy::Always)).steps.len(), 2);
-    assert!(plan_pulls(&raw, None).is_empty());
+    let always = ReconcileOptions { pull: Some(PullPolicy::Always), ..options() };
+    assert_eq!(plan_images(&raw, &always).unwrap().steps.len(), 2);
+    assert!(plan_images(&raw, &options()).unwrap().is_empty());
 }

@@ -157,6 +157,9 @@ async fn clean(docker: &Docker, project: &ProjectName) -> Result<(), DockerError
         docker.stop_container(&container.name, Some(0)).await?;
         docker.remove_container(&container.name, true).await?;
     }
+    for image in &observed.built {
+        docker.remove_image(&image.id, &image.id).await?;
+    }
     for network in &observed.networks {
         if network.labels.get(label::COMPOSE_PROJECT).map(String::as_str) == Some(project) {
             docker.remove_network(&network.id, &network.name).await?;

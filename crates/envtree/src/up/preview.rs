@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use envtree_core::engine::{Engine, Scope};
+use envtree_core::isolate::own_images;
 use envtree_core::name::VolumeName;
 use envtree_core::observed::ObservedState;
 use envtree_core::plan::Plan;
 use envtree_core::project::Volume;
-use envtree_core::reconcile::{ReconcileOptions, plan_pulls, reconcile};
+use envtree_core::reconcile::{ReconcileOptions, plan_images, reconcile};
 
 use super::UpOptions;
 use crate::apply::describe;
@@ -90,8 +91,9 @@ impl Session {
             // With a placeholder for the secret, every service that is given it would seem to have changed.
             self.preview(options, options.taken_policy(), Self::known_secret).await?;
         let observed = observed.unwrap_or_default();
-        let mut plan = plan_pulls(&environment.isolated.project, options.pull);
-        let pulls = plan.steps.len();
+        let choices = reconcile_options(&environment, options, false);
+        let mut plan = plan_images(&environment.isolated.project, &choices)?;
+        let images = plan.steps.len();
         let changes = plan_changes(&environment, &observed, options, false)?;
         plan.steps.extend(changes.steps);
         let mut warnings = environment.warnings;
@@ -103,7 +105,7 @@ impl Session {
             worktree: record.worktree,
             branch: record.branch,
             creates_worktree: matches!(target.origin, Origin::Checkout { .. }),
-            steps: planned_steps(&plan, pulls),
+            steps: planned_steps(&plan, images),
             warnings,
             confirmations: changes.confirmations,
         })
@@ -156,23 +158,33 @@ pub(crate) fn plan_changes(
     options: &UpOptions,
     consent: bool,
 ) -> Result<Plan, Error> {
+    let choices = reconcile_options(environment, options, consent);
+    Ok(reconcile(&environment.isolated.project, observed, &choices)?)
+}
+
+/// Returns the choices that a plan for the environment depends on; with `consent` something may be lost.
+pub(crate) fn reconcile_options(
+    environment: &Environment,
+    options: &UpOptions,
+    consent: bool,
+) -> ReconcileOptions {
     let identity = &environment.definition.identity;
-    let choices = ReconcileOptions {
+    ReconcileOptions {
         repository: identity.repository.clone(),
         worktree: identity.worktree.clone(),
         pull: options.pull,
+        build: options.build,
         inactive: environment.definition.wanted.inactive.clone(),
         remove_orphans: options.remove_orphans || consent,
         recreate_volumes: consent,
         force_recreate: options.force_recreate,
-    };
-    Ok(reconcile(&environment.isolated.project, observed, &choices)?)
+    }
 }
 
 /// Returns what an observation for this definition looks at.
 pub(crate) fn scope(definition: &Definition) -> Scope {
     let project = &definition.wanted.project;
-    let mut images: Vec<String> = project.services.values().map(|service| service.image.clone()).collect();
+    let mut images: Vec<String> = own_images(project, &project.name).into_values().collect();
     images.sort();
     images.dedup();
     // Those of the project itself are looked for by name too: somebody else's may have it.
@@ -187,13 +199,13 @@ pub(crate) fn scope(definition: &Definition) -> Scope {
     Scope { project: project.name.clone(), images, volumes }
 }
 
-/// Returns the steps for people. The pull of a missing image is not listed twice.
-fn planned_steps(plan: &Plan, pulls: usize) -> Vec<PlannedStep> {
+/// Returns the steps for people. The pull or build of a missing image is not listed twice.
+fn planned_steps(plan: &Plan, images: usize) -> Vec<PlannedStep> {
     let mut steps: Vec<PlannedStep> = Vec::new();
     for (position, step) in plan.steps.iter().enumerate() {
         let (act, object) = describe(&step.operation);
-        let is_pull = position >= pulls && act == Act::PullImage;
-        if is_pull && steps[..pulls.min(steps.len())].iter().any(|pull| pull.object == object) {
+        let is_image = position >= images && matches!(act, Act::PullImage | Act::BuildImage);
+        if is_image && steps[..images.min(steps.len())].iter().any(|step| step.object == object) {
             continue;
         }
         steps.push(PlannedStep { act, object, cause: step.cause.clone() });

@@ -1,0 +1,131 @@
+//! Images that are built: each environment has its own, whatever the file calls them.
+//!
+//! Two worktrees that build `image: shop/web:dev` would otherwise overwrite each other's. An image is named as Compose
+//! names one without `image`: `<project>-<service>`. Services that run it by the file's name run the environment's own.
+
+use indexmap::IndexMap;
+
+use super::{Identity, label_owner};
+use crate::build::Build;
+use crate::label;
+use crate::name::{ProjectName, ServiceName};
+use crate::project::Project;
+use crate::service::PullPolicy;
+
+/// Returns the image that each service of `project` runs in the environment of that project name.
+pub fn own_images(project: &Project, name: &ProjectName) -> IndexMap<ServiceName, String> {
+    let own = |service: &ServiceName| format!("{name}-{service}").to_lowercase();
+    let mut built: IndexMap<&str, String> = IndexMap::new();
+    for (key, service) in project.services.iter().filter(|(_, service)| service.build.is_some()) {
+        built.entry(&service.image).or_insert_with(|| own(key));
+    }
+    let image = |(key, service): (&ServiceName, &crate::service::Service)| {
+        let image = if service.build.is_some() {
+            own(key)
+        } else {
+            built.get(service.image.as_str()).unwrap_or(&service.image).clone()
+        };
+        (key.clone(), image)
+    };
+    project.services.iter().map(image).collect()
+}
+
+/// Gives every built image its own name and labels.
+pub(super) fn isolate_images(project: &mut Project, identity: &Identity, warnings: &mut Vec<String>) {
+    let images = own_images(project, &identity.project);
+    for (name, service) in &mut project.services {
+        let declared = std::mem::replace(&mut service.image, images[name].clone());
+        let Some(build) = &mut service.build else {
+            continue;
+        };
+        if matches!(service.pull_policy, Some(PullPolicy::Always | PullPolicy::Missing)) {
+            warnings.push(format!(
+                "service `{name}`: `{declared}` is built and never pulled, because it has a `build`"
+            ));
+        }
+        if !declared.is_empty() {
+            build.labels.insert(label::IMAGE.into(), declared);
+        }
+        drop_tags(name, build, warnings);
+        for context in build.additional_contexts.values_mut() {
+            if let Some(image) = context.strip_prefix("service:").and_then(|service| images.get(service)) {
+                *context = format!("docker-image://{image}");
+            }
+        }
+        label_owner(&mut build.labels, identity);
+    }
+}
+
+/// Leaves out names that only one environment can have.
+fn drop_tags(name: &ServiceName, build: &mut Build, warnings: &mut Vec<String>) {
+    if !build.tags.is_empty() {
+        let tags = std::mem::take(&mut build.tags).join("`, `");
+        warnings.push(format!(
+            "service `{name}`: the image does not get the tags `{tags}`, for no two environments can have them"
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{assignments, identity, raw_postgres_redis, service};
+    use super::*;
+    use crate::isolate::{Isolated, isolate};
+    use crate::service::Service;
+
+    fn built(image: &str, build: Build) -> Service {
+        Service { build: Some(build), ..service(image, 80) }
+    }
+
+    fn project(services: &[(&str, Service)]) -> Project {
+        let named =
+            services.iter().map(|(name, service)| (ServiceName::new(*name).unwrap(), service.clone()));
+        Project { services: named.collect(), ..raw_postgres_redis() }
+    }
+
+    fn isolated(services: &[(&str, Service)]) -> Isolated {
+        let project = project(services);
+        isolate(&project, &identity(), &assignments(&project))
+    }
+
+    #[test]
+    fn a_built_image_is_the_environments_own_for_all_who_run_it() {
+        let Isolated { project, warnings } = isolated(&[
+            ("web", built("shop/web:dev", Build::default())),
+            ("worker", service("shop/web:dev", 81)),
+            ("plain", built("", Build::default())),
+            ("db", service("postgres:17", 5432)),
+        ]);
+        let images: Vec<&str> = project.services.values().map(|service| service.image.as_str()).collect();
+        assert_eq!(
+            images,
+            ["shop-fix-login-web", "shop-fix-login-web", "shop-fix-login-plain", "postgres:17"]
+        );
+        let build = project.services["web"].build.as_ref().unwrap();
+        assert_eq!(build.labels[label::IMAGE], "shop/web:dev");
+        assert_eq!(build.labels[label::COMPOSE_PROJECT], "shop-fix-login");
+        assert!(build.labels.contains_key(label::REPOSITORY));
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn names_that_collide_are_left_out_and_said() {
+        let build = Build { tags: vec!["shop/web:latest".into()], ..Build::default() };
+        let web = Service { pull_policy: Some(PullPolicy::Always), ..built("shop/web", build) };
+        let Isolated { project, warnings } = isolated(&[("web", web)]);
+        assert!(project.services["web"].build.as_ref().unwrap().tags.is_empty());
+        insta::assert_snapshot!(warnings.join("\n"), @"
+        service `web`: `shop/web` is built and never pulled, because it has a `build`
+        service `web`: the image does not get the tags `shop/web:latest`, for no two environments can have them
+        ");
+    }
+
+    #[test]
+    fn a_context_of_a_service_is_its_image() {
+        let contexts = IndexMap::from([("base".to_owned(), "service:base".to_owned())]);
+        let web = built("", Build { additional_contexts: contexts, ..Build::default() });
+        let Isolated { project, .. } = isolated(&[("web", web), ("base", built("", Build::default()))]);
+        let build = project.services["web"].build.as_ref().unwrap();
+        assert_eq!(build.additional_contexts["base"], "docker-image://shop-fix-login-base");
+    }
+}
