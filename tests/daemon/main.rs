@@ -26,6 +26,9 @@ mod bad_input;
 #[cfg(test)]
 mod bad_state;
 #[cfg(test)]
+#[cfg(unix)]
+mod build;
+#[cfg(test)]
 mod clock;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

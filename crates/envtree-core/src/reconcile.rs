@@ -17,6 +17,7 @@ use crate::teardown::pre_stop;
 pub use build::BuildPolicy;
 
 mod build;
+mod image;
 mod joined;
 mod network;
 mod orphan;
@@ -149,7 +150,7 @@ pub fn reconcile(
     let diverged_networks = network::diverged(&draft)?;
     let diverged_volumes = volume::diverged(&mut draft)?;
     let fates = service::fates(&draft, &diverged_networks, &diverged_volumes)?;
-    service::plan_missing_images(&mut draft, &fates)?;
+    image::plan_missing(&mut draft, &fates)?;
     service::plan_removals(&mut draft, &fates);
     orphan::plan_orphans(&mut draft);
     network::plan_networks(&mut draft, &diverged_networks);

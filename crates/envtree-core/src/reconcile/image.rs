@@ -1,0 +1,51 @@
+//! Images that new containers need and the Engine lacks.
+
+use std::collections::BTreeSet;
+
+use super::service::Fates;
+use super::{BuildPolicy, Draft, ReconcileError, build, is_built};
+use crate::build::ImageBuild;
+use crate::plan::Operation;
+use crate::service::PullPolicy;
+
+/// Plans a pull or a build for every image that a new container needs and the Engine lacks.
+pub(super) fn plan_missing(draft: &mut Draft<'_>, fates: &Fates) -> Result<(), ReconcileError> {
+    let mut to_build: BTreeSet<&str> = BTreeSet::new();
+    for (name, fate) in fates {
+        let service = &draft.desired.services[name];
+        let image = &service.image;
+        if !fate.makes_container()
+            || draft.observed.images.contains_key(image)
+            || draft.pulls.contains_key(image)
+        {
+            continue;
+        }
+        if is_built(draft.desired, image) {
+            if draft.options.build == BuildPolicy::Never {
+                return Err(ReconcileError::ImageNotBuilt { service: name.clone(), image: image.clone() });
+            }
+            to_build.insert(image);
+            continue;
+        }
+        if draft.options.pull.or(service.pull_policy) == Some(PullPolicy::Never) {
+            return Err(ReconcileError::ImageMissing { service: name.clone(), image: image.clone() });
+        }
+        let pull = Operation::PullImage { image: image.clone(), platform: service.platform.clone() };
+        let step = draft.push(pull, "the Engine does not have it", Vec::new(), Vec::new());
+        draft.pulls.insert(image.clone(), step);
+    }
+    plan_missing_builds(draft, &to_build)
+}
+
+/// Plans the builds of `images`, and of those that the Engine lacks and they are made from.
+fn plan_missing_builds(draft: &mut Draft<'_>, images: &BTreeSet<&str>) -> Result<(), ReconcileError> {
+    let builds = build::builds(draft.desired)?;
+    let observed = &draft.observed.images;
+    let is_asked = |build: &ImageBuild| build.images.iter().any(|image| images.contains(image.as_str()));
+    let is_missing = |build: &ImageBuild| build.images.iter().any(|image| !observed.contains_key(image));
+    let wanted =
+        build::Wanted { cause: "the Engine does not have it", itself: &is_asked, as_base: &is_missing };
+    let steps = build::plan_builds(&mut draft.plan, &builds, &wanted, &draft.options.worktree);
+    draft.pulls.extend(steps);
+    Ok(())
+}
