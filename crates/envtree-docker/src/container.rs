@@ -16,7 +16,7 @@ use crate::container::body::create_body;
 use crate::container::detail::container_detail;
 use crate::container::endpoint::container_mac_address;
 use crate::engine::Docker;
-use crate::error::DockerError;
+use crate::error::{DockerError, ImageError};
 use crate::failure::EngineFailure;
 
 pub use crate::container::detail::{ContainerDetail, PublishedPort, Variables};
@@ -53,7 +53,7 @@ impl Docker {
             }
         }
         match self.send_create(container, body.clone()).await {
-            Err(error @ DockerError::ImageMissing { .. }) => {
+            Err(error @ DockerError::Image(ImageError::ImageMissing { .. })) => {
                 let Some(image) = self.mirrored_digest(&container.definition.image) else {
                     return Err(error);
                 };
@@ -257,7 +257,7 @@ fn create_error(container: &str, image: &str, platform: Option<&str>, source: En
     if source.says(&["already in use by container", "that name is already in use"]) {
         DockerError::ContainerAlreadyExists { container, source }
     } else if source.is(404) && source.says(&["no such image", "image with reference"]) {
-        DockerError::ImageMissing { image, platform: platform.map(str::to_owned), source }
+        ImageError::ImageMissing { image, platform: platform.map(str::to_owned), source }.into()
     } else {
         DockerError::CreateContainer { container, source }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::credentials::{self, CredentialFailure};
 use crate::engine::Docker;
-use crate::error::DockerError;
+use crate::error::{DockerError, ImageError};
 use crate::failure::EngineFailure;
 use crate::image::progress::Layers;
 use crate::reference::Reference;
@@ -42,7 +42,7 @@ impl Docker {
         match client.inspect_image(reference).await.map_err(EngineFailure::from) {
             Ok(answer) => Ok(Some(observed_image(answer))),
             Err(failure) if failure.is(404) => Ok(None),
-            Err(source) => Err(DockerError::InspectImage { image: image.to_owned(), source }),
+            Err(source) => Err(ImageError::InspectImage { image: image.to_owned(), source }.into()),
         }
     }
 
@@ -72,12 +72,13 @@ impl Docker {
             return Ok(());
         };
         let pulled = self.pull_from(&pull, &reference).await;
-        pulled.map_err(|source| DockerError::MirrorAndRegistry {
+        let failed = |source| ImageError::MirrorAndRegistry {
             image: image.to_owned(),
             mirror: mirror.clone(),
             mirror_cause: Box::new(mirror_cause),
             source: Box::new(source),
-        })
+        };
+        Ok(pulled.map_err(failed)?)
     }
 
     async fn pull_from_mirror(
@@ -98,7 +99,7 @@ impl Docker {
                 return Ok(());
             }
             let (image, pulled) = (pull.image.to_owned(), mirrored.to_string());
-            return Err(DockerError::TagImage { image, pulled, source });
+            return Err(ImageError::TagImage { image, pulled, source }.into());
         }
         if !was_there {
             // The image keeps its new tag; a mirror's tag that cannot be removed harms nothing.
@@ -163,7 +164,7 @@ impl Docker {
         {
             return Ok(());
         }
-        Err(pull_error(pull.image, &reference.registry, error.into()))
+        Err(pull_error(pull.image, &reference.registry, error.into()).into())
     }
 }
 
@@ -202,11 +203,11 @@ fn observed_image(answer: ImageInspect) -> ObservedImage {
 }
 
 /// Sorts the ways in which a pull fails by the registry's words: the Engine answers most of them with 404 or 500.
-fn pull_error(image: &str, registry: &str, source: EngineFailure) -> DockerError {
+fn pull_error(image: &str, registry: &str, source: EngineFailure) -> ImageError {
     let image = image.to_owned();
     let registry = registry.to_owned();
     if source.says(&["toomanyrequests", "too many requests", "rate limit"]) {
-        DockerError::RegistryLimit { image, registry, source }
+        ImageError::RegistryLimit { image, registry, source }
     } else if source.says(&[
         "denied",
         "unauthorized",
@@ -214,23 +215,23 @@ fn pull_error(image: &str, registry: &str, source: EngineFailure) -> DockerError
         "authentication required",
         "403 Forbidden",
     ]) {
-        DockerError::RegistryDenied { image, registry, source }
+        ImageError::RegistryDenied { image, registry, source }
     } else if source.says(&["manifest unknown", "not found", "no matching manifest", "name unknown"])
         && !source.says(&["lookup "])
     {
-        DockerError::ImageNotFound { image, registry, source }
+        ImageError::ImageNotFound { image, registry, source }
     } else if source.says(&UNREACHABLE) {
-        DockerError::RegistryUnreachable { image, registry, source }
+        ImageError::RegistryUnreachable { image, registry, source }
     } else {
-        DockerError::PullImage { image, source }
+        ImageError::PullImage { image, source }
     }
 }
 
 /// Says of a registry that let nobody in why nobody's credentials were shown.
 fn with_credentials(error: DockerError, fault: Option<CredentialFailure>) -> DockerError {
     match (error, fault) {
-        (DockerError::RegistryDenied { image, registry, source }, Some(credentials)) => {
-            DockerError::CredentialsUnusable { image, registry, credentials, source }
+        (DockerError::Image(ImageError::RegistryDenied { image, registry, source }), Some(credentials)) => {
+            ImageError::CredentialsUnusable { image, registry, credentials, source }.into()
         }
         (error, _) => error,
     }

@@ -31,6 +31,6 @@ pub use build::BuildError;
 pub use connect::ConnectError;
 pub use endpoint::Endpoint;
 pub use engine::Docker;
-pub use error::DockerError;
+pub use error::{DockerError, ImageError};
 pub use failure::EngineFailure;
 pub use ssh::SshProblem;

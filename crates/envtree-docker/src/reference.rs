@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::DockerError;
+use crate::error::ImageError;
 
 /// The registry that a reference without a host means.
 pub const DOCKER_HUB: &str = "docker.io";
@@ -22,8 +22,8 @@ pub struct Reference {
 
 impl Reference {
     /// Reads a reference as people write it.
-    pub fn parse(text: &str) -> Result<Self, DockerError> {
-        let invalid = |rule| DockerError::ReferenceInvalid { image: text.to_owned(), rule };
+    pub fn parse(text: &str) -> Result<Self, ImageError> {
+        let invalid = |rule| ImageError::ReferenceInvalid { image: text.to_owned(), rule };
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest)),
             None => (text, None),

@@ -8,7 +8,7 @@ use envtree_core::observed::ObservedState;
 use envtree_core::overtaken::is_overtaken;
 use envtree_core::plan::{Await, Operation, Plan};
 use envtree_core::reconcile::plan_images;
-use envtree_docker::{BuildError, DockerError};
+use envtree_docker::{BuildError, DockerError, ImageError};
 use tokio::sync::watch;
 
 use crate::apply::{ApplyError, FailureCause, Gate, apply};
@@ -260,7 +260,7 @@ pub(crate) fn step_failure<G>(
                 _ => None,
             };
             let registry = match &error {
-                DockerError::RegistryDenied { registry, .. } => Some(registry.clone()),
+                DockerError::Image(ImageError::RegistryDenied { registry, .. }) => Some(registry.clone()),
                 _ => None,
             };
             let (build, log) = match &error {

@@ -10,7 +10,7 @@ use envtree_core::reconcile::ReconcileError;
 use envtree_core::subnet::Subnet;
 pub use envtree_docker::connect::Attempt;
 pub use envtree_docker::credentials::CredentialFailure;
-pub use envtree_docker::{BuildError, ConnectError, DockerError, EngineFailure, SshProblem};
+pub use envtree_docker::{BuildError, ConnectError, DockerError, EngineFailure, ImageError, SshProblem};
 
 use crate::env_file::EnvFileError;
 use crate::hook::HookError;
@@ -318,8 +318,10 @@ fn is_cut_off(error: &(dyn std::error::Error + 'static)) -> bool {
 
 fn credential_failure(error: &(dyn std::error::Error + 'static)) -> Option<CredentialFailure> {
     match error.downcast_ref::<DockerError>()? {
-        DockerError::CredentialsUnusable { credentials, .. } => Some(credentials.clone()),
-        DockerError::MirrorAndRegistry { source, .. } => credential_failure(source.as_ref()),
+        DockerError::Image(ImageError::CredentialsUnusable { credentials, .. }) => Some(credentials.clone()),
+        DockerError::Image(ImageError::MirrorAndRegistry { source, .. }) => {
+            credential_failure(source.as_ref())
+        }
         _ => None,
     }
 }

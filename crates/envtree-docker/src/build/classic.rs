@@ -22,7 +22,7 @@ use super::pattern::{Covered, Patterns, parse_lines};
 use super::solve::{Surroundings, dockerfile_of, hosts};
 use crate::credentials::credentials;
 use crate::engine::Docker;
-use crate::error::DockerError;
+use crate::error::{DockerError, ImageError};
 use crate::failure::EngineFailure;
 use crate::reference::Reference;
 
@@ -107,7 +107,7 @@ async fn name_again(docker: &Docker, build: &ImageBuild) -> Result<(), DockerErr
         let reference = Reference::parse(name)?;
         let options = TagImageOptionsBuilder::new().repo(&reference.name()).tag(reference.version()).build();
         let tagged = docker.client().await?.tag_image(build.name(), Some(options)).await;
-        tagged.map_err(|error| DockerError::TagImage {
+        tagged.map_err(|error| ImageError::TagImage {
             image: name.clone(),
             pulled: build.name().to_owned(),
             source: error.into(),

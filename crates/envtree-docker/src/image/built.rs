@@ -6,7 +6,7 @@ use envtree_core::observed::BuiltImage;
 
 use crate::container::done_if_gone;
 use crate::engine::Docker;
-use crate::error::DockerError;
+use crate::error::{DockerError, ImageError};
 use crate::observe::{Filter, sorted};
 
 impl Docker {
@@ -14,7 +14,7 @@ impl Docker {
     pub(crate) async fn list_images(&self, filter: &Filter) -> Result<Vec<BuiltImage>, DockerError> {
         let options = ListImagesOptionsBuilder::new().filters(filter).build();
         let images = self.client().await?.list_images(Some(options)).await;
-        let images = images.map_err(|error| DockerError::ListImages(error.into()))?;
+        let images = images.map_err(|error| ImageError::ListImages(error.into()))?;
         let mut images: Vec<_> = images.into_iter().map(built_image).collect();
         images.sort_by(|a, b| (&a.names, &a.id).cmp(&(&b.names, &b.id)));
         Ok(images)
@@ -26,7 +26,7 @@ impl Docker {
         let options = RemoveImageOptionsBuilder::new().force(true).build();
         let removed = self.client().await?.remove_image(id, Some(options), None).await;
         done_if_gone(removed.map(|_| ()))
-            .map_err(|source| DockerError::RemoveImage { image: name.to_owned(), source })
+            .map_err(|source| ImageError::RemoveImage { image: name.to_owned(), source }.into())
     }
 }
 

@@ -5,7 +5,7 @@ use envtree_core::name::VolumeName;
 use envtree_core::observed::ContainerState;
 use envtree_core::plan::Operation;
 use envtree_core::service::{Attachment, Mount, MountSource};
-use envtree_docker::DockerError;
+use envtree_docker::{DockerError, ImageError};
 
 use crate::stage::{Stage, soon};
 
@@ -117,5 +117,5 @@ async fn an_image_that_the_registry_lacks_is_not_found() {
     let stage = Stage::new().await;
     let pull = Operation::PullImage { image: "127.0.0.1:5000/library/none:1".to_owned(), platform: None };
     let error = stage.perform(&pull).await.unwrap_err();
-    assert!(matches!(error, DockerError::ImageNotFound { .. }), "{error:?}");
+    assert!(matches!(error, DockerError::Image(ImageError::ImageNotFound { .. })), "{error:?}");
 }
