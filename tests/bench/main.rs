@@ -19,6 +19,7 @@ mod engine;
 #[path = "../faults/proxy.rs"]
 mod proxy;
 
+mod chain;
 mod checkout;
 mod compose;
 mod config;
@@ -44,8 +45,9 @@ type Fault = Box<dyn Error>;
 /// Rows that are measured together: their name, and what measures them in a number of rounds.
 type Group = (&'static str, fn(usize) -> Result<Vec<Row>, Fault>);
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     ("life", life::measure),
+    ("chain", chain::measure),
     ("crowd", crowd::measure),
     ("ls", listing::measure),
     ("config", config::measure),

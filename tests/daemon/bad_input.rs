@@ -146,7 +146,7 @@ fn broken_yaml_is_told_with_its_place() {
     insta::assert_snapshot!(refusal_of(&[("compose.yaml", "")]), @"
     exit status 1
     --- stderr
-    error: main:compose.yaml:1:1: `services` is empty
+    error: main:compose.yaml:1:1: the Compose file is empty; `services` is expected
     ");
 }
 

@@ -147,7 +147,8 @@ fn the_progress_of_a_build_is_plain_lines_or_moves_at_a_terminal() {
     assert!(lines.contains("[internal]"), "{lines}");
     fs::write(
         worktree(&sandbox, "fix").join("Dockerfile"),
-        format!("FROM {BASE}\nRUN echo at a terminal; sleep 1\n"),
+        // Named after the sandbox, since the Engine remembers what it built for earlier ones.
+        format!("FROM {BASE}\nRUN echo at a terminal; sleep 1; : {name}\n"),
     )
     .unwrap();
     let (status, shown) = Terminal::new(&sandbox, 160, &["up", "fix", "--build"]).end();

@@ -114,7 +114,7 @@ fn a_service_that_exits_is_named_with_its_status_and_last_lines_and_can_be_mende
 #[test]
 fn a_service_that_the_engine_keeps_starting_again_is_told_so() {
     let sandbox = with(&script("echo no such table; exit 3", "    restart: unless-stopped\n"));
-    let ran = refused(&sandbox, 5, &["up", "fix", "--timeout", "3s"]);
+    let ran = refused(&sandbox, 5, &["up", "fix", "--timeout", "8s"]);
     assert!(ran.stderr.contains("service `app` was not ready after [time]: it keeps exiting"), "{ran}");
     assert!(ran.stderr.contains("\n  output: no such table\n"), "{ran}");
 }

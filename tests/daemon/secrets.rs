@@ -39,6 +39,7 @@ fn with_secrets() -> Sandbox {
     sandbox_with(&[
         ("compose.yaml", COMPOSE),
         ("envtree.yaml", SETTINGS),
+        ("Dockerfile", "FROM 127.0.0.1:5000/library/busybox:1\nARG TOKEN\nRUN test -n \"$TOKEN\"\n"),
         ("app.env", "TOKEN=s3cret-file\n"),
         (".env", "DOTENV=s3cret-dotenv\n"),
     ])

@@ -139,21 +139,28 @@ impl Session {
     ) -> Result<(), Error> {
         let top = &record.worktree;
         let path = env_file(&environment.definition.settings, top);
+        let staging = self.worktree_of(record)?.map(|worktree| worktree.git_dir);
         let is_written = match &path {
-            Some(path) => self.write_variables(top, path, environment)?,
+            Some(path) => self.write_variables(top, path, environment, staging.as_deref())?,
             None => false,
         };
         let earlier = record.env_file.as_ref().filter(|earlier| Some(*earlier) != path.as_ref());
         // The folder of an earlier file may have become a symlink since.
         if let Some(earlier) = earlier.filter(|earlier| !leads_out(top, earlier)) {
-            crate::env_file::remove_block(earlier)?;
+            crate::env_file::remove_block(earlier, staging.as_deref())?;
         }
         self.update_record(&record.project, |record| record.env_file = path.filter(|_| is_written)).await
     }
 
     /// Writes the managed block, and returns whether it did: a file that git tracks, and the default one where it leads
     /// out of the worktree, are left as they are.
-    fn write_variables(&self, top: &Path, path: &Path, environment: &Environment) -> Result<bool, Error> {
+    fn write_variables(
+        &self,
+        top: &Path,
+        path: &Path,
+        environment: &Environment,
+        staging: Option<&Path>,
+    ) -> Result<bool, Error> {
         let inside = path.strip_prefix(top).ok();
         if leads_out(top, path) {
             let path = inside.unwrap_or(path);
@@ -175,10 +182,11 @@ impl Session {
             ));
             return Ok(false);
         }
-        write_block(path, &environment.host)?;
+        // First, so that whatever happens between the two leaves no file that git would show.
         if let Some(inside) = inside {
             exclude(&self.repository, top, inside)?;
         }
+        write_block(path, &environment.host, staging)?;
         Ok(true)
     }
 

@@ -86,7 +86,14 @@ pub enum EnvFileError {
 /// A block that is there is replaced in its place, a new one goes to the end, where it wins over earlier lines.
 /// A new file can be read by its owner alone, for it holds passwords; an existing one keeps its mode. A symlink
 /// is followed.
-pub fn write_block(path: &Path, variables: &IndexMap<String, String>) -> Result<bool, EnvFileError> {
+///
+/// The new text is put together in `staging`, a folder of git's own, where a command that is killed leaves nothing that
+/// git would show; next to the file if they are not on one file system.
+pub fn write_block(
+    path: &Path,
+    variables: &IndexMap<String, String>,
+    staging: Option<&Path>,
+) -> Result<bool, EnvFileError> {
     if let Some(name) = variables.keys().find(|name| !is_name(name)) {
         return Err(EnvFileError::Name { name: name.clone() });
     }
@@ -101,7 +108,7 @@ pub fn write_block(path: &Path, variables: &IndexMap<String, String>) -> Result<
     if let Some(folder) = target.parent() {
         std::fs::create_dir_all(folder).map_err(failed("create", folder))?;
     }
-    replace_file(&target, &new)?;
+    replace_file(&target, &new, staging)?;
     Ok(true)
 }
 
@@ -137,8 +144,9 @@ fn real_path(path: &Path) -> Option<PathBuf> {
 
 /// Takes the managed block out of the file at `path`, and returns whether there was one.
 ///
-/// A file in which there was nothing else is deleted; one behind a symlink is left empty.
-pub fn remove_block(path: &Path) -> Result<bool, EnvFileError> {
+/// A file in which there was nothing else is deleted; one behind a symlink is left empty. `staging` is as in
+/// [`write_block`].
+pub fn remove_block(path: &Path, staging: Option<&Path>) -> Result<bool, EnvFileError> {
     let target = follow(path)?;
     let Some(text) = read(&target)? else {
         return Ok(false);
@@ -150,7 +158,7 @@ pub fn remove_block(path: &Path) -> Result<bool, EnvFileError> {
     if rest.is_empty() && target == path {
         std::fs::remove_file(path).map_err(failed("delete", path))?;
     } else {
-        replace_file(&target, &rest)?;
+        replace_file(&target, &rest, staging)?;
     }
     Ok(true)
 }
@@ -254,22 +262,29 @@ fn read(path: &Path) -> Result<Option<String>, EnvFileError> {
 }
 
 /// Puts a file with `text` in the place of `path`, durably; whoever reads sees the old or the new text.
-fn replace_file(path: &Path, text: &str) -> Result<(), EnvFileError> {
+fn replace_file(path: &Path, text: &str, staging: Option<&Path>) -> Result<(), EnvFileError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> io::Result<()> {
-        // Readable by its owner alone from the first instant.
-        let mut file = tempfile::Builder::new().prefix(".envtree-").tempfile_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        if let Ok(metadata) = path.metadata() {
-            file.as_file().set_permissions(metadata.permissions())?;
-        }
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        // Not every file system can do this to a directory; the content is safe already.
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-        Ok(())
+    let replaced = match staging {
+        Some(staging) => replace_from(staging, path, text).or_else(|_| replace_from(folder, path, text)),
+        None => replace_from(folder, path, text),
     };
-    write().map_err(failed("replace", path))
+    replaced.map_err(failed("replace", path))?;
+    // Not every file system can do this to a directory; the content is safe already.
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    Ok(())
+}
+
+/// Writes a new file in `folder` and moves it to `path`.
+fn replace_from(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
+    // Readable by its owner alone from the first instant.
+    let mut file = tempfile::Builder::new().prefix(".envtree-").tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    if let Ok(metadata) = path.metadata() {
+        file.as_file().set_permissions(metadata.permissions())?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -292,7 +307,7 @@ mod tests {
     fn a_new_file_is_private_and_goes_with_its_block() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env.local");
-        assert!(write_block(&path, &variables(&[("PORT", "20001"), ("TEXT", "a b")])).unwrap());
+        assert!(write_block(&path, &variables(&[("PORT", "20001"), ("TEXT", "a b")]), None).unwrap());
         insta::assert_snapshot!(std::fs::read_to_string(&path).unwrap(), @"
         # >>> envtree >>>
         # Managed by envtree: what stands between these two lines is replaced.
@@ -301,8 +316,8 @@ mod tests {
         # <<< envtree <<<
         ");
         assert_eq!(mode(&path), 0o600);
-        assert!(remove_block(&path).unwrap());
-        assert!(!path.exists() && !remove_block(&path).unwrap());
+        assert!(remove_block(&path, None).unwrap());
+        assert!(!path.exists() && !remove_block(&path, None).unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -310,12 +325,12 @@ mod tests {
     fn an_unchanged_block_leaves_the_file_untouched() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
-        write_block(&path, &variables(&[("A", "1")])).unwrap();
+        write_block(&path, &variables(&[("A", "1")]), None).unwrap();
         let past = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
         File::open(&path).unwrap().set_modified(past).unwrap();
-        assert!(!write_block(&path, &variables(&[("A", "1")])).unwrap());
+        assert!(!write_block(&path, &variables(&[("A", "1")]), None).unwrap());
         assert_eq!(path.metadata().unwrap().modified().unwrap(), past);
-        assert!(write_block(&path, &variables(&[("A", "2")])).unwrap());
+        assert!(write_block(&path, &variables(&[("A", "2")]), None).unwrap());
     }
 
     #[test]
@@ -325,13 +340,13 @@ mod tests {
         let foreign = "# mine\r\nB=2\r\n\r\nA='x'";
         std::fs::write(&path, foreign).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
-        write_block(&path, &variables(&[("A", "1")])).unwrap();
-        write_block(&path, &variables(&[("A", "1"), ("C", "3")])).unwrap();
+        write_block(&path, &variables(&[("A", "1")]), None).unwrap();
+        write_block(&path, &variables(&[("A", "1"), ("C", "3")]), None).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with(foreign) && text.contains("\r\nC=3\r\n"), "{text:?}");
         let kept = format!("{foreign}\r\n");
         assert_eq!((outside_block(&text).as_ref(), mode(&path)), (kept.as_str(), 0o640));
-        assert!(remove_block(&path).unwrap());
+        assert!(remove_block(&path, None).unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), kept);
     }
 
@@ -341,7 +356,7 @@ mod tests {
         let (top, outside) = (folder.path().join("top"), folder.path().join("outside"));
         std::fs::create_dir_all(&top).unwrap();
         std::fs::create_dir_all(&outside).unwrap();
-        write_block(&top.join("conf/.env"), &variables(&[("A", "1")])).unwrap();
+        write_block(&top.join("conf/.env"), &variables(&[("A", "1")]), None).unwrap();
         symlink(&outside, top.join("away")).unwrap();
         symlink(outside.join("missing"), top.join(".env.dangling")).unwrap();
         symlink("conf/.env", top.join(".env.inside")).unwrap();
@@ -367,7 +382,7 @@ mod tests {
         assert!(leads("loop", "loop"));
         assert!(leads("hidden", ".git"));
         assert!(leads_out(&top, &top.join("hidden/config")));
-        write_block(&top.join("inside"), &variables(&[("A", "1")])).unwrap();
+        write_block(&top.join("inside"), &variables(&[("A", "1")]), None).unwrap();
         assert!(top.join("conf/new.env").is_file() && top.join("inside").is_symlink());
     }
 
@@ -376,11 +391,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
         std::fs::write(&path, "A=1\n# >>> envtree >>>x\nB=2\n# <<< envtree <<<Z=2").unwrap();
-        assert!(write_block(&path, &variables(&[("C", "3")])).unwrap());
+        assert!(write_block(&path, &variables(&[("C", "3")]), None).unwrap());
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.ends_with("C=3\n# <<< envtree <<<\nZ=2"), "{text:?}");
         std::fs::write(&path, text.replace("<<<\nZ", "<<<Z")).unwrap();
-        assert!(remove_block(&path).unwrap());
+        assert!(remove_block(&path, None).unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "A=1\nZ=2");
     }
 
@@ -391,13 +406,13 @@ mod tests {
         std::fs::create_dir(at("shared")).unwrap();
         symlink("shared/env", at("link")).unwrap();
         symlink("link", at(".env")).unwrap();
-        write_block(&at(".env"), &variables(&[("A", "1")])).unwrap();
+        write_block(&at(".env"), &variables(&[("A", "1")]), None).unwrap();
         assert!(at(".env").is_symlink() && at("link").is_symlink());
         assert!(std::fs::read_to_string(at("shared/env")).unwrap().contains("A=1\n"));
-        remove_block(&at(".env")).unwrap();
+        remove_block(&at(".env"), None).unwrap();
         assert_eq!(std::fs::read_to_string(at("shared/env")).unwrap(), "");
         symlink("loop", at("loop")).unwrap();
-        let error = write_block(&at("loop"), &IndexMap::new()).unwrap_err();
+        let error = write_block(&at("loop"), &IndexMap::new(), None).unwrap_err();
         assert!(matches!(error, EnvFileError::File { act: "follow", .. }), "{error:?}");
     }
 
@@ -407,20 +422,20 @@ mod tests {
         let path = folder.path().join(".env");
         let broken = "A=1\n# >>> envtree >>>\n";
         std::fs::write(&path, broken).unwrap();
-        let error = write_block(&path, &IndexMap::new()).unwrap_err().to_string();
+        let error = write_block(&path, &IndexMap::new(), None).unwrap_err().to_string();
         assert!(
             error.ends_with(".env:2:1: `# >>> envtree >>>` without a `# <<< envtree <<<` after it"),
             "{error}"
         );
-        assert!(remove_block(&path).is_err());
+        assert!(remove_block(&path, None).is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), broken);
         assert_eq!(outside_block(broken), broken);
         std::fs::write(&path, b"A=\xff\n").unwrap();
-        let error = write_block(&path, &IndexMap::new()).unwrap_err();
+        let error = write_block(&path, &IndexMap::new(), None).unwrap_err();
         assert!(matches!(error, EnvFileError::NotText { .. }), "{error:?}");
-        let error = write_block(folder.path(), &IndexMap::new()).unwrap_err();
+        let error = write_block(folder.path(), &IndexMap::new(), None).unwrap_err();
         assert!(matches!(error, EnvFileError::NotAFile { .. }), "{error:?}");
-        let error = write_block(&path, &variables(&[("A B", "")])).unwrap_err();
+        let error = write_block(&path, &variables(&[("A B", "")]), None).unwrap_err();
         assert_eq!(error.to_string(), "`A B` cannot be the name of a variable");
     }
 

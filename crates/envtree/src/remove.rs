@@ -266,7 +266,8 @@ impl Session {
         else {
             // Containers and data are gone by now: a file that somebody broke must not keep the rest.
             if let Some(file) = &record.env_file
-                && let Err(error) = remove_block(file)
+                && let Err(error) =
+                    remove_block(file, worktree.as_ref().map(|worktree| worktree.git_dir.as_path()))
             {
                 self.warn(format!("{}; delete envtree's lines in it by hand", causes(&error).join(": ")));
             }
