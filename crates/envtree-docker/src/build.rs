@@ -1,6 +1,7 @@
 //! Builds images: with the Engine's BuildKit, or with its classic builder where it has none.
 
 mod agents;
+mod arguments;
 mod buildkit;
 mod classic;
 mod context;

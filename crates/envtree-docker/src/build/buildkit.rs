@@ -10,6 +10,7 @@ use envtree_core::engine::{BuildProgress, Progress};
 use tonic::Status;
 
 use super::agents::Keys;
+use super::arguments::Arguments;
 use super::credentials::Credentials;
 use super::error::BuildError;
 use super::files::Files;
@@ -71,7 +72,7 @@ pub(super) async fn build(
     for remark in remarks {
         progress(Progress::Build(BuildProgress::Remark(remark)));
     }
-    let mut trace = Trace::default();
+    let mut trace = Trace::new(&build.definition.args);
     let solved = run(channel, request, &mut trace, progress).await;
     drop(session);
     let Err(status) = solved else {
@@ -128,7 +129,8 @@ async fn failure(docker: &Docker, build: &ImageBuild, trace: &Trace, status: &St
         return BuildError::NeedsContexts { image, engine: docker.words().await };
     }
     // The Engine did answer.
-    let source = EngineFailure { status: Some(500), message: message.to_owned() };
+    let message = Arguments::new(&build.definition.args).hide(message.to_owned());
+    let source = EngineFailure { status: Some(500), message };
     let Some(step) = trace.failed() else {
         return BuildError::Engine { image, source };
     };

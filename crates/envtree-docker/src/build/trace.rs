@@ -6,6 +6,9 @@ use std::time::Duration;
 use bollard_buildkit_proto::google::protobuf::Timestamp;
 use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexLog, VertexStatus};
 use envtree_core::engine::{BuildProgress, StepState, StepWork};
+use indexmap::IndexMap;
+
+use super::arguments::Arguments;
 
 /// How many of the last lines of a step are kept for the report of its failure.
 const KEPT: usize = 20;
@@ -14,6 +17,7 @@ const KEPT: usize = 20;
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     steps: HashMap<String, Step>,
+    arguments: Arguments,
 }
 
 #[derive(Debug, Default)]
@@ -36,9 +40,16 @@ pub(super) struct FailedStep {
 }
 
 impl Trace {
+    /// Returns the trace of a build that was given `args`.
+    pub(super) fn new(args: &IndexMap<String, Option<String>>) -> Self {
+        Self { arguments: Arguments::new(args), ..Self::default() }
+    }
+
     /// Takes in what BuildKit tells, and hands on what is new of it.
     pub(super) fn hear(&mut self, status: StatusResponse, progress: &mut dyn FnMut(BuildProgress)) {
-        for vertex in status.vertexes {
+        for mut vertex in status.vertexes {
+            vertex.name = self.arguments.hide(vertex.name);
+            vertex.error = self.arguments.hide(vertex.error);
             self.hear_step(vertex, progress);
         }
         for status in status.statuses {
