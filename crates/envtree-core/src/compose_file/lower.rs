@@ -27,7 +27,7 @@ mod hook;
 mod limits;
 mod mount;
 mod network;
-mod path;
+pub(in crate::compose_file) mod path;
 mod port;
 mod quantity;
 mod runtime;

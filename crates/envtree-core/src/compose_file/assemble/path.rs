@@ -1,22 +1,14 @@
 //! Paths as text, as Compose joins them.
 
+use crate::compose_file::lower::path::cleaned;
+
 /// Returns `path` joined to the absolute folder `base`, without `.` and `..`; absolute paths and those of the home
 /// stay as they are.
 pub(super) fn joined(base: &str, path: &str) -> String {
     if path.starts_with(['/', '~']) || is_of_windows(path) {
         return path.to_owned();
     }
-    let mut parts: Vec<&str> = Vec::new();
-    for part in base.split('/').chain(path.split('/')) {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            _ => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
+    cleaned(&format!("{base}/{path}"))
 }
 
 /// Returns the folder of an absolute path.

@@ -15,7 +15,7 @@ pub(super) fn resolved(path: &str, options: &LowerOptions<'_>) -> Option<String>
 }
 
 /// Returns an absolute path without `.`, `..` and doubled or trailing slashes.
-pub(super) fn cleaned(path: &str) -> String {
+pub(in crate::compose_file) fn cleaned(path: &str) -> String {
     let mut parts = Vec::new();
     for part in path.split('/') {
         match part {
