@@ -1,5 +1,7 @@
 //! Images that were built for an environment: which there are, and their removal.
 
+use std::time::Duration;
+
 use bollard::models::ImageSummary;
 use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
 use envtree_core::observed::BuiltImage;
@@ -7,14 +9,27 @@ use envtree_core::observed::BuiltImage;
 use crate::container::done_if_gone;
 use crate::engine::Docker;
 use crate::error::{DockerError, ImageError};
+use crate::failure::EngineFailure;
 use crate::observe::{Filter, sorted};
+
+/// How often the images are asked for where one of them goes while Podman looks at it, which it takes for a failure.
+const ATTEMPTS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl Docker {
     /// Returns the images that pass `filter`, those without a name included.
     pub(crate) async fn list_images(&self, filter: &Filter) -> Result<Vec<BuiltImage>, DockerError> {
         let options = ListImagesOptionsBuilder::new().filters(filter).build();
-        let images = self.client().await?.list_images(Some(options)).await;
-        let images = images.map_err(|error| ImageError::ListImages(error.into()))?;
+        let mut attempts = ATTEMPTS;
+        let images = loop {
+            attempts -= 1;
+            match self.client().await?.list_images(Some(options.clone())).await.map_err(EngineFailure::from) {
+                Err(failure) if attempts > 0 && failure.says(&["image not known"]) => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                images => break images.map_err(ImageError::ListImages)?,
+            }
+        };
         let mut images: Vec<_> = images.into_iter().map(built_image).collect();
         images.sort_by(|a, b| (&a.names, &a.id).cmp(&(&b.names, &b.id)));
         Ok(images)
