@@ -320,6 +320,8 @@ pub(crate) struct LogLineOutput {
     version: Version,
     /// The service.
     service: String,
+    /// The number of the container among those of the service, from 1.
+    number: u32,
     /// The line without its end.
     text: String,
     /// Whether it came on standard error.
@@ -328,7 +330,8 @@ pub(crate) struct LogLineOutput {
 
 impl From<LogLine> for LogLineOutput {
     fn from(line: LogLine) -> Self {
-        Self { version: VERSION, service: line.service, text: line.text, stderr: line.stderr }
+        let LogLine { service, number, text, stderr, .. } = line;
+        Self { version: VERSION, service, number, text, stderr }
     }
 }
 

@@ -41,6 +41,14 @@ pub(crate) fn parse_since(text: &str) -> Result<Timestamp, String> {
         .map_err(|error| error.to_string())
 }
 
+/// Reads how many containers a service gets: `web=3`.
+pub(crate) fn parse_scale(text: &str) -> Result<(String, u32), String> {
+    let expected = || "expected a service and a number, such as `web=3`".to_owned();
+    let (service, number) =
+        text.split_once('=').filter(|(service, _)| !service.is_empty()).ok_or_else(expected)?;
+    Ok((service.to_owned(), number.parse().map_err(|_| expected())?))
+}
+
 /// Writes how long something took: `12 ms`, `1.4 s`, `2 m 5 s`.
 pub(crate) fn elapsed(duration: Duration) -> String {
     let millis = duration.as_millis();

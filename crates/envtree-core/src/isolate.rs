@@ -9,7 +9,7 @@ use crate::config_hash::{network_hash, service_hash, volume_hash};
 use crate::known_image::KnownImage;
 use crate::label;
 use crate::name::{EnvironmentId, NetworkName, ProjectName, ServiceName, VolumeName};
-use crate::port::{PortKey, wanted_by_service};
+use crate::port::{PortKey, wanted_by_container};
 use crate::project::{Network, Project, Volume};
 use crate::service::{Hook, MountSource, Service};
 use crate::subnet::Subnet;
@@ -17,6 +17,7 @@ use address::AddressMap;
 
 mod address;
 mod image;
+mod replica;
 mod shared_name;
 
 pub use image::own_images;
@@ -85,8 +86,9 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
     image::isolate_images(&mut isolated, identity, &mut warnings);
     for (name, service) in &mut isolated.services {
         isolate_names(name, service, identity);
-        isolate_ports(name, service, &assignments.ports);
+        isolate_ports(name, service, 1, &assignments.ports);
         warn_of_host(name, service, &mut warnings);
+        warnings.extend(replica::warning_of_hardware(name, service));
         warn_of_shared_mounts(name, service, identity, &mut warnings);
         // What a project of an environment holds is active.
         service.profiles.clear();
@@ -112,13 +114,14 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
         let added = add_variables(service, &assignments.inside);
         let hash = service_hash(service, &added);
         label_service(name, service, identity, hash);
+        service.further = replica::further(name, service, identity, &assignments.ports, &added);
     }
     Isolated { project: isolated, warnings }
 }
 
 /// Gives the container its environment's name; a name that the file fixes lives on as an alias.
 fn isolate_names(name: &ServiceName, service: &mut Service, identity: &Identity) {
-    let own = format!("{}-{name}-1", identity.project);
+    let own = container_name(identity, name, 1);
     if let Some(fixed) = service.container_name.replace(own) {
         for attachment in service.networks.values_mut() {
             if !attachment.aliases.contains(&fixed) {
@@ -128,8 +131,13 @@ fn isolate_names(name: &ServiceName, service: &mut Service, identity: &Identity)
     }
 }
 
-fn isolate_ports(name: &ServiceName, service: &mut Service, assigned: &IndexMap<PortKey, u16>) {
-    let keys = wanted_by_service(name, service);
+/// Returns Compose's name of a container.
+fn container_name(identity: &Identity, service: &str, number: u32) -> String {
+    format!("{}-{service}-{number}", identity.project)
+}
+
+fn isolate_ports(name: &ServiceName, service: &mut Service, number: u32, assigned: &IndexMap<PortKey, u16>) {
+    let keys = wanted_by_container(name, service, number);
     let mut held: Vec<String> = Vec::new();
     for (port, key) in service.ports.iter_mut().zip(keys) {
         port.published = assigned.get(&key).copied();
@@ -148,10 +156,6 @@ fn warn_of_host(name: &ServiceName, service: &Service, warnings: &mut Vec<String
         warnings.push(format!(
             "service `{name}` uses the host's own network: two environments cannot listen on the same port there"
         ));
-    }
-    let replicas = service.replicas();
-    if replicas != 1 {
-        warnings.push(format!("service `{name}` asks for {replicas} containers; it gets one"));
     }
 }
 

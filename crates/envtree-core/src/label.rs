@@ -39,7 +39,7 @@ pub const TASK: &str = "dev.envtree.task";
 pub const WORKTREE: &str = "dev.envtree.worktree";
 /// envtree: `service:target` of a volume that neither file nor image names.
 pub const ANONYMOUS: &str = "dev.envtree.anonymous";
-/// envtree: the host ports of a service, `target/protocol/index=published` by commas, to rebuild lost reservations.
+/// envtree: the host ports of a container, `target/protocol/index=published` by commas, to rebuild lost reservations.
 pub const PORTS: &str = "dev.envtree.ports";
 /// envtree: the commands that run in a container once it has started, as JSON: a start reads no file.
 pub const POST_START: &str = "dev.envtree.post-start";

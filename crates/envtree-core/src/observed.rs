@@ -136,8 +136,19 @@ impl ObservedContainer {
         self.status.strip_prefix("Exited (")?.split_once(')')?.0.parse().ok()
     }
 
+    /// Returns its number among the containers of its service, from 1.
+    pub fn number(&self) -> u32 {
+        number_of(&self.labels)
+    }
+
     /// Returns the service that it runs, if a Compose label says so.
     pub fn service(&self) -> Option<&str> {
         self.labels.get(crate::label::COMPOSE_SERVICE).map(String::as_str)
     }
+}
+
+/// Returns the number that labels give a container among those of its service: 1 where they say nothing.
+pub fn number_of(labels: &IndexMap<String, String>) -> u32 {
+    let label = labels.get(crate::label::COMPOSE_CONTAINER_NUMBER);
+    label.and_then(|number| number.parse().ok()).unwrap_or(1)
 }

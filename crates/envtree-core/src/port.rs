@@ -15,6 +15,8 @@ use crate::service::{Protocol, Service};
 pub struct PortKey {
     /// The service or the app.
     pub owner: Owner,
+    /// The number of the service's container, from 1; 1 for an app.
+    pub replica: u32,
     /// The port that the program listens on.
     pub target: u16,
     /// TCP or UDP.
@@ -24,8 +26,8 @@ pub struct PortKey {
 }
 
 impl PortKey {
-    /// Reads what [`fmt::Display`] writes: `target/protocol/index`.
-    pub fn parse(owner: Owner, text: &str) -> Option<Self> {
+    /// Reads what [`fmt::Display`] writes of a container's port: `target/protocol/index`.
+    pub fn parse(owner: Owner, replica: u32, text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '/');
         let target = parts.next()?.parse().ok()?;
         let word = parts.next()?;
@@ -33,7 +35,7 @@ impl PortKey {
             .into_iter()
             .find(|known| known.as_str() == word)?;
         let index = parts.next()?.parse().ok()?;
-        Some(Self { owner, target, protocol, index })
+        Some(Self { owner, replica, target, protocol, index })
     }
 }
 
@@ -64,19 +66,24 @@ pub struct PortsExhausted {
     pub held: usize,
 }
 
-/// Returns a key for every published port of `project`, in the order of the file.
+/// Returns a key for every published port of every container of `project`, in the order of the file.
 pub fn wanted_by_services(project: &Project) -> Vec<PortKey> {
-    project.services.iter().flat_map(|(name, service)| wanted_by_service(name, service)).collect()
+    let of_service = |(name, service)| {
+        let numbers = 1..=Service::replicas(service);
+        numbers.flat_map(move |number| wanted_by_container(name, service, number))
+    };
+    project.services.iter().flat_map(of_service).collect()
 }
 
-/// Returns a key for every entry of a service's `ports`, in their order.
-pub fn wanted_by_service(name: &ServiceName, service: &Service) -> Vec<PortKey> {
+/// Returns a key for every entry of a service's `ports`, in their order, for the container of that number.
+pub fn wanted_by_container(name: &ServiceName, service: &Service, number: u32) -> Vec<PortKey> {
     let mut keys: Vec<PortKey> = Vec::new();
     for port in &service.ports {
         let same =
             keys.iter().filter(|key| key.target == port.target && key.protocol == port.protocol).count();
         keys.push(PortKey {
             owner: Owner::Service(name.to_string()),
+            replica: number,
             target: port.target,
             protocol: port.protocol,
             index: u16::try_from(same).unwrap_or(u16::MAX),
@@ -118,7 +125,13 @@ mod tests {
     use super::*;
 
     fn key(service: &str, target: u16) -> PortKey {
-        PortKey { owner: Owner::Service(service.into()), target, protocol: Protocol::Tcp, index: 0 }
+        PortKey {
+            owner: Owner::Service(service.into()),
+            replica: 1,
+            target,
+            protocol: Protocol::Tcp,
+            index: 0,
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::name::{NetworkName, ServiceName, VolumeName};
 use crate::observed::{ObservedContainer, ObservedState};
 use crate::plan::{Await, Operation, Plan, Step, StepId};
 use crate::project::Project;
-use crate::service::PullPolicy;
+use crate::service::{PullPolicy, Service};
 use crate::teardown::pre_stop;
 
 pub use build::BuildPolicy;
@@ -21,6 +21,7 @@ mod image;
 mod joined;
 mod network;
 mod orphan;
+mod replica;
 mod service;
 mod volume;
 
@@ -66,6 +67,24 @@ pub enum ReconcileError {
         source_name: String,
         /// Why not.
         reason: String,
+    },
+    /// A service fixes an address, which only one container can have.
+    #[error("service `{service}` has {replicas} containers, and only one can have the address {address}")]
+    AddressShared {
+        /// The service.
+        service: ServiceName,
+        /// The address in the environment's network.
+        address: String,
+        /// How many containers the service has.
+        replicas: u32,
+    },
+    /// A service uses what belongs to a container of a service that has none.
+    #[error("service `{service}` uses the container of service `{used}`, which has none")]
+    NoneToJoin {
+        /// The service.
+        service: ServiceName,
+        /// The service that it uses.
+        used: ServiceName,
     },
     /// The Engine lacks an image that must not be built.
     #[error("image `{image}` of service `{service}` is not built yet")]
@@ -151,6 +170,7 @@ pub fn reconcile(
     let diverged_volumes = volume::diverged(&mut draft)?;
     let fates = service::fates(&draft, &diverged_networks, &diverged_volumes)?;
     image::plan_missing(&mut draft, &fates)?;
+    replica::plan_surplus(&mut draft);
     service::plan_removals(&mut draft, &fates);
     orphan::plan_orphans(&mut draft);
     network::plan_networks(&mut draft, &diverged_networks);
@@ -201,8 +221,10 @@ struct Draft<'a> {
     volumes: IndexMap<VolumeName, StepId>,
     /// The removal of a container, by its name.
     removed: IndexMap<String, StepId>,
-    created: IndexMap<ServiceName, StepId>,
-    starts: IndexMap<ServiceName, StepId>,
+    /// The creation of a container, by its name.
+    created: IndexMap<String, StepId>,
+    /// The starts of a service's containers.
+    starts: IndexMap<ServiceName, Vec<StepId>>,
 }
 
 impl<'a> Draft<'a> {
@@ -237,8 +259,19 @@ impl<'a> Draft<'a> {
         labels.get(label::REPOSITORY) == Some(&self.options.repository)
     }
 
-    fn container_of(&self, service: &ServiceName) -> Option<&'a ObservedContainer> {
-        let wanted = self.desired.services[service].container_name.as_deref();
+    fn is_of_project(&self, labels: &IndexMap<String, String>) -> bool {
+        labels.get(label::COMPOSE_PROJECT).is_some_and(|name| self.desired.name == *name.as_str())
+    }
+
+    /// Returns whether a container is one of this project's services.
+    fn is_own(&self, container: &ObservedContainer) -> bool {
+        let oneoff = container.labels.get(label::COMPOSE_ONEOFF).is_some_and(|value| value == "True");
+        self.owns(&container.labels) && self.is_of_project(&container.labels) && !oneoff
+    }
+
+    /// Returns the container of a definition, if there is one of its name.
+    fn container_of(&self, definition: &Service) -> Option<&'a ObservedContainer> {
+        let wanted = definition.container_name.as_deref();
         self.observed.containers.iter().find(|container| Some(container.name.as_str()) == wanted)
     }
 }

@@ -1,5 +1,6 @@
 //! One service of a project: what its container runs, mounts, publishes and waits for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -13,6 +14,7 @@ pub use develop::{Develop, Watch};
 pub use grant::{Grant, Origin};
 pub use hook::Hook;
 pub use mount::{BindOptions, Mount, MountSource, VolumeOptions};
+pub use replica::Replica;
 pub use runtime::{
     Blkio, Device, DeviceRate, DeviceRequest, DeviceWeight, Limits, Logging, RuntimeOptions, Ulimit,
 };
@@ -22,6 +24,7 @@ mod develop;
 mod grant;
 mod hook;
 mod mount;
+mod replica;
 mod runtime;
 
 /// A service of a project.
@@ -85,6 +88,9 @@ pub struct Service {
     pub profiles: Vec<String>,
     /// How many containers; absent means what `deploy` says, else one.
     pub scale: Option<u32>,
+    /// What sets the containers after the first apart, once isolation chose it.
+    #[serde(skip)]
+    pub further: Arc<[Replica]>,
     /// How the service is deployed.
     pub deploy: Option<Deploy>,
     /// What happens while its files are worked on.
@@ -242,14 +248,6 @@ pub enum Condition {
     ServiceHealthy,
     /// The container has exited with status 0.
     ServiceCompletedSuccessfully,
-}
-
-impl Service {
-    /// Returns how many containers the file asks for.
-    pub fn replicas(&self) -> u32 {
-        let deployed = self.deploy.as_ref().and_then(|deploy| deploy.replicas);
-        self.scale.or(deployed).unwrap_or(1)
-    }
 }
 
 impl Condition {

@@ -1,9 +1,11 @@
 //! The environment variables of an environment, for the host and for its network.
 
+use std::borrow::Cow;
+
 use indexmap::IndexMap;
 
 use crate::isolate::Identity;
-use crate::known_image::KnownImage;
+use crate::known_image::{Credentials, KnownImage};
 use crate::project::Project;
 use crate::service::{Port, Protocol, Service};
 
@@ -31,7 +33,8 @@ pub struct AppPort {
 
 /// Returns the variables of an isolated project, services first, in the order of the file.
 ///
-/// Where two services would give one name, the first in the file has it.
+/// A container that is not the first of its service has variables of its own, `WEB_2_PORT` for one. Where two services
+/// would give one name, the first in the file has it. A service without containers gives none.
 pub fn variables(
     project: &Project,
     identity: &Identity,
@@ -40,13 +43,19 @@ pub fn variables(
 ) -> IndexMap<String, String> {
     let mut variables = IndexMap::new();
     let mut urls: Vec<(KnownImage, String)> = Vec::new();
-    for (name, service) in &project.services {
+    let made = || project.services.iter().filter(|(_, service)| service.replicas() > 0);
+    for (name, service) in made() {
         let known = KnownImage::of(service);
         let own = service_variables(name, service, known, view);
         if let (Some(known), Some(url)) = (known, own.get(&variable_name(name, "URL"))) {
             urls.push((known, url.clone()));
         }
         for (key, value) in own {
+            variables.entry(key).or_insert(value);
+        }
+    }
+    for (name, service) in made() {
+        for (key, value) in further_variables(name, service, identity, view) {
             variables.entry(key).or_insert(value);
         }
     }
@@ -84,10 +93,55 @@ fn service_variables(
     known: Option<KnownImage>,
     view: View,
 ) -> IndexMap<String, String> {
-    let mut variables = IndexMap::new();
-    let Some((host, port)) = main_address(name, service, known, view) else {
-        return variables;
+    let Some(mut variables) = address_variables(name, name, service, view) else {
+        return IndexMap::new();
     };
+    if let Some(known) = known {
+        let credentials = credentials(known, service);
+        let parts = [
+            ("USER", credentials.user),
+            ("PASSWORD", credentials.password),
+            ("DATABASE", credentials.database),
+        ];
+        for (suffix, value) in parts {
+            if let Some(value) = value {
+                variables.insert(variable_name(name, suffix), value);
+            }
+        }
+    }
+    variables
+}
+
+/// Returns the variables of the containers after the first.
+fn further_variables(
+    name: &str,
+    service: &Service,
+    identity: &Identity,
+    view: View,
+) -> IndexMap<String, String> {
+    let mut variables = IndexMap::new();
+    for number in 2..=service.replicas() {
+        let own = format!("{name}-{number}");
+        // Before isolation all containers are alike, and that is enough inside.
+        let container = service.containers().find(|(its, _)| *its == number);
+        let definition = container.map_or(Cow::Borrowed(service), |(_, definition)| definition);
+        // The service's name leads to any of its containers, a container's name to that one.
+        let inside = format!("{}-{own}", identity.project);
+        variables.extend(address_variables(&own, &inside, &definition, view).into_iter().flatten());
+    }
+    variables
+}
+
+/// Returns the variables of where a container is reached; `inside` is its name on the network.
+fn address_variables(
+    name: &str,
+    inside: &str,
+    service: &Service,
+    view: View,
+) -> Option<IndexMap<String, String>> {
+    let known = KnownImage::of(service);
+    let (host, port) = main_address(inside, service, known, view)?;
+    let mut variables = IndexMap::new();
     variables.insert(variable_name(name, "HOST"), host.clone());
     variables.insert(variable_name(name, "PORT"), port.to_string());
     if service.ports.len() > 1 {
@@ -102,22 +156,15 @@ fn service_variables(
         }
     }
     if let Some(known) = known {
-        let command: Vec<String> =
-            service.entrypoint.iter().chain(&service.command).flatten().cloned().collect();
-        let credentials = known.credentials(&service.environment, &command);
-        variables.insert(variable_name(name, "URL"), known.url(&host, port, &credentials));
-        let parts = [
-            ("USER", credentials.user),
-            ("PASSWORD", credentials.password),
-            ("DATABASE", credentials.database),
-        ];
-        for (suffix, value) in parts {
-            if let Some(value) = value {
-                variables.insert(variable_name(name, suffix), value);
-            }
-        }
+        let url = known.url(&host, port, &credentials(known, service));
+        variables.insert(variable_name(name, "URL"), url);
     }
-    variables
+    Some(variables)
+}
+
+fn credentials(known: KnownImage, service: &Service) -> Credentials {
+    let command: Vec<String> = service.entrypoint.iter().chain(&service.command).flatten().cloned().collect();
+    known.credentials(&service.environment, &command)
 }
 
 /// Returns the host and port at which a service is reached first of all.
@@ -164,7 +211,8 @@ pub fn reachable_host(port: &Port) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isolate::tests::{identity, postgres_redis};
+    use crate::isolate::isolate;
+    use crate::isolate::tests::{assignments, identity, postgres_redis, raw_postgres_redis};
 
     fn text(variables: &IndexMap<String, String>) -> String {
         let lines: Vec<String> = variables.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -199,6 +247,45 @@ mod tests {
         let variables = variables(&postgres_redis(), &identity(), &[], View::Inside);
         assert_eq!(variables["DATABASE_URL"], "postgres://app:secret@postgres:5432/app");
         assert_eq!(variables["REDIS_URL"], "redis://redis:6379");
+    }
+
+    #[test]
+    fn each_further_container_is_reached_by_variables_of_its_own() {
+        let mut raw = raw_postgres_redis();
+        raw.services["redis"].set_replicas(2);
+        let project = isolate(&raw, &identity(), &assignments(&raw)).project;
+        let of = |project, view| {
+            let mut variables = variables(project, &identity(), &[], view);
+            variables.retain(|name, _| name.starts_with("REDIS_"));
+            text(&variables)
+        };
+        insta::assert_snapshot!(of(&project, View::Host), @"
+        REDIS_HOST=127.0.0.1
+        REDIS_PORT=20001
+        REDIS_URL=redis://127.0.0.1:20001
+        REDIS_2_HOST=127.0.0.1
+        REDIS_2_PORT=20002
+        REDIS_2_URL=redis://127.0.0.1:20002
+        ");
+        insta::assert_snapshot!(of(&raw, View::Inside), @"
+        REDIS_HOST=redis
+        REDIS_PORT=6379
+        REDIS_URL=redis://redis:6379
+        REDIS_2_HOST=shop-fix-login-redis-2
+        REDIS_2_PORT=6379
+        REDIS_2_URL=redis://shop-fix-login-redis-2:6379
+        ");
+    }
+
+    #[test]
+    fn a_service_without_containers_has_no_variables() {
+        let mut raw = raw_postgres_redis();
+        raw.services["redis"].set_replicas(0);
+        for view in [View::Host, View::Inside] {
+            let project = isolate(&raw, &identity(), &assignments(&raw)).project;
+            let names = variables(&project, &identity(), &[], view);
+            assert!(!names.keys().any(|name| name.starts_with("REDIS_")), "{names:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use envtree_core::observed::{ContainerState, ObservedImage, ObservedNetwork, Obs
 use envtree_core::plan::{Operation, Plan, StepId};
 use envtree_core::project::Project;
 use envtree_core::reconcile::{ReconcileOptions, reconcile};
+use envtree_core::service::Service;
 use envtree_core::simulate::SimulatedEngine;
 use envtree_core::teardown::{RemovalOptions, plan_removal};
 use indexmap::IndexMap;
@@ -195,7 +196,12 @@ fn converge(
     let again = reconcile(project, &engine.state, options).expect("the first one was possible");
     prop_assert!(again.is_empty(), "first:\n{}then:\n{}", plan, again);
     prop_assert_eq!(before, foreign(&engine.state));
-    for service in project.services.values() {
+    let surplus = engine.state.containers.iter().find(|found| {
+        let service = found.service().and_then(|name| project.services.get(name));
+        service.is_some_and(|service| found.number() > service.replicas())
+    });
+    prop_assert!(surplus.is_none(), "{:?}", surplus);
+    for (_, service) in project.services.values().flat_map(Service::containers) {
         let found =
             engine.state.containers.iter().find(|found| Some(&found.name) == service.container_name.as_ref());
         let found = found.ok_or_else(|| TestCaseError::fail("a service has no container"))?;
@@ -263,7 +269,8 @@ proptest! {
         let mut engine = engine_for(&project);
         converge(&mut engine, &project, &options())?;
         converge(&mut engine, &edited, &consent())?;
-        prop_assert_eq!(engine.state.containers.len(), edited.services.len());
+        let wanted = edited.services.values().map(|service| service.replicas() as usize);
+        prop_assert_eq!(engine.state.containers.len(), wanted.sum::<usize>());
         let own = engine.state.networks.iter().filter(|network| !network.labels.is_empty()).count();
         prop_assert_eq!(own, edited.networks.values().filter(|network| !network.external).count());
         let again = reconcile(&edited, &engine.state, &options()).expect("the first one was possible");

@@ -11,7 +11,7 @@ use envtree_core::label;
 use envtree_core::name::ServiceName;
 use envtree_core::port::{Owner, PortKey, assign, wanted_by_services};
 use envtree_core::project::Project;
-use envtree_core::service::Protocol;
+use envtree_core::service::{Protocol, Service};
 use envtree_core::subnet::Subnet;
 use indexmap::IndexMap;
 use projects::{Reserved, identity, projects, reserve};
@@ -45,7 +45,7 @@ fn isolated(environment: &str, project: &Project, reserved: &mut Reserved) -> Pr
 /// Every name and number of the Engine and the host that no two environments may have, with its kind.
 fn claims(project: &Project) -> Vec<String> {
     let mut claims = Vec::new();
-    for service in project.services.values() {
+    for (_, service) in project.services.values().flat_map(Service::containers) {
         claims.push(format!("container {}", service.container_name.as_deref().unwrap_or("?")));
         claims.extend(service.ports.iter().map(|port| format!("port {:?}", port.published)));
     }
@@ -186,6 +186,7 @@ proptest! {
 }
 
 fn key(wanted: &[PortKey], index: Index) -> PortKey {
-    let app = PortKey { owner: Owner::App("app".into()), target: 1, protocol: Protocol::Tcp, index: 0 };
+    let app =
+        PortKey { owner: Owner::App("app".into()), replica: 1, target: 1, protocol: Protocol::Tcp, index: 0 };
     if wanted.is_empty() { app } else { wanted[index.index(wanted.len())].clone() }
 }

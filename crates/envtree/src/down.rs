@@ -177,21 +177,25 @@ impl Session {
     ) -> Result<ObservedState, Error> {
         let observed = self.observe_project(record).await?;
         for service in services {
-            self.container_of(record, &observed, service)?;
+            self.containers_of(record, &observed, service)?;
         }
         Ok(observed)
     }
 
-    /// Returns the container of a service; without one, the error tells whether the service exists at all.
-    pub(crate) fn container_of<'a>(
+    /// Returns the containers of a service by their numbers; without one, the error tells whether the service exists at
+    /// all.
+    pub(crate) fn containers_of<'a>(
         &self,
         record: &EnvironmentRecord,
         observed: &'a ObservedState,
         service: &str,
-    ) -> Result<&'a ObservedContainer, Error> {
+    ) -> Result<Vec<&'a ObservedContainer>, Error> {
         let own = || observed.containers.iter().filter(|container| record.owns(&container.labels));
-        if let Some(container) = own().find(|container| container.service() == Some(service)) {
-            return Ok(container);
+        let its = own().filter(|container| container.service() == Some(service));
+        let mut containers: Vec<&ObservedContainer> = its.collect();
+        if !containers.is_empty() {
+            containers.sort_by_key(|container| container.number());
+            return Ok(containers);
         }
         let project = record.project.to_string();
         let defined = self.environment(record, &placeholder()).ok();
@@ -246,11 +250,10 @@ impl Session {
         let project = &mut environment.isolated.project;
         let observed = self.observe_project(record).await?;
         project.services.retain(|name, _| {
-            let is_made =
-                observed.containers.iter().any(|container| container.service() == Some(name.as_str()));
-            is_made && (services.is_empty() || services.iter().any(|service| *name == *service.as_str()))
+            services.is_empty() || services.iter().any(|service| *name == *service.as_str())
         });
-        let readiness = Readiness::new(&self.docker, project, TIMEOUT, &self.options.events);
+        let mut readiness = Readiness::new(&self.docker, project, TIMEOUT, &self.options.events);
+        readiness.retain(|name| observed.containers.iter().any(|container| container.name == name));
         let faults = readiness.wait_all().await.err().unwrap_or_default();
         if faults.is_empty() {
             return Ok(());

@@ -1,10 +1,12 @@
 //! One environment as its worktree defines it: settings, project, variables, and what is reserved for it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use envtree_core::compose_file::interpolate::interpolate_text;
 use envtree_core::isolate::{Assignments, Identity, Isolated, isolate};
 use envtree_core::port::{Owner, PortKey, wanted_by_services};
+use envtree_core::project::Project;
 use envtree_core::service::Protocol;
 use envtree_core::settings::Settings;
 use envtree_core::variables::{AppPort, View, variables};
@@ -18,6 +20,9 @@ use crate::state::record::EnvironmentRecord;
 
 /// The variable by which Compose files name the repository's secret.
 pub(crate) const PASSWORD: &str = "ENVTREE_PASSWORD";
+
+/// How many containers one service may have.
+const MOST_CONTAINERS: u32 = 1000;
 
 /// Returns what stands for the secret where it is not to be shown.
 pub(crate) fn placeholder() -> String {
@@ -92,7 +97,7 @@ impl Session {
         let own = own_variables(record, secret);
         let named = self.named_files(files.top())?;
         let here = self.standing_in(files.top())?;
-        let wanted = load_compose(&ComposeRequest {
+        let mut wanted = load_compose(&ComposeRequest {
             files,
             settings: &settings,
             here: &here,
@@ -102,6 +107,7 @@ impl Session {
             own: &own,
             name: record.project.clone(),
         })?;
+        scale(&mut wanted.project, &record.scale)?;
         let identity = Identity {
             repository: record.repository.id.clone(),
             repository_name: record.repository.name.clone(),
@@ -195,6 +201,29 @@ impl Session {
     }
 }
 
+/// Gives services as many containers as they were brought up with, and refuses more than a machine is good for.
+///
+/// What the files no longer name, they no longer have.
+fn scale(project: &mut Project, counts: &BTreeMap<String, u32>) -> Result<(), Error> {
+    for (name, service) in &mut project.services {
+        if let Some(count) = counts.get(name.as_str()) {
+            service.set_replicas(*count);
+        }
+        let (count, most) = (service.replicas(), MOST_CONTAINERS);
+        match &service.container_name {
+            _ if count > most => {
+                return Err(Error::TooManyContainers { service: name.to_string(), count, most });
+            }
+            Some(fixed) if count > 1 => {
+                let (service, name) = (name.to_string(), fixed.clone());
+                return Err(Error::NamedContainer { service, name, count });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Returns the variables by which Compose files may name their environment.
 fn own_variables(record: &EnvironmentRecord, secret: &str) -> IndexMap<String, String> {
     [
@@ -216,7 +245,8 @@ pub(crate) fn wanted_ports(definition: &Definition) -> Vec<PortKey> {
 }
 
 fn app_key(name: &str, port: u16) -> PortKey {
-    PortKey { owner: Owner::App(name.to_owned()), target: port, protocol: Protocol::Tcp, index: 0 }
+    let owner = Owner::App(name.to_owned());
+    PortKey { owner, replica: 1, target: port, protocol: Protocol::Tcp, index: 0 }
 }
 
 fn app_ports(settings: &Settings, record: &EnvironmentRecord) -> Vec<AppPort> {
@@ -251,9 +281,10 @@ mod tests {
         let mut record = main_record(&session);
         let definition = session.define(&record, &session.present(&shop.path), "secret")?;
         for (key, published) in wanted_ports(&definition).into_iter().zip(20000..) {
-            let PortKey { owner, target, protocol, index } = key;
+            let PortKey { owner, replica, target, protocol, index } = key;
             let address = std::net::Ipv4Addr::LOCALHOST.into();
-            record.ports.push(PortReservation { owner, target, protocol, index, address, published });
+            let reservation = PortReservation { owner, replica, target, protocol, index, address, published };
+            record.ports.push(reservation);
         }
         session.assemble(definition, &record)
     }

@@ -176,6 +176,38 @@ pub enum Error {
         /// The service.
         service: String,
     },
+    /// A service has no container of that number.
+    #[error("service `{service}` of environment `{project}` has no container {number}")]
+    NoContainerOfNumber {
+        /// The Compose project.
+        project: String,
+        /// The service.
+        service: String,
+        /// The number.
+        number: u32,
+        /// The numbers there are.
+        known: Vec<u32>,
+    },
+    /// A service is to have several containers, and the file gives them one name.
+    #[error("service `{service}` cannot have {count} containers: `container_name: {name}` is a name for one")]
+    NamedContainer {
+        /// The service.
+        service: String,
+        /// The name.
+        name: String,
+        /// How many containers it is to have.
+        count: u32,
+    },
+    /// A service is to have more containers than one may have.
+    #[error("service `{service}` cannot have {count} containers: {most} are the most")]
+    TooManyContainers {
+        /// The service.
+        service: String,
+        /// How many containers it is to have.
+        count: u32,
+        /// How many it may have.
+        most: u32,
+    },
     /// An environment has no containers.
     #[error("environment `{project}` has no containers")]
     NoContainers {

@@ -13,6 +13,7 @@ use indexmap::IndexMap;
 use tokio::io::AsyncWrite;
 
 use crate::error::Error;
+use crate::readiness::spoken_name;
 use crate::session::Session;
 
 /// Where and with what a command runs on the host.
@@ -33,6 +34,8 @@ pub struct ServiceExec {
     pub tty: bool,
     /// Whether the command's standard input is open.
     pub interactive: bool,
+    /// The number of the container; the first one there is if absent.
+    pub index: Option<u32>,
 }
 
 /// A command that runs inside a service's container.
@@ -86,6 +89,10 @@ pub struct LogOptions {
 pub struct LogLine {
     /// The service.
     pub service: String,
+    /// The number of the container among those of the service, from 1.
+    pub number: u32,
+    /// What people call the container: the service, with a number where it has several containers.
+    pub name: String,
     /// The line without its end; bytes that are no UTF-8 are replaced.
     pub text: String,
     /// Whether it came on standard error.
@@ -114,7 +121,15 @@ impl Session {
     ) -> Result<ServiceSession, Error> {
         let record = self.record(Some(task)).await?;
         let observed = self.observe_project(&record).await?;
-        let container = self.container_of(&record, &observed, service)?;
+        let containers = self.containers_of(&record, &observed, service)?;
+        let is_chosen =
+            |container: &&&ObservedContainer| options.index.is_none_or(|number| container.number() == number);
+        let container = containers.iter().find(is_chosen).ok_or_else(|| Error::NoContainerOfNumber {
+            project: record.project.to_string(),
+            service: service.to_owned(),
+            number: options.index.unwrap_or_default(),
+            known: containers.iter().map(|container| container.number()).collect(),
+        })?;
         let choices = ExecOptions {
             cmd: options.command,
             tty: options.tty,
@@ -151,11 +166,17 @@ impl Session {
         let containers: Vec<&ObservedContainer> = if options.services.is_empty() {
             observed.containers.iter().filter(|container| record.owns(&container.labels)).collect()
         } else {
-            let named = options.services.iter().map(|service| self.container_of(&record, &observed, service));
-            named.collect::<Result<_, _>>()?
+            let named =
+                options.services.iter().map(|service| self.containers_of(&record, &observed, service));
+            named.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()
         };
+        let services: Vec<Option<&str>> =
+            observed.containers.iter().map(ObservedContainer::service).collect();
         for container in containers {
             let service = container.service().unwrap_or(&container.name).to_owned();
+            let has_several = services.iter().filter(|other| **other == container.service()).count() > 1;
+            let number = container.number();
+            let name = spoken_name(&service, number, has_several || number > 1);
             let lines = self.docker.logs(&container.name, &choices).await?;
             let lines = lines.map(move |line| {
                 let line = line?;
@@ -163,7 +184,9 @@ impl Session {
                     Some(time) => format!("{time} {}", line.text),
                     None => line.text,
                 };
-                Ok(LogLine { service: service.clone(), text, stderr: line.stream == OutputStream::Stderr })
+                let (service, name) = (service.clone(), name.clone());
+                let stderr = line.stream == OutputStream::Stderr;
+                Ok(LogLine { service, number, name, text, stderr })
             });
             streams.push(lines.boxed());
         }

@@ -115,6 +115,7 @@ mod tests {
         record.branch_made_by_envtree = true;
         let port = |number| PortReservation {
             owner: Owner::Service("db".into()),
+            replica: 1,
             target: number,
             protocol: Protocol::Tcp,
             index: 0,

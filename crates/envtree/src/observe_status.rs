@@ -90,20 +90,24 @@ fn services(record: &EnvironmentRecord, look: &Look<'_>) -> Vec<ServiceStatus> {
     let containers = look.observed.map(|observed| observed.containers.as_slice()).unwrap_or_default();
     let own = containers.iter().filter(|container| record.owns(&container.labels));
     let mut services: Vec<ServiceStatus> = own
-        .filter_map(|container| service_status(container.service()?, Some(container), record, look))
+        .filter_map(|container| {
+            service_status((container.service()?, container.number()), Some(container), record, look)
+        })
         .collect();
     let defined = look.environment.map(|environment| &environment.isolated.project.services);
-    for name in defined.into_iter().flat_map(indexmap::IndexMap::keys) {
-        if !services.iter().any(|service| *name == *service.name.as_str()) {
-            services.extend(service_status(name, None, record, look));
+    for (name, service) in defined.into_iter().flatten() {
+        for (number, _) in service.containers() {
+            if !services.iter().any(|made| *name == *made.name.as_str() && made.number == number) {
+                services.extend(service_status((name, number), None, record, look));
+            }
         }
     }
-    services.sort_by(|one, other| one.name.cmp(&other.name));
+    services.sort_by(|one, other| (&one.name, one.number).cmp(&(&other.name, other.number)));
     services
 }
 
 fn service_status(
-    name: &str,
+    (name, number): (&str, u32),
     container: Option<&ObservedContainer>,
     record: &EnvironmentRecord,
     look: &Look<'_>,
@@ -111,10 +115,13 @@ fn service_status(
     let defined = look.environment.and_then(|environment| environment.isolated.project.services.get(name));
     let image =
         container.map(|container| container.image.clone()).or_else(|| Some(defined?.image.clone()))?;
-    let held = record.ports.iter().filter(|reservation| reservation.owner == Owner::Service(name.to_owned()));
+    let held = record.ports.iter().filter(|reservation| {
+        reservation.owner == Owner::Service(name.to_owned()) && reservation.replica == number
+    });
     let is_a_job = look.environment.is_some_and(|environment| is_job(&environment.isolated.project, name));
     Some(ServiceStatus {
         name: name.to_owned(),
+        number,
         container: container.map(|container| container.name.clone()).unwrap_or_default(),
         state: container.map_or("missing", |container| state_word(container.state)).to_owned(),
         health: container.and_then(|container| container.health).map(|health| health_word(health).to_owned()),

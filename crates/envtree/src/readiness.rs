@@ -8,6 +8,7 @@
 
 mod fault;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -54,8 +55,22 @@ pub(crate) struct Readiness<'a> {
     project: &'a Project,
     timeout: Duration,
     events: &'a Events,
-    /// Each service is watched once, however many wait for it.
-    ready: BTreeMap<ServiceName, OnceCell<Result<(), NotReady>>>,
+    services: BTreeMap<ServiceName, Vec<Watched<'a>>>,
+}
+
+/// One container of a service.
+struct Watched<'a> {
+    /// What people call it: the service, or the service and a number where it has several containers.
+    name: String,
+    definition: Cow<'a, Service>,
+    /// It is watched once, however many wait for it.
+    ready: OnceCell<Result<(), NotReady>>,
+}
+
+impl Watched<'_> {
+    fn container(&self) -> &str {
+        self.definition.container_name.as_deref().unwrap_or_default()
+    }
 }
 
 impl<'a> Readiness<'a> {
@@ -66,8 +81,23 @@ impl<'a> Readiness<'a> {
         timeout: Duration,
         events: &'a Events,
     ) -> Self {
-        let ready = project.services.keys().map(|name| (name.clone(), OnceCell::new())).collect();
-        Self { docker, project, timeout, events, ready }
+        let watched = |(name, service): (&ServiceName, &'a Service)| {
+            let containers = service.containers().map(|(number, definition)| Watched {
+                name: spoken_name(name, number, service.replicas() > 1),
+                definition,
+                ready: OnceCell::new(),
+            });
+            (name.clone(), containers.collect())
+        };
+        let services = project.services.iter().map(watched).collect();
+        Self { docker, project, timeout, events, services }
+    }
+
+    /// Watches only the containers whose names `is_watched` accepts.
+    pub(crate) fn retain(&mut self, is_watched: impl Fn(&str) -> bool) {
+        for containers in self.services.values_mut() {
+            containers.retain(|watched| is_watched(watched.container()));
+        }
     }
 
     /// Waits for a condition of `depends_on`.
@@ -77,8 +107,8 @@ impl<'a> Readiness<'a> {
         };
         let result = match condition {
             Condition::ServiceStarted => Ok(()),
-            Condition::ServiceHealthy => self.wait_ready(service).await,
-            Condition::ServiceCompletedSuccessfully => self.wait_completed(service).await,
+            Condition::ServiceHealthy => self.wait_for(service, false).await,
+            Condition::ServiceCompletedSuccessfully => self.wait_for(service, true).await,
         };
         match result {
             Err(fault) if !required => {
@@ -90,31 +120,35 @@ impl<'a> Readiness<'a> {
         }
     }
 
-    /// Waits until every service is ready, all side by side; returns every failure.
+    /// Waits until every container of every service is ready, all side by side; returns every failure.
     pub(crate) async fn wait_all(&self) -> Result<(), Vec<NotReady>> {
-        let waits = self.project.services.keys().map(|name| async move {
-            if is_job(self.project, name) {
-                self.wait_completed(name).await
-            } else {
-                self.wait_ready(name).await
-            }
+        let waits = self.services.iter().flat_map(|(name, containers)| {
+            let ends = is_job(self.project, name);
+            containers.iter().map(move |watched| self.wait_container(watched, ends))
         });
         let failures: Vec<NotReady> =
             futures::future::join_all(waits).await.into_iter().filter_map(Result::err).collect();
         if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 
-    async fn wait_ready(&self, name: &ServiceName) -> Result<(), NotReady> {
-        let Some(cell) = self.ready.get(name) else {
-            return Ok(());
-        };
-        cell.get_or_init(|| self.watch(name)).await.clone()
+    /// Waits until all containers of a service are ready, or have ended well if `ends`.
+    async fn wait_for(&self, name: &ServiceName, ends: bool) -> Result<(), NotReady> {
+        let containers = self.services.get(name).into_iter().flatten();
+        let waits = containers.map(|watched| self.wait_container(watched, ends));
+        futures::future::try_join_all(waits).await.map(drop)
     }
 
-    async fn watch(&self, name: &ServiceName) -> Result<(), NotReady> {
-        let service = &self.project.services[name];
+    async fn wait_container(&self, watched: &Watched<'_>, ends: bool) -> Result<(), NotReady> {
+        if ends {
+            return self.wait_completed(watched).await;
+        }
+        watched.ready.get_or_init(|| self.watch(watched)).await.clone()
+    }
+
+    async fn watch(&self, watched: &Watched<'_>) -> Result<(), NotReady> {
+        let service = &*watched.definition;
         let started = Instant::now();
-        self.events.emit(Event::AwaitingService { service: name.to_string() });
+        self.events.emit(Event::AwaitingService { service: watched.name.clone() });
         let (mut backoff, mut short_backoff) = (Backoff::new(), Backoff::short());
         let mut checked = started;
         loop {
@@ -122,7 +156,7 @@ impl<'a> Readiness<'a> {
             let fault = match self.look(service, &mut checked).await {
                 Ok(Probe::Ready) => {
                     let elapsed = started.elapsed();
-                    self.events.emit(Event::ServiceReady { service: name.to_string(), elapsed });
+                    self.events.emit(Event::ServiceReady { service: watched.name.clone(), elapsed });
                     return Ok(());
                 }
                 Ok(Probe::NotYet(reason)) if started.elapsed() >= self.timeout => {
@@ -137,7 +171,7 @@ impl<'a> Readiness<'a> {
                 }
                 Err(fault) => fault,
             };
-            return Err(self.not_ready(name, fault).await);
+            return Err(self.not_ready(watched, fault).await);
         }
     }
 
@@ -276,24 +310,23 @@ impl<'a> Readiness<'a> {
         Some((SocketAddr::new(*address, main?), None))
     }
 
-    async fn wait_completed(&self, name: &ServiceName) -> Result<(), NotReady> {
-        let container = container_of(&self.project.services[name]);
+    async fn wait_completed(&self, watched: &Watched<'_>) -> Result<(), NotReady> {
+        let container = watched.container();
         let code = match self.docker.wait_container(container).await {
             Ok(0) => return Ok(()),
             Ok(code) => code,
-            Err(error) => return Err(self.not_ready(name, engine_fault(&error)).await),
+            Err(error) => return Err(self.not_ready(watched, engine_fault(&error)).await),
         };
         let fault = match self.docker.inspect_container(container).await {
             Ok(detail) => exit_fault(&detail),
             Err(_) => Fault::Exited { code, out_of_memory: false, engine: None },
         };
-        Err(self.not_ready(name, fault).await)
+        Err(self.not_ready(watched, fault).await)
     }
 
-    async fn not_ready(&self, name: &ServiceName, fault: Fault) -> NotReady {
-        let container = container_of(&self.project.services[name]);
-        let log = self.docker.last_lines(container, LOG_LINES).await.unwrap_or_default();
-        NotReady { service: name.to_string(), fault, log }
+    async fn not_ready(&self, watched: &Watched<'_>, fault: Fault) -> NotReady {
+        let log = self.docker.last_lines(watched.container(), LOG_LINES).await.unwrap_or_default();
+        NotReady { service: watched.name.clone(), fault, log }
     }
 }
 
@@ -325,6 +358,11 @@ fn opening(known: KnownImage) -> Option<&'static [u8]> {
         KnownImage::RabbitMq => Some(b"AMQP\0\0\x09\x01"),
         _ => None,
     }
+}
+
+/// Returns what people call a container: its service, with its number as Compose writes it where there are `several`.
+pub(crate) fn spoken_name(service: &str, number: u32, several: bool) -> String {
+    if several { format!("{service}-{number}") } else { service.to_owned() }
 }
 
 fn container_of(service: &Service) -> &str {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use envtree_core::label;
 use envtree_core::name::{EnvironmentId, ProjectName};
-use envtree_core::observed::{ObservedNetwork, ObservedState};
+use envtree_core::observed::{ObservedNetwork, ObservedState, number_of};
 use envtree_core::port::{Owner, PortKey};
 use indexmap::IndexMap;
 
@@ -106,14 +106,15 @@ pub(crate) fn ports_of(labels: &IndexMap<String, String>) -> Vec<PortReservation
     let (Some(service), Some(text)) = (labels.get(label::COMPOSE_SERVICE), labels.get(label::PORTS)) else {
         return Vec::new();
     };
-    let owner = Owner::Service(service.clone());
+    let (owner, number) = (Owner::Service(service.clone()), number_of(labels));
     let parsed = text.split(',').filter_map(|entry| {
         let (key, published) = entry.split_once('=')?;
-        Some((PortKey::parse(owner.clone(), key)?, published.parse().ok()?))
+        Some((PortKey::parse(owner.clone(), number, key)?, published.parse().ok()?))
     });
     parsed
         .map(|(key, published)| PortReservation {
             owner: key.owner,
+            replica: key.replica,
             target: key.target,
             protocol: key.protocol,
             index: key.index,

@@ -117,8 +117,9 @@ fn reserve_ports(record: &mut EnvironmentRecord, state: &State, on: &Circumstanc
         if let Some(kept) = record.ports.iter_mut().find(|reservation| reservation.key() == key) {
             kept.address = address;
         } else {
-            let PortKey { owner, target, protocol, index } = key;
-            record.ports.push(PortReservation { owner, target, protocol, index, address, published });
+            let PortKey { owner, replica, target, protocol, index } = key;
+            let reservation = PortReservation { owner, replica, target, protocol, index, address, published };
+            record.ports.push(reservation);
         }
     }
     Ok(())
@@ -157,14 +158,19 @@ fn taken_ports(
                 Some(published) => published.contains(&reservation.published),
             }
     };
-    let is_running = |service: &str| {
-        on.observed.containers.iter().any(|container| {
-            container.is_active() && container.service() == Some(service) && record.names(&container.labels)
+    let is_running = |service: &str, number| {
+        let mut containers = on.observed.containers.iter().filter(|container| container.is_active());
+        containers.any(|container| {
+            container.service() == Some(service)
+                && container.number() == number
+                && record.names(&container.labels)
         })
     };
     let is_taken = |reservation: &&PortReservation| match &reservation.owner {
         Owner::Service(service) => {
-            wanted.contains(&reservation.key()) && !is_running(service) && is_held(reservation)
+            wanted.contains(&reservation.key())
+                && !is_running(service, reservation.replica)
+                && is_held(reservation)
         }
         Owner::App(_) => {
             on.taken == TakenPolicy::Reassign && strangers_port(reservation, &record.worktree).is_some()

@@ -1,8 +1,11 @@
 //! How environments are: the answer of `ls` and `status`, and of every command that changes one.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+
+use crate::readiness::spoken_name;
 
 /// One environment, as far as one look at the Engine and at git tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +28,7 @@ pub struct EnvironmentStatus {
     pub is_main: bool,
     /// What the environment as a whole is doing.
     pub state: EnvironmentState,
-    /// Its services, in the order of their names.
+    /// The containers of its services, in the order of their names and numbers.
     pub services: Vec<ServiceStatus>,
     /// Its reserved ports of programs on the host.
     pub apps: Vec<AppStatus>,
@@ -62,6 +65,23 @@ pub enum EnvironmentState {
     Unknown,
 }
 
+impl EnvironmentStatus {
+    /// Returns what people call a container: its service, with its number as Compose writes it where there are several.
+    pub fn spoken_name(&self, service: &ServiceStatus) -> String {
+        let same = self.services.iter().filter(|other| other.name == service.name).count();
+        spoken_name(&service.name, service.number, same > 1 || service.number > 1)
+    }
+
+    /// Returns how many services have all their containers ready, and how many services there are.
+    pub fn services_ready(&self) -> (usize, usize) {
+        let mut ready: BTreeMap<&str, bool> = BTreeMap::new();
+        for service in &self.services {
+            *ready.entry(&service.name).or_insert(true) &= service.ready;
+        }
+        (ready.values().filter(|is_ready| **is_ready).count(), ready.len())
+    }
+}
+
 impl EnvironmentState {
     /// Returns the word for people and scripts.
     pub fn as_str(self) -> &'static str {
@@ -77,11 +97,13 @@ impl EnvironmentState {
     }
 }
 
-/// One service of an environment.
+/// One container of a service of an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceStatus {
     /// The key under `services:`.
     pub name: String,
+    /// The number of the container among those of the service, from 1.
+    pub number: u32,
     /// The container; empty while there is none.
     pub container: String,
     /// The image.

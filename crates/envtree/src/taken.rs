@@ -59,8 +59,11 @@ pub(crate) fn refused_port(
     container: &str,
     port: Option<u16>,
 ) -> Option<TakenPort> {
-    let service = container.strip_prefix(&format!("{}-", record.project))?.strip_suffix("-1")?;
-    let is_its = |reservation: &&PortReservation| reservation.owner == Owner::Service(service.to_owned());
+    let (service, number) = container.strip_prefix(&format!("{}-", record.project))?.rsplit_once('-')?;
+    let number: u32 = number.parse().ok()?;
+    let is_its = |reservation: &&PortReservation| {
+        reservation.owner == Owner::Service(service.to_owned()) && reservation.replica == number
+    };
     let mut own = record.ports.iter().filter(is_its);
     let Some(port) = port else {
         return own.find(|held| !port_probe::is_free(held.published, held.protocol)).map(describe);

@@ -2,8 +2,9 @@
 
 mod preview;
 mod remote;
+mod scale;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ use crate::target::{Origin, Target, resolve};
 use crate::worktree::{self, WorktreeError};
 
 pub use preview::{PlannedStep, PlannedUp};
+use scale::refuse_unknown;
+
 pub(crate) use preview::{plan_changes, reconcile_options, scope};
 
 /// How often `up` moves on from ports that the Engine could not publish.
@@ -55,6 +58,8 @@ pub struct UpOptions {
     pub pull: Option<PullPolicy>,
     /// When images are built.
     pub build: BuildPolicy,
+    /// How many containers services get, whatever the files say.
+    pub scale: BTreeMap<String, u32>,
     /// Whether only the plan is wanted.
     pub dry_run: bool,
     /// Whether orphaned containers and networks are removed without asking.
@@ -79,6 +84,7 @@ impl UpOptions {
             timeout: Duration::from_mins(1),
             pull: None,
             build: BuildPolicy::Missing,
+            scale: BTreeMap::new(),
             dry_run: false,
             remove_orphans: false,
             force_recreate: false,
@@ -255,7 +261,9 @@ impl Session {
             Origin::Present(_) => {}
         }
         let files = files_of(self, target, record);
-        let definition = self.define(record, &files, &self.secret(record)?)?;
+        let scaled = EnvironmentRecord { scale: options.scale.clone(), ..record.clone() };
+        let definition = self.define(&scaled, &files, &self.secret(record)?)?;
+        refuse_unknown(&options.scale, &definition)?;
         refuse_env_file(self, &files, &definition)?;
         let remote = self.remote_engine(&definition).await?;
         self.remove_half_made_volumes(record).await?;
@@ -330,6 +338,7 @@ impl Session {
             };
             let reserved = self.update_state(|state| {
                 let mut record = state.by_project(&record.project).unwrap_or(record).clone();
+                record.scale.clone_from(&options.scale);
                 reserve(&mut record, state, &circumstances)?;
                 state.put(record.clone());
                 Ok(record)

@@ -140,6 +140,12 @@ fn unreachable_plan(shown: CommandError, error: &ReconcileError) -> CommandError
     match error {
         ReconcileError::ImageMissing { .. } => shown.hint("`--pull missing` pulls it"),
         ReconcileError::FileUnavailable { .. } => shown.note("nothing was changed"),
+        ReconcileError::AddressShared { .. } => shown
+            .hint("leave the address out of the file, so that each container gets one of its own")
+            .note("nothing was changed"),
+        ReconcileError::NoneToJoin { used, .. } => {
+            shown.hint(format!("give `{used}` a container: `--scale {used}=1`")).note("nothing was changed")
+        }
         ReconcileError::ImageNotBuilt { .. } => shown.hint("leave out `--no-build` to build it"),
         ReconcileError::PlatformNotBuilt { .. } => {
             shown.hint("add the platform to `platforms` under `build`, or change the service's `platform`")
@@ -169,6 +175,8 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
         Error::SubnetsExhausted { .. } => shown.hint("`envtree ls --all` shows who holds them; `network.pool` in the machine's configuration names another pool"),
         Error::NameTaken { .. } => shown.hint("choose another task name").note("nothing was changed"),
         Error::NotInWorktree { .. } => shown.hint("go to a worktree, or name a task: `envtree up TASK`"),
+        Error::NoContainerOfNumber { known, .. } => shown.hint(format!("it has {}", numbers(&known))),
+        Error::NamedContainer { .. } => shown.hint("leave `container_name` out of the file, so that each container has a name of its own"),
         Error::NoContainer { .. } | Error::NoContainers { .. } => shown.hint(format!("`envtree up{TASK}` makes what is missing")),
         Error::WorktreeHasTask { task, .. } => {
             shown.hint(format!("`envtree up {}` brings it up", crate::text::shell_quoted(&task)))
@@ -286,6 +294,18 @@ fn part_way(shown: CommandError, failures: &[Failure], done: &[String]) -> Comma
 
 fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Writes the numbers of containers: `container 1`, `containers 1 and 3`.
+fn numbers(known: &[u32]) -> String {
+    match known {
+        [only] => format!("container {only}"),
+        [rest @ .., last] => {
+            let rest: Vec<String> = rest.iter().map(u32::to_string).collect();
+            format!("containers {} and {last}", rest.join(", "))
+        }
+        [] => "none".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ Examples:
   envtree exec fix-login -- npm test          on the host, in the worktree
   envtree exec fix-login db -- psql -U app    inside service db
   envtree exec fix-login db -T -- pg_dump app > dump.sql
+  envtree exec fix-login web --index 2 -- sh  inside the second container of web
 
 Exit status: the command's own; 128 and the signal's number if a signal ended it; 127 if it
 was not found, and 126 if it cannot be executed.";
@@ -33,6 +34,9 @@ pub(crate) struct Args {
     /// Service to run the command in [default: run it on the host]
     #[arg(add = completion::services())]
     service: Option<String>,
+    /// Container of SERVICE to run it in, where it has several, by its number [default: the first]
+    #[arg(long, value_name = "NUMBER", requires = "service")]
+    index: Option<u32>,
     /// Give the command no terminal, even if both ends are one
     #[arg(short = 'T', long)]
     no_tty: bool,

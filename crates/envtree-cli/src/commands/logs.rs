@@ -74,16 +74,16 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandErr
     Ok(())
 }
 
-/// The services seen so far: the first takes the first colour, and the longest name sets the width.
+/// The containers seen so far: the first takes the first colour, and the longest name sets the width.
 #[derive(Debug, Default)]
 struct Prefixes(IndexSet<String>);
 
 impl Prefixes {
     fn line(&mut self, line: &LogLine) -> String {
-        let (position, _) = self.0.insert_full(line.service.clone());
-        let width = self.0.iter().map(|service| service.chars().count()).max().unwrap_or(0);
+        let (position, _) = self.0.insert_full(line.name.clone());
+        let width = self.0.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         let style: Style = COLORS[position % COLORS.len()].on_default();
-        format!("{style}{:<width$} |{style:#} {}\n", line.service, line.text)
+        format!("{style}{:<width$} |{style:#} {}\n", line.name, line.text)
     }
 }
 
@@ -94,11 +94,12 @@ mod tests {
     #[test]
     fn prefixes_are_aligned_as_soon_as_they_are_known() {
         let mut prefixes = Prefixes::default();
-        let mut plain = |service: &str| {
-            let line = LogLine { service: service.to_owned(), text: "hello".to_owned(), stderr: false };
+        let mut plain = |name: &str| {
+            let (service, name) = ("db".to_owned(), name.to_owned());
+            let line = LogLine { service, number: 1, name, text: "hello".to_owned(), stderr: false };
             anstream::adapter::strip_str(&prefixes.line(&line)).to_string()
         };
-        let lines = [plain("db"), plain("redis"), plain("db")];
-        assert_eq!(lines, ["db | hello\n", "redis | hello\n", "db    | hello\n"]);
+        let lines = [plain("db"), plain("web-2"), plain("db")];
+        assert_eq!(lines, ["db | hello\n", "web-2 | hello\n", "db    | hello\n"]);
     }
 }

@@ -85,13 +85,13 @@ fn block(header: &[&str], row: &[String]) -> String {
 
 fn row(environment: &EnvironmentStatus, now: Timestamp) -> Vec<String> {
     let services = &environment.services;
-    let ready = services.iter().filter(|service| service.ready).count();
+    let (ready, count) = environment.services_ready();
     let urls = services.iter().flat_map(|service| &service.ports).map(|port| port.url.as_str());
     vec![
         environment.task.clone(),
         environment.branch.clone().unwrap_or_else(|| "-".to_owned()),
         environment.state.as_str().to_owned(),
-        format!("{ready}/{}", services.len()),
+        format!("{ready}/{count}"),
         urls.collect::<Vec<_>>().join(" "),
         text::age(environment.created, now),
         environment.git.as_ref().map_or_else(|| "-".to_owned(), git),

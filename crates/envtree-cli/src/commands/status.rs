@@ -46,7 +46,11 @@ fn shown(status: &EnvironmentStatus, now: Timestamp) -> String {
     facts.extend(status.env_file.as_deref().map(|file| ("env file".to_owned(), text::path(file))));
     facts.push(("age".to_owned(), text::age(status.created, now)));
     rows(&mut text, facts);
-    section(&mut text, "Services", status.services.iter().flat_map(service).collect());
+    section(
+        &mut text,
+        "Services",
+        status.services.iter().flat_map(|one| service(status.spoken_name(one), one)).collect(),
+    );
     let app = |app: &envtree::status::AppStatus| (app.name.clone(), format!("port {}", app.port));
     section(&mut text, "Programs on the host", status.apps.iter().map(app).collect());
     let volume = |volume: &envtree::status::VolumeStatus| {
@@ -71,14 +75,14 @@ fn shown(status: &EnvironmentStatus, now: Timestamp) -> String {
     text
 }
 
-fn service(service: &ServiceStatus) -> Vec<(String, String)> {
+fn service(name: String, service: &ServiceStatus) -> Vec<(String, String)> {
     let mut state = match (&service.health, service.exit_code) {
         (Some(health), _) if service.state == "running" => health.clone(),
         (_, Some(code)) if service.state == "exited" => format!("exited with {code}"),
         _ => service.state.clone(),
     };
     let _ = write!(state, "  {}", service.image);
-    let mut rows = vec![(service.name.clone(), state)];
+    let mut rows = vec![(name, state)];
     for port in &service.ports {
         rows.push((String::new(), format!("{}  ({}/{})", port.url, port.target, port.protocol)));
     }

@@ -21,6 +21,7 @@ Examples:
   envtree up fix-login                 a worktree on branch fix-login, and its environment
   envtree up fix-login --from v2.1     the same, with the branch starting at tag v2.1
   envtree up                           bring up the worktree you stand in
+  envtree up fix-login --scale web=3   three containers of service web
   envtree up fix-login --dry-run       show what would be done
 
 Run again it changes only what differs; after an interruption it continues.";
@@ -59,6 +60,12 @@ pub(crate) struct Args {
     /// Build nothing; a missing image that would be built is an error
     #[arg(long)]
     no_build: bool,
+    /// Give SERVICE so many containers, whatever the Compose files say; may be repeated
+    ///
+    /// Each container has a name, host ports and variables of its own. Until the next `up`, which goes by the files again
+    /// unless it says otherwise.
+    #[arg(long, value_name = "SERVICE=NUMBER", value_parser = text::parse_scale)]
+    scale: Vec<(String, u32)>,
     /// Print what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -109,6 +116,7 @@ impl Args {
                 (_, true) => BuildPolicy::Never,
                 _ => BuildPolicy::Missing,
             },
+            scale: self.scale.iter().cloned().collect(),
             dry_run: self.dry_run,
             remove_orphans: self.remove_orphans,
             force_recreate: self.force_recreate,
@@ -125,7 +133,10 @@ impl Args {
     /// Returns the command that continues after an interruption; a dry run has nothing to continue.
     pub(crate) fn again(&self) -> Option<String> {
         let task = self.task.iter().map(|task| format!(" {}", text::shell_quoted(task)));
-        (!self.dry_run).then(|| format!("envtree up{}", task.collect::<String>()))
+        let task: String = task.collect();
+        // Without it, the next `up` goes by the files.
+        let scale = self.scale.iter().map(|(service, count)| format!(" --scale {service}={count}"));
+        (!self.dry_run).then(|| format!("envtree up{task}{}", scale.collect::<String>()))
     }
 }
 
@@ -171,18 +182,18 @@ fn done(report: &UpReport, inside: bool) -> String {
         EnvironmentState::Ready => format!("{} is ready in {elapsed}\n", status.project),
         state => format!("{} is {} after {elapsed}\n", status.project, state.as_str()),
     };
-    let mut rows = vec![("worktree", text::path(&status.worktree))];
-    rows.extend(status.branch.clone().map(|branch| ("branch", branch)));
+    let mut rows = vec![("worktree".to_owned(), text::path(&status.worktree))];
+    rows.extend(status.branch.clone().map(|branch| ("branch".to_owned(), branch)));
     for service in &status.services {
         let urls: Vec<_> = service.ports.iter().map(|port| port.url.as_str()).collect();
         let place = if urls.is_empty() { "no published port".to_owned() } else { urls.join(" ") };
         let state = if service.ready { String::new() } else { format!(" ({})", service.state) };
-        rows.push((&service.name, place + &state));
+        rows.push((status.spoken_name(service), place + &state));
     }
     for app in &status.apps {
-        rows.push((&app.name, format!("port {} is reserved for it", app.port)));
+        rows.push((app.name.clone(), format!("port {} is reserved for it", app.port)));
     }
-    rows.extend(status.env_file.as_deref().map(|file| ("env file", text::path(file))));
+    rows.extend(status.env_file.as_deref().map(|file| ("env file".to_owned(), text::path(file))));
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     for (name, value) in rows {
         let _ = writeln!(text, "  {name:<width$}  {value}");

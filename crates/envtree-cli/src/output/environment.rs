@@ -31,7 +31,7 @@ pub(crate) struct EnvironmentOutput {
     is_main: bool,
     /// `ready`, `starting`, `degraded`, `stopped`, `down`, `prunable` or `unknown`.
     state: String,
-    /// The services, by name.
+    /// The services, by name: an entry for each container.
     services: Vec<ServiceOutput>,
     /// The reserved ports of programs on the host.
     apps: Vec<AppOutput>,
@@ -49,12 +49,14 @@ pub(crate) struct EnvironmentOutput {
     git: Option<GitOutput>,
 }
 
-/// One service.
+/// One container of a service.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Service")]
 struct ServiceOutput {
     /// Its key in the Compose file.
     name: String,
+    /// The number of the container among those of the service, from 1.
+    number: u32,
     /// The container.
     container: String,
     /// The image.
@@ -175,6 +177,7 @@ impl From<&ServiceStatus> for ServiceOutput {
     fn from(service: &ServiceStatus) -> Self {
         Self {
             name: service.name.clone(),
+            number: service.number,
             container: service.container.clone(),
             image: service.image.clone(),
             state: service.state.clone(),

@@ -46,14 +46,18 @@ fn service(service: &Service) -> Value {
     settings.some("pull_policy", service.pull_policy.map(pull_policy));
     settings.list("profiles", &service.profiles);
     settings.some("scale", service.scale);
-    settings.some("container_name", service.container_name.clone());
+    // Several containers, or none, are named by their numbers.
+    let has_one = service.replicas() == 1;
+    settings.some("container_name", service.container_name.clone().filter(|_| has_one));
     settings.some("hostname", service.hostname.clone());
     settings.some("entrypoint", service.entrypoint.clone());
     settings.some("command", service.command.clone());
     settings.some("user", service.user.clone());
     settings.some("working_dir", service.working_dir.clone());
     settings.some("environment", environment(&service.environment, &service.unset));
-    settings.list("ports", &service.ports.iter().map(port).collect::<Vec<_>>());
+    let ports = service.ports.iter().enumerate();
+    let further = |index| service.further.iter().filter_map(move |replica| replica.published[index]);
+    settings.list("ports", &ports.map(|(index, entry)| port(entry, further(index))).collect::<Vec<_>>());
     settings.list("expose", &service.expose);
     settings.list("volumes", &service.mounts.iter().map(mount::mount).collect::<Vec<_>>());
     settings.list("volumes_from", &service.volumes_from);
@@ -109,9 +113,13 @@ fn restart(policy: RestartPolicy) -> Option<String> {
     }
 }
 
-fn port(port: &Port) -> Value {
+/// Writes a port; `further` are the host ports of the containers after the first, which Compose can only say as a range.
+fn port(port: &Port, further: impl Iterator<Item = u16>) -> Value {
     let mut settings = Settings::default();
-    let published = port.published.map(|first| match port.published_last {
+    let all: Vec<u16> = port.published.into_iter().chain(further).collect();
+    let is_range = all.windows(2).all(|pair| pair[1].checked_sub(1) == Some(pair[0]));
+    let last = all.last().copied().filter(|last| is_range && Some(*last) != port.published);
+    let published = port.published.map(|first| match port.published_last.or(last) {
         Some(last) => format!("{first}-{last}"),
         None => first.to_string(),
     });
@@ -122,6 +130,9 @@ fn port(port: &Port) -> Value {
     settings.some("host_ip", port.host_ip.clone());
     settings.set("protocol", port.protocol.as_str());
     settings.some("app_protocol", port.app_protocol.clone());
+    if all.len() > 1 {
+        settings.list("x-envtree-published", &all.iter().map(u16::to_string).collect::<Vec<_>>());
+    }
     settings.into()
 }
 

@@ -9,12 +9,12 @@ use crate::plan::Operation;
 use crate::service::PullPolicy;
 
 /// Plans a pull or a build for every image that a new container needs and the Engine lacks.
-pub(super) fn plan_missing(draft: &mut Draft<'_>, fates: &Fates) -> Result<(), ReconcileError> {
+pub(super) fn plan_missing(draft: &mut Draft<'_>, fates: &Fates<'_>) -> Result<(), ReconcileError> {
     let mut to_build: BTreeSet<&str> = BTreeSet::new();
-    for (name, fate) in fates {
+    for (name, containers) in fates {
         let service = &draft.desired.services[name];
         let image = &service.image;
-        if !fate.makes_container()
+        if !containers.iter().any(|container| container.fate.makes_container())
             || draft.observed.images.contains_key(image)
             || draft.pulls.contains_key(image)
         {

@@ -3,7 +3,7 @@
 use super::service::{Fate, Fates};
 use super::{Draft, ReconcileError};
 use crate::name::ServiceName;
-use crate::plan::{NewFile, StepId};
+use crate::plan::NewFile;
 use crate::project::Project;
 use crate::service::{Grant, Origin, Service};
 
@@ -24,21 +24,27 @@ fn shared(service: &Service) -> impl Iterator<Item = &str> {
 }
 
 /// Returns why a service's container must be made again after those that it uses, if it must.
-pub(super) fn fate_of_joined(service: &Service, fates: &Fates) -> Option<&'static str> {
-    let moved = |name: &str| fates.get(name).copied().is_some_and(Fate::makes_container);
+pub(super) fn fate_of_joined(service: &Service, fates: &Fates<'_>) -> Option<&'static str> {
+    let moved = |name: &str| fate(fates, name).is_some_and(Fate::makes_container);
     names(service).any(moved).then_some("a container that it uses is made again")
 }
 
 /// Returns whether a namespace that the service uses ends, because its container starts anew.
-pub(super) fn namespace_ended(service: &Service, fates: &Fates) -> bool {
-    shared(service).any(|name| matches!(fates.get(name), Some(Fate::Start(_) | Fate::Restart)))
+pub(super) fn namespace_ended(service: &Service, fates: &Fates<'_>) -> bool {
+    shared(service).any(|name| matches!(fate(fates, name), Some(Fate::Start(_) | Fate::Restart)))
 }
 
-/// Returns the removals of the containers that use the container of `name`.
-pub(super) fn removals_of_joined(draft: &Draft<'_>, name: &ServiceName) -> Vec<StepId> {
+/// Returns what becomes of the container that others use of a service: the first one.
+fn fate(fates: &Fates<'_>, name: &str) -> Option<Fate> {
+    Some(fates.get(name)?.first()?.fate)
+}
+
+/// Returns the names of the containers that use the container of `name`.
+pub(super) fn users(draft: &Draft<'_>, name: &ServiceName) -> Vec<String> {
     let services = draft.desired.services.values();
     let users = services.filter(|service| names(service).any(|used| used == name.as_str()));
-    users.filter_map(|user| draft.removed.get(user.container_name.as_deref()?).copied()).collect()
+    let containers = users.flat_map(Service::containers);
+    containers.filter_map(|(_, user)| user.container_name.clone()).collect()
 }
 
 /// Returns the definition of a service in which containers stand for the services that it names.
@@ -60,7 +66,8 @@ pub(super) fn resolved(project: &Project, service: &Service) -> Service {
     resolved
 }
 
-fn container(project: &Project, service: &str) -> String {
+/// Returns the container that others use of a service: the first one.
+pub(super) fn container(project: &Project, service: &str) -> String {
     let named = project.services.get(service).and_then(|service| service.container_name.clone());
     named.unwrap_or_else(|| service.to_owned())
 }
@@ -81,9 +88,12 @@ pub(super) fn links(project: &Project, service: &Service) -> Vec<String> {
     let mut links = Vec::new();
     for link in &service.links {
         let (name, alias) = link.split_once(':').unwrap_or((link, link));
-        let target = container(project, name);
-        for alias in [alias.to_owned(), format!("{name}-1"), format!("{}-{name}-1", project.name)] {
-            links.push(format!("{target}:{alias}"));
+        for (number, target) in project.services.get(name).into_iter().flat_map(Service::containers) {
+            let target = target.container_name.as_deref().unwrap_or(name);
+            let numbered = format!("{name}-{number}");
+            for alias in [alias, &numbered, &format!("{}-{numbered}", project.name)] {
+                links.push(format!("{target}:{alias}"));
+            }
         }
     }
     for link in &service.external_links {

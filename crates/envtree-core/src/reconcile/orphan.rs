@@ -1,11 +1,11 @@
 //! Orphans: what bears the environment's labels and is wanted by nothing.
 
-use indexmap::IndexMap;
-
 use super::Draft;
+use super::replica::surplus;
 use crate::label;
 use crate::observed::ObservedContainer;
 use crate::plan::Operation;
+use crate::service::Service;
 
 /// Reports the orphans, and plans the removal of containers and networks if the options consent.
 ///
@@ -41,7 +41,7 @@ pub(super) fn plan_orphans(draft: &mut Draft<'_>) {
         let wanted = |key: &str| draft.desired.volumes.contains_key(key);
         let key = volume.labels.get(label::COMPOSE_VOLUME);
         if draft.owns(&volume.labels)
-            && is_of_project(draft, &volume.labels)
+            && draft.is_of_project(&volume.labels)
             && key.is_some_and(|key| !wanted(key))
         {
             draft.plan.warnings.push(format!(
@@ -53,20 +53,15 @@ pub(super) fn plan_orphans(draft: &mut Draft<'_>) {
 }
 
 fn is_orphan(draft: &Draft<'_>, container: &ObservedContainer) -> bool {
-    let oneoff = container.labels.get(label::COMPOSE_ONEOFF).is_some_and(|value| value == "True");
-    draft.owns(&container.labels)
-        && is_of_project(draft, &container.labels)
-        && !oneoff
+    draft.is_own(container)
+        && surplus(draft, container).is_none()
         && !container.service().is_some_and(|name| draft.options.inactive.iter().any(|other| other == name))
         && !draft
             .desired
             .services
             .values()
-            .any(|service| service.container_name.as_deref() == Some(container.name.as_str()))
-}
-
-fn is_of_project(draft: &Draft<'_>, labels: &IndexMap<String, String>) -> bool {
-    labels.get(label::COMPOSE_PROJECT).is_some_and(|name| draft.desired.name == *name.as_str())
+            .flat_map(Service::containers)
+            .any(|(_, service)| service.container_name.as_deref() == Some(container.name.as_str()))
 }
 
 fn orphaned_networks(draft: &Draft<'_>) -> Vec<(String, String)> {
@@ -75,7 +70,7 @@ fn orphaned_networks(draft: &Draft<'_>) -> Vec<(String, String)> {
         .networks
         .iter()
         .filter(|network| draft.owns(&network.labels))
-        .filter(|network| is_of_project(draft, &network.labels))
+        .filter(|network| draft.is_of_project(&network.labels))
         .filter(|network| {
             network
                 .labels

@@ -1,10 +1,11 @@
 //! Services: what becomes of each container, and the steps that bring it about.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use super::{Draft, ReconcileError, joined, not_owned};
+use super::{Draft, ReconcileError, joined, not_owned, replica};
 use crate::isolate::is_within;
 use crate::label;
 use crate::name::{NetworkName, ServiceName, VolumeName};
@@ -13,7 +14,7 @@ use crate::plan::{Await, NewContainer, Operation, StepId};
 use crate::service::{Attachment, Condition, MountSource, Origin, RestartPolicy, Service};
 use crate::teardown::pre_stop;
 
-/// What becomes of a service's container.
+/// What becomes of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     /// It is as it should be.
@@ -36,33 +37,54 @@ impl Fate {
     }
 }
 
-pub(super) type Fates = IndexMap<ServiceName, Fate>;
+/// A container that the project wants.
+pub(super) struct Wanted<'a> {
+    /// Its definition.
+    definition: Cow<'a, Service>,
+    /// What becomes of it.
+    pub(super) fate: Fate,
+}
 
-/// Decides what becomes of each service's container, dependencies first.
-pub(super) fn fates(
-    draft: &Draft<'_>,
+impl Wanted<'_> {
+    fn name(&self) -> &str {
+        self.definition.container_name.as_deref().expect("isolation names every container")
+    }
+}
+
+/// The containers of each service, the first one first.
+pub(super) type Fates<'a> = IndexMap<ServiceName, Vec<Wanted<'a>>>;
+
+/// Decides what becomes of each service's containers, dependencies first.
+pub(super) fn fates<'a>(
+    draft: &Draft<'a>,
     networks: &BTreeSet<NetworkName>,
     volumes: &BTreeSet<VolumeName>,
-) -> Result<Fates, ReconcileError> {
+) -> Result<Fates<'a>, ReconcileError> {
     let mut fates = Fates::new();
     for name in dependency_order(draft) {
         let service = &draft.desired.services[name];
-        let fate = match draft.container_of(name) {
-            None => Fate::Create,
-            Some(container) if !draft.owns(&container.labels) => {
-                return Err(not_owned("container", &container.name, &container.labels));
-            }
-            Some(container) => match divergence(draft, service, container, networks, volumes) {
-                Some(cause) => Fate::Recreate(cause),
-                None => fate_of_unchanged(draft, name, container, &fates),
-            },
-        };
-        let fate = match joined::fate_of_joined(service, &fates) {
-            Some(cause) if draft.container_of(name).is_some() => Fate::Recreate(cause),
-            _ => fate,
-        };
+        let mut containers = Vec::new();
+        for (_, definition) in service.containers() {
+            let found = draft.container_of(&definition);
+            let fate = match found {
+                None => Fate::Create,
+                Some(container) if !draft.owns(&container.labels) => {
+                    return Err(not_owned("container", &container.name, &container.labels));
+                }
+                Some(container) => match divergence(draft, &definition, container, networks, volumes) {
+                    Some(cause) => Fate::Recreate(cause),
+                    None => fate_of_unchanged(draft, name, container, &fates),
+                },
+            };
+            let fate = match joined::fate_of_joined(service, &fates) {
+                Some(cause) if found.is_some() => Fate::Recreate(cause),
+                _ => fate,
+            };
+            containers.push(Wanted { definition, fate });
+        }
         joined::check_files(name, service)?;
-        fates.insert(name.clone(), fate);
+        replica::check(draft, name, service)?;
+        fates.insert(name.clone(), containers);
     }
     Ok(fates)
 }
@@ -134,13 +156,14 @@ fn fate_of_unchanged(
     draft: &Draft<'_>,
     name: &ServiceName,
     container: &ObservedContainer,
-    fates: &Fates,
+    fates: &Fates<'_>,
 ) -> Fate {
     let service = &draft.desired.services[name];
-    let dependency_moved = service
-        .depends_on
-        .iter()
-        .any(|(on, how)| how.restart && matches!(fates.get(on), Some(Fate::Recreate(_) | Fate::Restart)))
+    let has_moved = |on: &ServiceName| {
+        let mut containers = fates.get(on).into_iter().flatten();
+        containers.any(|container| matches!(container.fate, Fate::Recreate(_) | Fate::Restart))
+    };
+    let dependency_moved = service.depends_on.iter().any(|(on, how)| how.restart && has_moved(on))
         || joined::namespace_ended(service, fates);
     match container.state {
         ContainerState::Running if dependency_moved => Fate::Restart,
@@ -163,49 +186,62 @@ fn is_job(draft: &Draft<'_>, name: &ServiceName) -> bool {
 }
 
 /// Plans the removal of containers that are made again, once their image is there.
-pub(super) fn plan_removals(draft: &mut Draft<'_>, fates: &Fates) {
+pub(super) fn plan_removals(draft: &mut Draft<'_>, fates: &Fates<'_>) {
     // A container that uses what is another's goes before it.
-    for (name, fate) in fates.iter().rev() {
-        if let (Fate::Recreate(cause), Some(container)) = (fate, draft.container_of(name)) {
-            let image = &draft.desired.services[name].image;
-            let mut after: Vec<StepId> = draft.pulls.get(image).copied().into_iter().collect();
-            after.extend(joined::removals_of_joined(draft, name));
-            draft.remove_container(container, cause, false, after);
+    for (name, containers) in fates.iter().rev() {
+        let users = joined::users(draft, name);
+        for Wanted { definition, fate } in containers {
+            if let (Fate::Recreate(cause), Some(container)) = (fate, draft.container_of(definition)) {
+                let mut after: Vec<StepId> =
+                    draft.pulls.get(&definition.image).copied().into_iter().collect();
+                after.extend(users.iter().filter_map(|user| draft.removed.get(user)));
+                draft.remove_container(container, cause, false, after);
+            }
         }
     }
 }
 
 /// Plans creations and starts.
-pub(super) fn plan_services(draft: &mut Draft<'_>, fates: &Fates) {
-    for (name, fate) in fates {
-        let service = &draft.desired.services[name];
-        let container = service.container_name.clone().unwrap_or_else(|| name.to_string());
-        let (after, cause) = match fate {
-            Fate::Keep => continue,
-            Fate::Create => (plan_container(draft, name, "it does not exist"), "it was created"),
-            Fate::Recreate(cause) => (plan_container(draft, name, cause), "it was created"),
-            Fate::Start(cause) => (Vec::new(), *cause),
-            Fate::Unpause => {
-                draft.push(Operation::UnpauseContainer { container }, "it is paused", Vec::new(), Vec::new());
-                continue;
-            }
-            Fate::Restart => {
-                let cause = "a service that it depends on was made again";
-                let mut after = Vec::new();
-                for hook in draft.container_of(name).map(pre_stop).unwrap_or_default() {
-                    after = vec![draft.push(hook, cause, after, Vec::new())];
-                }
-                let stop = Operation::StopContainer { container: container.clone(), grace: None };
-                (vec![draft.push(stop, cause, after, Vec::new())], cause)
-            }
-        };
-        plan_start(draft, name, &container, after, cause);
+pub(super) fn plan_services(draft: &mut Draft<'_>, fates: &Fates<'_>) {
+    for (name, containers) in fates {
+        for wanted in containers {
+            plan_wanted(draft, name, wanted);
+        }
     }
 }
 
+fn plan_wanted(draft: &mut Draft<'_>, name: &ServiceName, wanted: &Wanted<'_>) {
+    let container = wanted.name().to_owned();
+    let (after, cause) = match wanted.fate {
+        Fate::Keep => return,
+        Fate::Create => (plan_container(draft, name, wanted, "it does not exist"), "it was created"),
+        Fate::Recreate(cause) => (plan_container(draft, name, wanted, cause), "it was created"),
+        Fate::Start(cause) => (Vec::new(), cause),
+        Fate::Unpause => {
+            draft.push(Operation::UnpauseContainer { container }, "it is paused", Vec::new(), Vec::new());
+            return;
+        }
+        Fate::Restart => {
+            let cause = "a service that it depends on was made again";
+            let mut after = Vec::new();
+            for hook in draft.container_of(&wanted.definition).map(pre_stop).unwrap_or_default() {
+                after = vec![draft.push(hook, cause, after, Vec::new())];
+            }
+            let stop = Operation::StopContainer { container: container.clone(), grace: None };
+            (vec![draft.push(stop, cause, after, Vec::new())], cause)
+        }
+    };
+    plan_start(draft, name, &container, after, cause);
+}
+
 /// Plans the creation of a container and its further networks; returns the steps that a start comes after.
-fn plan_container(draft: &mut Draft<'_>, name: &ServiceName, cause: &str) -> Vec<StepId> {
-    let service = &draft.desired.services[name];
+fn plan_container(
+    draft: &mut Draft<'_>,
+    name: &ServiceName,
+    wanted: &Wanted<'_>,
+    cause: &str,
+) -> Vec<StepId> {
+    let service = &*wanted.definition;
     let links = joined::links(draft.desired, service);
     let attachments: Vec<(String, Attachment)> = service
         .networks
@@ -215,14 +251,14 @@ fn plan_container(draft: &mut Draft<'_>, name: &ServiceName, cause: &str) -> Vec
             (engine_network(draft, key), attachment)
         })
         .collect();
-    let container = new_container(draft, name, attachments.first().cloned());
+    let container = new_container(draft, name, wanted, attachments.first().cloned());
     let after = steps_before_creation(draft, service, &container.name);
     let awaits = if mounts_from_worktree(draft, service) { vec![Await::Checkout] } else { Vec::new() };
     let container_name = container.name.clone();
     let create = draft.push(Operation::CreateContainer(Box::new(container)), cause, after, awaits);
-    draft.created.insert(name.clone(), create);
+    draft.created.insert(container_name.clone(), create);
     let mut before_start = vec![create];
-    let files = joined::files(&draft.desired.services[name]);
+    let files = joined::files(service);
     if !files.is_empty() {
         let put = Operation::PutFiles { container: container_name.clone(), files };
         before_start.push(draft.push(put, "the service is given them", vec![create], Vec::new()));
@@ -243,11 +279,12 @@ fn plan_container(draft: &mut Draft<'_>, name: &ServiceName, cause: &str) -> Vec
 fn new_container(
     draft: &Draft<'_>,
     name: &ServiceName,
+    wanted: &Wanted<'_>,
     network: Option<(String, Attachment)>,
 ) -> NewContainer {
-    let service = &draft.desired.services[name];
+    let service = &*wanted.definition;
     let inherited_volumes =
-        draft.container_of(name).map(|old| inherited_volumes(service, old)).unwrap_or_default();
+        draft.container_of(service).map(|old| inherited_volumes(service, old)).unwrap_or_default();
     let volume_names = service
         .mounts
         .iter()
@@ -262,7 +299,7 @@ fn new_container(
         .collect();
     let image_volumes = draft.observed.images.get(&service.image).map(|image| image.volumes.clone());
     NewContainer {
-        name: service.container_name.clone().unwrap_or_else(|| name.to_string()),
+        name: wanted.name().to_owned(),
         service: name.clone(),
         definition: joined::resolved(draft.desired, service),
         volume_names,
@@ -296,7 +333,8 @@ fn steps_before_creation(draft: &Draft<'_>, service: &Service, container: &str) 
     after.extend(draft.pulls.get(&service.image));
     after.extend(draft.removed.get(container));
     after.extend(service.networks.keys().filter_map(|key| draft.networks.get(key)));
-    after.extend(joined::names(service).filter_map(|name| draft.created.get(name)));
+    let used = joined::names(service).map(|name| joined::container(draft.desired, name));
+    after.extend(used.filter_map(|name| draft.created.get(&name)));
     for mount in &service.mounts {
         if let MountSource::Volume { volume: Some(key), .. } = &mount.source {
             after.extend(draft.volumes.get(key));
@@ -327,8 +365,10 @@ fn plan_start(
 ) {
     let mut awaits = Vec::new();
     for (on, how) in &draft.desired.services[name].depends_on {
-        after.extend(draft.starts.get(on));
-        if how.condition != Condition::ServiceStarted {
+        after.extend(draft.starts.get(on).into_iter().flatten());
+        // Of a service that has no container, nothing is to be waited for.
+        let is_made = draft.desired.services.get(on).is_none_or(|service| service.replicas() > 0);
+        if is_made && how.condition != Condition::ServiceStarted {
             awaits.push(Await::Service {
                 service: on.clone(),
                 condition: how.condition,
@@ -343,7 +383,7 @@ fn plan_start(
         let run = Operation::RunHook { container, key: "post_start", hook };
         step = draft.push(run, "the service has started", vec![step], Vec::new());
     }
-    draft.starts.insert(name.clone(), step);
+    draft.starts.entry(name.clone()).or_default().push(step);
 }
 
 fn engine_network(draft: &Draft<'_>, key: &NetworkName) -> String {

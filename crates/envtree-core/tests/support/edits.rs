@@ -18,6 +18,7 @@ pub(crate) enum Edit {
     JoinNetwork(Index, Index),
     LeaveNetwork(Index),
     Internal(Index),
+    Scale(Index, u32),
     AddNetwork,
     RemoveNetwork(Index),
     AddVolume(Index),
@@ -35,6 +36,7 @@ pub(crate) fn edits() -> impl Strategy<Value = Vec<Edit>> {
         (index(), index()).prop_map(|(at, network)| Edit::JoinNetwork(at, network)),
         index().prop_map(Edit::LeaveNetwork),
         index().prop_map(Edit::Internal),
+        (index(), 0u32..=3).prop_map(|(at, count)| Edit::Scale(at, count)),
         Just(Edit::AddNetwork),
         index().prop_map(Edit::RemoveNetwork),
         index().prop_map(Edit::AddVolume),
@@ -76,6 +78,7 @@ pub(crate) fn edit(project: &mut Project, edit: &Edit) {
         | Edit::AddService(at)
         | Edit::JoinNetwork(at, _)
         | Edit::LeaveNetwork(at)
+        | Edit::Scale(at, _)
         | Edit::AddVolume(at) => {
             if let Some(name) = chosen(&project.services, *at) {
                 edit_service(project, &name, edit);
@@ -109,6 +112,7 @@ fn edit_service(project: &mut Project, name: &ServiceName, edit: &Edit) {
         Edit::LeaveNetwork(_) => {
             service.networks.pop();
         }
+        Edit::Scale(_, count) => crate::projects::rescale(service, *count),
         Edit::AddVolume(_) => {
             let key = VolumeName::new("added").expect("the key is valid");
             project.volumes.insert(key.clone(), Volume::default());

@@ -138,11 +138,12 @@ fn service(networks: Vec<NetworkName>, volumes: Vec<VolumeName>) -> impl Strateg
     let volume = if volumes.is_empty() { Just(None).boxed() } else { option::of(select(volumes)).boxed() };
     let mounts = vec((volume, select(&["/data", "/var/lib", "/x"][..])), 0..=2);
     let restart = select(&[RestartPolicy::No, RestartPolicy::Always, RestartPolicy::UnlessStopped][..]);
-    let what = (select(&IMAGES[..]), container_name, restart);
+    let scale = option::weighted(0.4, 0u32..=3);
+    let what = (select(&IMAGES[..]), container_name, restart, scale);
     let dependencies = vec(option::weighted(0.3, dependency()), 4);
     (what, vec(port(), 0..=3), joined, mounts, dependencies).prop_map(
-        |((image, container_name, restart), ports, networks, mounts, dependencies)| {
-            let service = Service {
+        |((image, container_name, restart, scale), ports, networks, mounts, dependencies)| {
+            let mut service = Service {
                 image: image.into(),
                 container_name: container_name.map(str::to_owned),
                 restart,
@@ -151,9 +152,20 @@ fn service(networks: Vec<NetworkName>, volumes: Vec<VolumeName>) -> impl Strateg
                 mounts: mounts.into_iter().map(|(volume, target)| mount(volume, target)).collect(),
                 ..Service::default()
             };
+            if let Some(count) = scale {
+                rescale(&mut service, count);
+            }
             (service, dependencies)
         },
     )
+}
+
+/// Gives a service `count` containers, of which no two can have the address that the file fixes.
+pub(crate) fn rescale(service: &mut Service, count: u32) {
+    service.scale = Some(count);
+    if count > 1 {
+        service.networks.values_mut().for_each(|joins| joins.ipv4_address = None);
+    }
 }
 
 fn mount(volume: Option<VolumeName>, target: &str) -> Mount {

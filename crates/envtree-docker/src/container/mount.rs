@@ -4,9 +4,11 @@ use bollard::models::{
     HostConfig, Mount as EngineMount, MountBindOptions, MountImageOptions, MountTmpfsOptions, MountType,
     MountVolumeOptions,
 };
+use envtree_core::anonymous::{self, Holder};
+use envtree_core::label;
+use envtree_core::observed::number_of;
 use envtree_core::plan::NewContainer;
 use envtree_core::service::{BindOptions, Mount, MountSource, Origin, VolumeOptions};
-use envtree_core::{anonymous, label};
 use indexmap::IndexMap;
 
 use super::body::{flag, list, map};
@@ -147,8 +149,9 @@ fn given_files(container: &NewContainer, mounts: &[EngineMount], binds: &[String
 fn unnamed_mount(container: &NewContainer, mount: &Mount, options: &VolumeOptions) -> EngineMount {
     let labels = &container.definition.labels;
     let project = labels.get(label::COMPOSE_PROJECT);
-    let name = project.map(|project| anonymous::volume_name(project, &container.service, &mount.target));
-    let labels = project.map(|_| anonymous::volume_labels(labels, &container.service, &mount.target));
+    let holder = Holder { service: &container.service, number: number_of(labels) };
+    let name = project.map(|project| anonymous::volume_name(project, holder, &mount.target));
+    let labels = project.map(|_| anonymous::volume_labels(labels, holder, &mount.target));
     volume_mount(mount, name, options, labels)
 }
 

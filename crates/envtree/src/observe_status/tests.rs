@@ -31,6 +31,7 @@ impl Stage {
             let address = if key.target == 8080 { [0, 0, 0, 0] } else { [127, 0, 0, 1] };
             record.ports.push(PortReservation {
                 owner: key.owner,
+                replica: key.replica,
                 target: key.target,
                 protocol: key.protocol,
                 index: key.index,

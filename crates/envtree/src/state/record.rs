@@ -55,6 +55,9 @@ pub struct EnvironmentRecord {
     /// The services that it was last brought up with.
     #[serde(default)]
     pub services: Vec<String>,
+    /// How many containers services were last brought up with, where that was not what the files say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scale: BTreeMap<String, u32>,
     /// The host ports that are its own.
     #[serde(default)]
     pub ports: Vec<PortReservation>,
@@ -95,6 +98,9 @@ pub struct PortReservation {
     /// The service, or the program on the host, that it is for.
     #[serde(flatten, with = "OwnerForm")]
     pub owner: Owner,
+    /// The number of the service's container, from 1; 1 for a program on the host.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub replica: u32,
     /// The port that the program listens on.
     pub target: u16,
     /// TCP or UDP.
@@ -111,8 +117,7 @@ pub struct PortReservation {
 impl PortReservation {
     /// Returns whether both are for the same port of the same owner, wherever on the host.
     pub(crate) fn is_for_the_same(&self, other: &Self) -> bool {
-        (&self.owner, self.target, self.protocol, self.index)
-            == (&other.owner, other.target, other.protocol, other.index)
+        self.key() == other.key()
     }
 }
 
@@ -169,6 +174,7 @@ impl EnvironmentRecord {
             created: Timestamp::now(),
             env_file: None,
             services: Vec::new(),
+            scale: BTreeMap::new(),
             ports: Vec::new(),
             subnets: Vec::new(),
             unsettled: None,
@@ -216,8 +222,23 @@ impl EnvironmentRecord {
 impl PortReservation {
     /// Returns what the port is for.
     pub fn key(&self) -> PortKey {
-        PortKey { owner: self.owner.clone(), target: self.target, protocol: self.protocol, index: self.index }
+        PortKey {
+            owner: self.owner.clone(),
+            replica: self.replica,
+            target: self.target,
+            protocol: self.protocol,
+            index: self.index,
+        }
     }
+}
+
+fn first() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_first(replica: &u32) -> bool {
+    *replica == 1
 }
 
 fn protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Protocol, D::Error> {
@@ -265,6 +286,7 @@ pub(crate) mod tests {
         let mut record = record("/src/shop/.git", "shop", "feature/login", "feature-login");
         record.ports.push(PortReservation {
             owner: Owner::Service("db".to_owned()),
+            replica: 1,
             target: 5432,
             protocol: Protocol::Tcp,
             index: 0,

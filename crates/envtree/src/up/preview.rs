@@ -12,6 +12,7 @@ use envtree_core::project::Volume;
 use envtree_core::reconcile::{ReconcileOptions, plan_images, reconcile};
 
 use super::UpOptions;
+use super::scale::refuse_unknown;
 use crate::apply::describe;
 use crate::checkout::{files_of, refuse_env_file};
 use crate::environment::{Definition, Environment};
@@ -123,8 +124,10 @@ impl Session {
         let state = self.read_state()?;
         let target = resolve(self, &state, options, home.base.as_deref())?;
         let mut record = self.identify(&state, &target, home.worktrees.as_deref());
+        record.scale.clone_from(&options.scale);
         let files = files_of(self, &target, &record);
         let definition = self.define(&record, &files, &secret(self, &record)?)?;
+        refuse_unknown(&options.scale, &definition)?;
         refuse_env_file(self, &files, &definition)?;
         let mut observed = self.docker.observe(&scope(&definition)).await.ok();
         if let Some(observed) = &mut observed {

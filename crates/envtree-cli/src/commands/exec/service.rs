@@ -24,6 +24,7 @@ pub(super) async fn run(args: &Args, service: &str, session: &Session) -> Result
         command: args.command.iter().map(as_text).collect::<Result<_, _>>()?,
         tty,
         interactive: true,
+        index: args.index,
     };
     let program = options.command.first().cloned().unwrap_or_default();
     let started = session.service_exec(&args.task, service, options).await;

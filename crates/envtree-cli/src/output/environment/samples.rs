@@ -43,6 +43,7 @@ pub(crate) fn environment() -> EnvironmentStatus {
 fn service(name: &str, image: &str, port: PortStatus) -> ServiceStatus {
     ServiceStatus {
         name: name.to_owned(),
+        number: 1,
         container: format!("shop-feature-login-{name}-1"),
         image: image.to_owned(),
         state: "running".to_owned(),

@@ -1,5 +1,6 @@
 //! One entry of `services`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -168,6 +169,7 @@ pub(super) fn lower_service(
         platform: section.text("platform"),
         profiles: section.texts("profiles"),
         scale: lower_scale(&section),
+        further: Arc::default(),
         deploy: lower_deploy(&section),
         develop: lower_develop(&section, scope.options),
         attach: section.boolean("attach"),
@@ -177,6 +179,7 @@ pub(super) fn lower_service(
         runtime: lower_runtime(&section),
     };
     check_agreement(&section, &service);
+    check_name(&section, &service);
     Some(service)
 }
 
@@ -193,6 +196,20 @@ fn lower_credentials(section: &Section<'_>) -> IndexMap<String, String> {
         section.labels("credential_spec")
     } else {
         IndexMap::new()
+    }
+}
+
+/// Reports a name that several containers would have.
+fn check_name(section: &Section<'_>, service: &Service) {
+    let key = if service.scale.is_some() { "scale" } else { "deploy.replicas" };
+    if let (Some(entry), 2..) = (section.entries().get("container_name"), service.replicas()) {
+        section.error(
+            &entry.key_place,
+            format!(
+                "`container_name` and `{key}: {}` exclude each other: no two containers have one name",
+                service.replicas()
+            ),
+        );
     }
 }
 

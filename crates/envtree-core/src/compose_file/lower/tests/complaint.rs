@@ -72,6 +72,20 @@ include: [other.yaml]
 }
 
 #[test]
+fn several_containers_cannot_have_one_name() {
+    assert_snapshot!(complaints("
+services:
+  web: {image: w, container_name: web, scale: 2}
+  api: {image: a, container_name: api, deploy: {replicas: 3}}
+  one: {image: o, container_name: one, scale: 1}
+  none: {image: n, container_name: none, scale: 0}
+"), @"
+    compose.yaml:4:1: service `web`: `container_name` and `scale: 2` exclude each other: no two containers have one name
+    compose.yaml:8:1: service `api`: `container_name` and `deploy.replicas: 3` exclude each other: no two containers have one name
+    ");
+}
+
+#[test]
 fn what_has_no_effect_is_pointed_out() {
     assert_snapshot!(complaints("
 services:
