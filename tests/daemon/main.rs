@@ -82,6 +82,8 @@ mod refusals;
 #[cfg(feature = "private-engine")]
 mod registry_credentials;
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod side_by_side;
