@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use serde_json::Value;
 
@@ -198,6 +198,24 @@ fn what_happens_to_one_container_is_mended_in_that_one() {
 }
 
 #[test]
+fn a_port_that_a_stranger_took_moves_that_container_alone() {
+    let sandbox = sandbox();
+    sandbox.up("fix");
+    let (before, reserved) = ([1, 3].map(|number| id(&sandbox, "fix", number)), ports(&sandbox, "fix"));
+    docker(&["stop", "--time", "0", &container(&sandbox, "fix", 2)]);
+    let _listener = TcpListener::bind(("127.0.0.1", reserved[1])).unwrap();
+    let told = sandbox.fail(1, &["up", "fix"]);
+    assert!(told.contains("service `web`") && told.contains("--reassign-ports"), "{told}");
+
+    sandbox.succeed(&["up", "fix", "--reassign-ports"]);
+    let moved = ports(&sandbox, "fix");
+    assert_eq!((moved[0], moved[2]), (reserved[0], reserved[2]));
+    assert_ne!(moved[1], reserved[1]);
+    assert!(id(&sandbox, "fix", 2).as_str().unwrap().starts_with(&page(moved[1])));
+    assert_eq!([1, 3].map(|number| id(&sandbox, "fix", number)), before);
+}
+
+#[test]
 fn two_environments_of_several_containers_do_not_collide() {
     let sandbox = sandbox();
     for task in ["fix", "other"] {
@@ -232,7 +250,8 @@ fn every_command_reaches_every_container() {
     sandbox.succeed(&["start", "fix", "web"]);
     assert_eq!(states(), ["running"; 3]);
     sandbox.succeed(&["restart", "fix", "web"]);
-    ports(&sandbox, "fix").into_iter().for_each(|port| drop(page(port)));
+    let pages: BTreeSet<String> = ports(&sandbox, "fix").into_iter().map(page).collect();
+    assert_eq!(pages.len(), 3, "{pages:?}");
     let listed = sandbox.succeed(&["ls"]).stdout;
     assert!(listed.contains(" 2/2 "), "{listed}");
     sandbox.succeed(&["down", "fix"]);

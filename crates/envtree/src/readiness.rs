@@ -7,12 +7,15 @@
 //! publishes nothing and is not known is ready when it has run for [`STEADY`]. Ports on another machine are not asked.
 
 mod fault;
+mod watched;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::event::{Event, Events};
+use crate::ready::backoff::Backoff;
+use crate::ready::{self, Probe};
 use envtree_core::known_image::KnownImage;
 use envtree_core::name::ServiceName;
 use envtree_core::observed::{ContainerState, Health};
@@ -22,14 +25,11 @@ use envtree_core::service::{Condition, HealthCheck, HealthTest, Port, Protocol, 
 use envtree_docker::container::ContainerDetail;
 use envtree_docker::engine::Docker;
 use envtree_docker::exec::ExecStatus;
-use tokio::sync::OnceCell;
-
-use crate::event::{Event, Events};
-use crate::ready::backoff::Backoff;
-use crate::ready::{self, Probe};
 
 pub(crate) use fault::{Fault, NotReady};
 use fault::{detail, engine_fault, exit_fault};
+use watched::Watched;
+pub(crate) use watched::spoken_name;
 
 /// How long a service that nothing can probe must have run.
 pub(crate) const STEADY: Duration = Duration::from_millis(300);
@@ -58,21 +58,6 @@ pub(crate) struct Readiness<'a> {
     services: BTreeMap<ServiceName, Vec<Watched<'a>>>,
 }
 
-/// One container of a service.
-struct Watched<'a> {
-    /// What people call it: the service, or the service and a number where it has several containers.
-    name: String,
-    definition: Cow<'a, Service>,
-    /// It is watched once, however many wait for it.
-    ready: OnceCell<Result<(), NotReady>>,
-}
-
-impl Watched<'_> {
-    fn container(&self) -> &str {
-        self.definition.container_name.as_deref().unwrap_or_default()
-    }
-}
-
 impl<'a> Readiness<'a> {
     /// Watches the services of an isolated project; each may take `timeout` from when it is first waited for.
     pub(crate) fn new(
@@ -82,12 +67,7 @@ impl<'a> Readiness<'a> {
         events: &'a Events,
     ) -> Self {
         let watched = |(name, service): (&ServiceName, &'a Service)| {
-            let containers = service.containers().map(|(number, definition)| Watched {
-                name: spoken_name(name, number, service.replicas() > 1),
-                definition,
-                ready: OnceCell::new(),
-            });
-            (name.clone(), containers.collect())
+            (name.clone(), Watched::of(name, service).collect())
         };
         let services = project.services.iter().map(watched).collect();
         Self { docker, project, timeout, events, services }
@@ -358,11 +338,6 @@ fn opening(known: KnownImage) -> Option<&'static [u8]> {
         KnownImage::RabbitMq => Some(b"AMQP\0\0\x09\x01"),
         _ => None,
     }
-}
-
-/// Returns what people call a container: its service, with its number as Compose writes it where there are `several`.
-pub(crate) fn spoken_name(service: &str, number: u32, several: bool) -> String {
-    if several { format!("{service}-{number}") } else { service.to_owned() }
 }
 
 fn container_of(service: &Service) -> &str {

@@ -52,9 +52,12 @@ pub(super) fn warning_of_hardware(name: &ServiceName, service: &Service) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::isolate;
     use super::super::tests::{assignments, identity, raw_postgres_redis};
     use super::*;
+    use crate::compose_file::render::model;
     use crate::project::Project;
 
     fn isolated(count: u32) -> Project {
@@ -81,6 +84,20 @@ mod tests {
         shop-fix-login-redis-3 Some(20003) 6379/tcp/0=20003
         ");
         assert_eq!(facts(&isolated(0)), "");
+    }
+
+    #[test]
+    fn a_file_tells_of_every_host_port() {
+        let mut project = isolated(3);
+        let ports = |project: &Project| model(project)["services"]["redis"]["ports"][0].clone();
+        assert_eq!(ports(&project)["published"], "20001-20003");
+        assert_eq!(ports(&project)["x-envtree-published"], json!(["20001", "20002", "20003"]));
+        assert!(model(&project)["services"]["redis"]["container_name"].is_null());
+        // Compose knows no ports that are not in a row.
+        project.services["redis"].ports[0].published = Some(20009);
+        assert_eq!(ports(&project)["published"], "20009");
+        assert_eq!(ports(&project)["x-envtree-published"], json!(["20009", "20002", "20003"]));
+        assert!(ports(&isolated(1))["x-envtree-published"].is_null());
     }
 
     #[test]
