@@ -2,7 +2,7 @@
 
 use crate::common::Sandbox;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "up",
     "down",
     "stop",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 15] = [
     "ls",
     "status",
     "exec",
+    "run",
     "logs",
     "env",
     "config",
@@ -39,6 +40,7 @@ fn the_short_help_lists_every_command() {
       ls           List the environments of this repository
       status       Show one environment in full
       exec         Run a command in an environment
+      run          Run one command in a new container of a service
       logs         Print what services write
       env          Print the variables of an environment
       config       Print the Compose project that `up` would apply, as YAML

@@ -9,7 +9,7 @@ use crate::common::Sandbox;
 use crate::support::{SOON, docker, eventually, port};
 
 /// Runs a command with `input` on its standard input.
-fn fed(command: &mut Command, input: &str) -> Output {
+pub(crate) fn fed(command: &mut Command, input: &str) -> Output {
     let mut running =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = running.stdin.take().unwrap();

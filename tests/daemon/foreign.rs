@@ -121,7 +121,8 @@ fn an_object_in_the_way_is_named_with_its_owner_and_left_alone() {
     hint: `envtree ls --all` shows whose it is; choose another task name
     note: nothing was changed
     error: volume `sandbox-xxxxxxxx-fix_data` exists, and envtree did not make it
-    hint: `docker volume rm sandbox-xxxxxxxx-fix_data` removes it, if nobody needs it
+    hint: where Docker Compose made it in this worktree and its containers are gone, `docker compose create` under the same project name lets `envtree up` take it over
+    hint: `docker volume rm sandbox-xxxxxxxx-fix_data` removes it and its data, if nobody needs it
     note: nothing was changed
     ");
 }

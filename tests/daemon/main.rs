@@ -53,6 +53,8 @@ mod host_safety;
 #[cfg(test)]
 mod include;
 #[cfg(test)]
+mod interoperation;
+#[cfg(test)]
 #[cfg(unix)]
 mod interruption;
 #[cfg(test)]
@@ -81,6 +83,9 @@ mod refusals;
 #[cfg(test)]
 #[cfg(feature = "private-engine")]
 mod registry_credentials;
+#[cfg(test)]
+#[cfg(unix)]
+mod run;
 #[cfg(test)]
 mod scale;
 #[cfg(test)]

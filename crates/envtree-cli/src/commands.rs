@@ -1,5 +1,6 @@
 //! The commands: a file each, with its arguments, whose docs are its help, and one `run`.
 
+mod carry;
 mod change;
 mod completions;
 mod config;
@@ -9,6 +10,7 @@ mod init;
 mod logs;
 mod ls;
 mod rm;
+mod run;
 mod status;
 mod trust;
 mod up;
@@ -30,6 +32,7 @@ pub(crate) enum Command {
     Ls(ls::Args),
     Status(status::Args),
     Exec(exec::Args),
+    Run(run::Args),
     Logs(logs::Args),
     Env(env::Args),
     Config(config::Args),
@@ -51,6 +54,7 @@ impl Command {
             Self::Ls(args) => ls::run(args, context).await?,
             Self::Status(args) => status::run(args, context).await?,
             Self::Exec(args) => return exec::run(args, context).await,
+            Self::Run(args) => return Box::pin(run::run(args, context)).await,
             Self::Logs(args) => logs::run(args, context).await?,
             Self::Env(args) => env::run(args, context).await?,
             Self::Config(args) => config::run(args, context).await?,
@@ -71,6 +75,7 @@ impl Command {
             Self::Restart(args) => args.task(),
             Self::Status(args) => args.task(),
             Self::Exec(args) => Some(args.task()),
+            Self::Run(args) => Some(args.task()),
             Self::Logs(args) => args.task(),
             Self::Env(args) => args.task(),
             Self::Config(args) => args.task(),
@@ -81,12 +86,16 @@ impl Command {
 
     /// Returns whether standard output carries an answer of envtree's own, and no other program's.
     pub(crate) fn answers(&self) -> bool {
-        !matches!(self, Self::Exec(_))
+        !matches!(self, Self::Exec(_) | Self::Run(_))
     }
 
     /// Returns whether signals are the business of a program that is run.
     pub(crate) fn passes_signals_on(&self) -> bool {
-        matches!(self, Self::Exec(args) if args.is_on_host())
+        match self {
+            Self::Exec(args) => args.is_on_host(),
+            Self::Run(_) => true,
+            _ => false,
+        }
     }
 
     /// Returns whether a command runs inside a container, where no signal reaches it.

@@ -82,7 +82,9 @@ impl Line {
             match word.as_str() {
                 "-C" => line.directory = words.next().map(PathBuf::from),
                 "--" => break,
-                "--file" | "--profile" | "--color" | "--timeout" | "--since" | "--tail" => {
+                "--file" | "--profile" | "--color" | "--timeout" | "--since" | "--tail" | "-e" | "--env"
+                | "--volume" | "-p" | "--publish" | "-u" | "--user" | "-w" | "--workdir" | "--entrypoint"
+                | "--name" | "--pull" => {
                     words.next();
                 }
                 option if option.starts_with('-') => {}

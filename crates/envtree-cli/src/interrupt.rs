@@ -56,11 +56,12 @@ fn exit(signal: u8) -> ! {
 
 /// The signals that ask a command to end, without those that whoever started it had it ignore, as `nohup` does.
 #[cfg(unix)]
-struct Signals(Vec<(u8, tokio::signal::unix::Signal)>);
+pub(crate) struct Signals(Vec<(u8, tokio::signal::unix::Signal)>);
 
 #[cfg(unix)]
 impl Signals {
-    fn listen() -> Self {
+    /// Listens from now on.
+    pub(crate) fn listen() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
         let ignored = ignored();
         let kinds =
@@ -72,7 +73,8 @@ impl Signals {
         Self(wanted.filter_map(|(number, kind)| Some((number, signal(kind).ok()?))).collect())
     }
 
-    async fn next(&mut self) -> u8 {
+    /// Returns the number of the next signal.
+    pub(crate) async fn next(&mut self) -> u8 {
         std::future::poll_fn(|context| {
             let heard = self
                 .0
@@ -92,16 +94,19 @@ fn ignored() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
+/// The signal that asks a command to end.
 #[cfg(not(unix))]
-struct Signals;
+pub(crate) struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    fn listen() -> Self {
+    /// Listens from now on.
+    pub(crate) fn listen() -> Self {
         Self
     }
 
-    async fn next(&mut self) -> u8 {
+    /// Returns the number of the next signal.
+    pub(crate) async fn next(&mut self) -> u8 {
         match tokio::signal::ctrl_c().await {
             Ok(()) => 2,
             Err(_) => std::future::pending().await,

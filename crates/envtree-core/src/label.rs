@@ -8,6 +8,8 @@ pub const COMPOSE_SERVICE: &str = "com.docker.compose.service";
 pub const COMPOSE_CONTAINER_NUMBER: &str = "com.docker.compose.container-number";
 /// Compose: `True` on a container of `run`, `False` on one of `up`.
 pub const COMPOSE_ONEOFF: &str = "com.docker.compose.oneoff";
+/// Compose: what tells the containers of `run` apart.
+pub const COMPOSE_SLUG: &str = "com.docker.compose.slug";
 /// Compose: the hash of the definition that an object was made from. Compose lists only containers that have it.
 pub const COMPOSE_CONFIG_HASH: &str = "com.docker.compose.config-hash";
 /// Compose: the image that a container was made from, by digest.
@@ -49,5 +51,9 @@ pub const PRE_STOP: &str = "dev.envtree.pre-stop";
 pub const CONFIG_HASH: &str = "dev.envtree.config-hash";
 /// envtree: what the Compose file calls an image that was built.
 pub const IMAGE: &str = "dev.envtree.image";
+/// envtree: the volumes of a container that Docker Compose made and envtree took over, `name=created` by commas.
+pub const ADOPTED: &str = "dev.envtree.adopted";
+/// envtree: what becomes of a container of `run` once its command has ended, as [`crate::one_off::Ended`] has it.
+pub const ONE_OFF: &str = "dev.envtree.one-off";
 /// envtree: the version of envtree that made an object.
 pub const VERSION: &str = "dev.envtree.version";

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a file, a clock, an environment variable or a socket. Equal input gives equal output.
 
+pub mod adopt;
 pub mod anonymous;
 pub mod build;
 pub mod compose_file;
@@ -15,6 +16,7 @@ pub mod label;
 pub mod name;
 pub mod nearest;
 pub mod observed;
+pub mod one_off;
 pub mod overtaken;
 pub mod plan;
 pub mod port;

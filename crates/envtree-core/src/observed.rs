@@ -108,6 +108,8 @@ pub struct ObservedVolume {
     pub name: String,
     /// The driver.
     pub driver: String,
+    /// When it was made, in the Engine's words: with its name, that tells it from every later one.
+    pub created: String,
     /// All labels.
     pub labels: IndexMap<String, String>,
 }
@@ -139,6 +141,11 @@ impl ObservedContainer {
     /// Returns its number among the containers of its service, from 1.
     pub fn number(&self) -> u32 {
         number_of(&self.labels)
+    }
+
+    /// Returns whether it was made to run one command, and is none of the containers that a service consists of.
+    pub fn is_one_off(&self) -> bool {
+        self.labels.get(crate::label::COMPOSE_ONEOFF).is_some_and(|value| value == "True")
     }
 
     /// Returns the service that it runs, if a Compose label says so.

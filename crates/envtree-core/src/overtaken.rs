@@ -122,8 +122,12 @@ mod tests {
     }
 
     fn state(containers: &[(&str, ContainerState)], volumes: &[&str]) -> ObservedState {
-        let volume =
-            |name: &&str| ObservedVolume { name: (*name).into(), driver: String::new(), labels: labels() };
+        let volume = |name: &&str| ObservedVolume {
+            name: (*name).into(),
+            driver: String::new(),
+            created: String::new(),
+            labels: labels(),
+        };
         ObservedState {
             containers: containers.iter().map(|(name, state)| container(name, *state)).collect(),
             volumes: volumes.iter().map(volume).collect(),

@@ -15,12 +15,15 @@ use crate::service::{PullPolicy, Service};
 use crate::teardown::pre_stop;
 
 pub use build::BuildPolicy;
+pub(crate) use joined::resolved as with_containers;
 
 mod build;
+mod creation;
 mod image;
 mod joined;
 mod network;
 mod orphan;
+mod replaced;
 mod replica;
 mod service;
 mod volume;
@@ -172,6 +175,8 @@ pub fn reconcile(
     image::plan_missing(&mut draft, &fates)?;
     replica::plan_surplus(&mut draft);
     service::plan_removals(&mut draft, &fates);
+    replaced::plan_replaced(&mut draft);
+    replaced::plan_abandoned(&mut draft);
     orphan::plan_orphans(&mut draft);
     network::plan_networks(&mut draft, &diverged_networks);
     volume::plan_volumes(&mut draft, &diverged_volumes);
@@ -265,8 +270,7 @@ impl<'a> Draft<'a> {
 
     /// Returns whether a container is one of this project's services.
     fn is_own(&self, container: &ObservedContainer) -> bool {
-        let oneoff = container.labels.get(label::COMPOSE_ONEOFF).is_some_and(|value| value == "True");
-        self.owns(&container.labels) && self.is_of_project(&container.labels) && !oneoff
+        self.owns(&container.labels) && self.is_of_project(&container.labels) && !container.is_one_off()
     }
 
     /// Returns the container of a definition, if there is one of its name.

@@ -120,7 +120,12 @@ impl SimulatedEngine {
             Operation::CreateVolume { volume, key } => {
                 let name = volume.name.clone().unwrap_or_else(|| key.to_string());
                 let labels = volume.labels.clone();
-                self.state.volumes.push(ObservedVolume { name, driver: "local".into(), labels });
+                self.state.volumes.push(ObservedVolume {
+                    name,
+                    driver: "local".into(),
+                    created: String::new(),
+                    labels,
+                });
             }
             Operation::RemoveVolume { name } => {
                 if self.state.containers.iter().any(|c| c.volumes.values().any(|used| used == name)) {

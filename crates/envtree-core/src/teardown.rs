@@ -143,8 +143,8 @@ fn chosen<'a>(
 ) -> Vec<&'a ObservedContainer> {
     let mut containers = own_containers(observed, repository);
     containers.retain(|container| {
-        services.is_empty()
-            || container.service().is_some_and(|name| services.iter().any(|wanted| wanted == name))
+        let is_named = container.service().is_some_and(|name| services.iter().any(|wanted| wanted == name));
+        !container.is_one_off() && (services.is_empty() || is_named)
     });
     containers
 }

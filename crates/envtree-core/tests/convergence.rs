@@ -159,7 +159,12 @@ fn engine_for(project: &Project) -> SimulatedEngine {
         .chain(["precious".into()])
         .collect();
     for name in volumes {
-        engine.state.volumes.push(ObservedVolume { name, driver: "local".into(), labels: IndexMap::new() });
+        engine.state.volumes.push(ObservedVolume {
+            name,
+            driver: "local".into(),
+            created: String::new(),
+            labels: IndexMap::new(),
+        });
     }
     engine
 }

@@ -4,6 +4,7 @@
 //! call. Nothing here decides anything: it carries out an [`Operation`](envtree_core::plan::Operation) and reports
 //! what it sees.
 
+pub mod attach;
 pub mod build;
 pub mod connect;
 pub mod container;

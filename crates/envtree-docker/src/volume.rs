@@ -171,7 +171,12 @@ fn stranger(wanted: &Volume, existing: &ObservedVolume) -> Option<String> {
 }
 
 fn observed_volume(volume: EngineVolume) -> ObservedVolume {
-    ObservedVolume { name: volume.name, driver: volume.driver, labels: sorted(volume.labels) }
+    ObservedVolume {
+        name: volume.name,
+        driver: volume.driver,
+        created: volume.created_at.map(|time| time.unix_timestamp().to_string()).unwrap_or_default(),
+        labels: sorted(volume.labels),
+    }
 }
 
 #[cfg(test)]
@@ -198,6 +203,7 @@ mod tests {
         let owned = |labels: &[(&str, &str)]| ObservedVolume {
             name: "shop-db".to_owned(),
             driver: "local".to_owned(),
+            created: String::new(),
             labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         };
         let wanted = Volume {

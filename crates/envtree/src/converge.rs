@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::time::Instant;
 
-use envtree_core::engine::Engine;
 use envtree_core::observed::ObservedState;
 use envtree_core::overtaken::is_overtaken;
 use envtree_core::plan::{Await, Operation, Plan};
@@ -20,7 +19,7 @@ use crate::session::Session;
 use crate::state::record::EnvironmentRecord;
 use crate::taken::{SETTLING, refused_port};
 use crate::target::Target;
-use crate::up::{UpOptions, plan_changes, reconcile_options, scope};
+use crate::up::{UpOptions, plan_changes, reconcile_options};
 
 /// How often a plan is made anew because the environment changed under it.
 const CATCHING_UP: usize = 3;
@@ -82,6 +81,11 @@ impl Convergence<'_> {
         Ok(Converged { created_worktree, operations: applied.done.len(), warnings })
     }
 
+    async fn observe(&self) -> Result<ObservedState, Error> {
+        let (observed, _) = self.session.observe_and_adopt(self.record, &self.environment.definition).await?;
+        Ok(observed)
+    }
+
     fn readiness(&self) -> Readiness<'_> {
         let project = &self.environment.isolated.project;
         Readiness::new(&self.session.docker, project, self.options.timeout, &self.session.options.events)
@@ -119,7 +123,7 @@ impl Convergence<'_> {
         let (before, plan) = applied.basis.as_ref()?;
         let started = Instant::now();
         loop {
-            let now = self.session.docker.observe(&scope(&self.environment.definition)).await.ok()?;
+            let now = self.observe().await.ok()?;
             if is_overtaken(&self.record.project, before, plan, &applied.done, &now) {
                 return Some(now);
             }
@@ -165,7 +169,7 @@ impl Convergence<'_> {
                 applied.take(error, self.record, gate_failure);
                 return Ok(());
             }
-            observed = session.docker.observe(&scope(&environment.definition)).await?;
+            observed = self.observe().await?;
         }
         let mut plan = plan_changes(environment, &observed, options, false)?;
         if !plan.confirmations.is_empty() && (session.options.confirm)(&plan.confirmations) {
@@ -188,7 +192,7 @@ impl Convergence<'_> {
 }
 
 /// Notes what the Engine is about to be asked for.
-fn begin(record: &mut EnvironmentRecord, plan: &Plan) {
+pub(crate) fn begin(record: &mut EnvironmentRecord, plan: &Plan) {
     let made = plan.steps.iter().filter_map(|step| match &step.operation {
         Operation::CreateVolume { key, volume } => {
             Some(volume.name.clone().unwrap_or_else(|| key.to_string()))

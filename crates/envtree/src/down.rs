@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use envtree_core::engine::{Engine, Scope};
+use envtree_core::engine::Scope;
 use envtree_core::observed::{ObservedContainer, ObservedState};
 use envtree_core::plan::Plan;
 use envtree_core::teardown::{RemovalOptions, plan_removal, plan_restart, plan_start, plan_stop};
@@ -166,7 +166,7 @@ impl Session {
 
     pub(crate) async fn observe_project(&self, record: &EnvironmentRecord) -> Result<ObservedState, Error> {
         let scope = Scope { project: record.project.clone(), images: Vec::new(), volumes: Vec::new() };
-        Ok(self.docker.observe(&scope).await?)
+        self.observe_own(record, &scope).await
     }
 
     /// Observes an environment of which `services` must exist.
@@ -191,7 +191,7 @@ impl Session {
         service: &str,
     ) -> Result<Vec<&'a ObservedContainer>, Error> {
         let own = || observed.containers.iter().filter(|container| record.owns(&container.labels));
-        let its = own().filter(|container| container.service() == Some(service));
+        let its = own().filter(|container| container.service() == Some(service) && !container.is_one_off());
         let mut containers: Vec<&ObservedContainer> = its.collect();
         if !containers.is_empty() {
             containers.sort_by_key(|container| container.number());
@@ -269,7 +269,8 @@ impl Session {
 
 /// Refuses to start an environment of which there is nothing to start.
 fn refuse_none(record: &EnvironmentRecord, observed: &ObservedState) -> Result<(), Error> {
-    if observed.containers.iter().any(|container| record.owns(&container.labels)) {
+    let own = |container: &ObservedContainer| record.owns(&container.labels) && !container.is_one_off();
+    if observed.containers.iter().any(own) {
         return Ok(());
     }
     Err(Error::NoContainers { project: record.project.to_string() })

@@ -13,7 +13,7 @@ use envtree_core::variables::{AppPort, View, variables};
 use indexmap::IndexMap;
 
 use crate::error::Error;
-use crate::load::{ComposeRequest, Files, Wanted, load_compose, load_settings, normal};
+use crate::load::{ComposeRequest, Files, OneOffFile, Wanted, load_compose, load_settings, normal};
 use crate::secret::{load_or_create_secret, load_secret};
 use crate::session::Session;
 use crate::state::record::EnvironmentRecord;
@@ -93,6 +93,17 @@ impl Session {
         files: &Files,
         secret: &str,
     ) -> Result<Definition, Error> {
+        self.define_for(record, files, secret, None)
+    }
+
+    /// Reads what the worktree of `record` defines, as the command `one_off` changes it.
+    pub(crate) fn define_for(
+        &self,
+        record: &EnvironmentRecord,
+        files: &Files,
+        secret: &str,
+        one_off: Option<&OneOffFile>,
+    ) -> Result<Definition, Error> {
         let settings = load_settings(files)?;
         let own = own_variables(record, secret);
         let named = self.named_files(files.top())?;
@@ -106,6 +117,7 @@ impl Session {
             environment: &self.options.environment,
             own: &own,
             name: record.project.clone(),
+            one_off,
         })?;
         scale(&mut wanted.project, &record.scale)?;
         let identity = Identity {

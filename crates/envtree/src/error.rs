@@ -208,6 +208,12 @@ pub enum Error {
         /// How many it may have.
         most: u32,
     },
+    /// What was to be published is no port.
+    #[error("`{text}` is not `[[address:]published:]target[/protocol]`")]
+    NotAPort {
+        /// The text.
+        text: String,
+    },
     /// An environment has no containers.
     #[error("environment `{project}` has no containers")]
     NoContainers {

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 use std::pin::Pin;
 
 use envtree_core::observed::ObservedContainer;
-use envtree_docker::exec::{ExecControl, ExecOptions, TerminalSize};
+use envtree_docker::DockerError;
+use envtree_docker::attach::{Attached, AttachedControl};
+use envtree_docker::exec::{self, ExecControl, ExecOptions, TerminalSize};
 use envtree_docker::logs::LogsOptions;
 use envtree_docker::output::OutputStream;
 use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
 use indexmap::IndexMap;
 use tokio::io::AsyncWrite;
+use tokio::task::JoinHandle;
 
 use crate::error::Error;
 use crate::readiness::spoken_name;
@@ -44,7 +47,13 @@ pub struct ServiceSession {
     pub input: Pin<Box<dyn AsyncWrite + Send>>,
     /// What the command writes, until it has ended.
     pub output: BoxStream<'static, Result<Output, Error>>,
-    control: ExecControl,
+    control: Control,
+}
+
+/// What a command runs in: a container that runs anyway, or one of its own.
+enum Control {
+    Inside(ExecControl),
+    Attached(Box<AttachedControl>, Option<JoinHandle<Result<i64, DockerError>>>),
 }
 
 /// A piece of what a command wrote.
@@ -60,12 +69,31 @@ impl ServiceSession {
     /// Tells the command's terminal its size.
     pub async fn resize(&self, rows: u16, columns: u16) -> Result<(), Error> {
         let size = TerminalSize { width: columns, height: rows };
-        Ok(self.control.resize(size).await?)
+        let resized = match &self.control {
+            Control::Inside(control) => control.resize(size).await,
+            Control::Attached(control, _) => control.resize(size).await,
+        };
+        Ok(resized?)
     }
 
     /// Returns the status that the command ended with, once it has.
-    pub async fn exit_code(&self) -> Result<i64, Error> {
-        Ok(self.control.exit_code().await?)
+    pub async fn exit_code(&mut self) -> Result<i64, Error> {
+        match &mut self.control {
+            Control::Inside(control) => Ok(control.exit_code().await?),
+            Control::Attached(control, ended) => match ended.take() {
+                Some(ended) => Ok(ended.await.expect("the wait for a container does not panic")?),
+                None => Ok(control.exit_code().await?),
+            },
+        }
+    }
+
+    /// Returns a session of a container that was started for one command.
+    pub(crate) fn attached(attached: Attached) -> Self {
+        Self {
+            input: attached.input,
+            output: pieces(attached.output),
+            control: Control::Attached(Box::new(attached.control), Some(attached.ended)),
+        }
     }
 }
 
@@ -137,14 +165,10 @@ impl Session {
             ..ExecOptions::default()
         };
         let session = self.docker.exec_session(&container.name, &choices).await?;
-        let output = session.output.map(|piece| {
-            let (stream, bytes) = piece?;
-            Ok(Output { stderr: stream == OutputStream::Stderr, bytes: bytes.to_vec() })
-        });
         Ok(ServiceSession {
             input: session.input.unwrap_or_else(|| Box::pin(tokio::io::sink())),
-            output: output.boxed(),
-            control: session.control,
+            output: pieces(session.output),
+            control: Control::Inside(session.control),
         })
     }
 
@@ -164,7 +188,8 @@ impl Session {
         };
         let mut streams = Vec::new();
         let containers: Vec<&ObservedContainer> = if options.services.is_empty() {
-            observed.containers.iter().filter(|container| record.owns(&container.labels)).collect()
+            let own = observed.containers.iter().filter(|container| record.owns(&container.labels));
+            own.filter(|container| !container.is_one_off()).collect()
         } else {
             let named =
                 options.services.iter().map(|service| self.containers_of(&record, &observed, service));
@@ -192,4 +217,12 @@ impl Session {
         }
         Ok(select_all(streams).boxed())
     }
+}
+
+fn pieces(output: BoxStream<'static, exec::Output>) -> BoxStream<'static, Result<Output, Error>> {
+    let pieces = output.map(|piece| {
+        let (stream, bytes) = piece?;
+        Ok(Output { stderr: stream == OutputStream::Stderr, bytes: bytes.to_vec() })
+    });
+    pieces.boxed()
 }

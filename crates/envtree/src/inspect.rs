@@ -90,7 +90,7 @@ impl Session {
     /// Returns one environment in full.
     pub async fn status(&self, task: Option<&str>) -> Result<EnvironmentStatus, Error> {
         let record = self.record(task).await?;
-        let observed = observe(&self.docker, Some(&record.repository.id)).await?;
+        let observed = with_own_checks(&self.docker, self.observe_project(&record).await?).await;
         let mut status = look_at(Some(self), &record, Some(&observed), true).await;
         if !status.volumes.is_empty() {
             // Sizes are an extra that some Engines do not tell.

@@ -3,6 +3,7 @@
 //! It never prints, prompts or exits: work emits [`event::Event`]s, questions go to the caller, results are values.
 
 mod access;
+mod adopt;
 mod apply;
 mod checkout;
 mod converge;
@@ -22,6 +23,7 @@ pub mod inspect;
 pub mod load;
 mod mark;
 mod observe_status;
+pub mod one_off;
 pub mod port_probe;
 mod readiness;
 mod ready;

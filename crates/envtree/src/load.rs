@@ -13,7 +13,7 @@ use envtree_core::compose_file::node::Diagnostic;
 use envtree_core::settings::machine::{MachineSettings, parse_machine_settings};
 use envtree_core::settings::{Settings, parse_settings};
 
-pub(crate) use compose::{ComposeRequest, Wanted, env_file, load_compose, normal};
+pub(crate) use compose::{ComposeRequest, OneOffFile, Wanted, env_file, load_compose, normal};
 pub(crate) use files::Files;
 
 use crate::include::IncludeError;

@@ -88,7 +88,7 @@ fn state(record: &EnvironmentRecord, look: &Look<'_>, services: &[ServiceStatus]
 
 fn services(record: &EnvironmentRecord, look: &Look<'_>) -> Vec<ServiceStatus> {
     let containers = look.observed.map(|observed| observed.containers.as_slice()).unwrap_or_default();
-    let own = containers.iter().filter(|container| record.owns(&container.labels));
+    let own = containers.iter().filter(|container| record.owns(&container.labels) && !container.is_one_off());
     let mut services: Vec<ServiceStatus> = own
         .filter_map(|container| {
             service_status((container.service()?, container.number()), Some(container), record, look)

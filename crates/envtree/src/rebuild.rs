@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use envtree_core::adopt::adopted_volumes;
 use envtree_core::label;
 use envtree_core::name::{EnvironmentId, ProjectName};
 use envtree_core::observed::{ObservedNetwork, ObservedState, number_of};
@@ -70,6 +71,7 @@ pub(crate) fn lost_records(state: &State, observed: &ObservedState) -> Vec<Envir
             record
         });
         record.ports.extend(ports_of(labels));
+        record.adopted.extend(adopted_volumes(labels));
     }
     lost.into_values().collect()
 }
@@ -148,7 +150,12 @@ mod tests {
 
     #[test]
     fn a_lost_record_is_rebuilt_from_the_labels_of_what_is_left() {
-        let volume = ObservedVolume { name: "x".into(), driver: "local".into(), labels: labels() };
+        let volume = ObservedVolume {
+            name: "x".into(),
+            driver: "local".into(),
+            created: String::new(),
+            labels: labels(),
+        };
         let observed = ObservedState { volumes: vec![volume], ..ObservedState::default() };
         let lost = lost_records(&State::default(), &observed);
         assert_eq!(lost.len(), 1);

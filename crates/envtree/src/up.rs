@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use envtree_core::engine::Engine;
+use envtree_core::adopt::Adopted;
 use envtree_core::observed::ObservedState;
 use envtree_core::reconcile::BuildPolicy;
 use envtree_core::service::PullPolicy;
@@ -16,6 +16,7 @@ use envtree_core::settings::Settings;
 use futures::future::join;
 use jiff::Timestamp;
 
+use crate::adopt;
 use crate::checkout::{files_of, refuse_env_file};
 use crate::converge::{Converged, Convergence};
 use crate::environment::{Definition, Environment};
@@ -267,8 +268,9 @@ impl Session {
         refuse_env_file(self, &files, &definition)?;
         let remote = self.remote_engine(&definition).await?;
         self.remove_half_made_volumes(record).await?;
-        let (record, observed) = self.reserve_for(record, &definition, options, refused).await?;
+        let (record, observed, adopted) = self.reserve_for(record, &definition, options, refused).await?;
         let mut environment = self.assemble(definition, &record)?;
+        environment.warnings.extend(adopt::warnings(&record.project, &adopted));
         environment.warnings.extend(remote);
         environment.warnings.extend(warnings_of_apps(&record));
         // What no plan can bring about is refused before the worktree is made.
@@ -310,23 +312,23 @@ impl Session {
         Ok(error)
     }
 
-    /// Reserves what the definition wants; returns the record with it, and what the Engine has.
+    /// Reserves what the definition wants; returns the record with it, what the Engine has, and what of that is taken over.
     ///
     /// The Engine carries out a start although the command that asked for it was interrupted. For a moment the ports of
     /// such a container are taken, and it does not run yet: so a refusal counts only after a while.
-    async fn reserve_for(
+    pub(crate) async fn reserve_for(
         &self,
         record: &EnvironmentRecord,
         definition: &Definition,
         options: &UpOptions,
         refused: &BTreeSet<u16>,
-    ) -> Result<(EnvironmentRecord, ObservedState), Error> {
+    ) -> Result<(EnvironmentRecord, ObservedState, Adopted), Error> {
         let started = Instant::now();
         let is_remote = self.docker.is_remote().await?;
         let routes = if is_remote { Vec::new() } else { host_subnets() };
         loop {
             let remote_ports = self.remote_ports().await?;
-            let observed = self.docker.observe(&scope(definition)).await?;
+            let (observed, adopted) = self.observe_and_adopt(record, definition).await?;
             let circumstances = Circumstances {
                 definition,
                 observed: &observed,
@@ -340,6 +342,7 @@ impl Session {
                 let mut record = state.by_project(&record.project).unwrap_or(record).clone();
                 record.scale.clone_from(&options.scale);
                 reserve(&mut record, state, &circumstances)?;
+                record.adopted.clone_from(&adopted.volumes);
                 state.put(record.clone());
                 Ok(record)
             });
@@ -347,7 +350,7 @@ impl Session {
                 Err(Error::PortsTaken(_)) if may_be_starting(&observed) && started.elapsed() < SETTLING => {
                     tokio::time::sleep(SETTLING / 10).await;
                 }
-                reserved => return Ok((reserved?, observed)),
+                reserved => return Ok((reserved?, observed, adopted)),
             }
         }
     }

@@ -159,6 +159,10 @@ fn unreachable_plan(shown: CommandError, error: &ReconcileError) -> CommandError
         ReconcileError::NotOwned { owner: Some(_), .. } => shown
             .hint("`envtree ls --all` shows whose it is; choose another task name")
             .note("nothing was changed"),
+        ReconcileError::NotOwned { kind: "volume", name, owner: None } => shown
+            .hint("where Docker Compose made it in this worktree and its containers are gone, `docker compose create` under the same project name lets `envtree up` take it over")
+            .hint(format!("`docker volume rm {name}` removes it and its data, if nobody needs it"))
+            .note("nothing was changed"),
         ReconcileError::NotOwned { kind, name, owner: None } => shown
             .hint(format!("`docker {kind} rm {name}` removes it, if nobody needs it"))
             .note("nothing was changed"),

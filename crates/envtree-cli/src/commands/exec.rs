@@ -1,7 +1,7 @@
 //! `envtree exec`: a command on the host with the environment's variables, or inside a service.
 
 mod host;
-mod service;
+pub(super) mod service;
 
 use std::ffi::OsString;
 

@@ -29,7 +29,9 @@ Run again it changes only what differs; after an interruption it continues.";
 /// Make a worktree and its environment, or bring one up again
 ///
 /// Makes or adopts the git worktree and branch of TASK, makes the networks, volumes and containers of its Compose
-/// project, waits until every service is ready, and prints where everything is.
+/// project, waits until every service is ready, and prints where everything is. Containers of services whose profiles are
+/// off are left as they are. What `docker compose -p` made under the environment's project name, from files of the same
+/// worktree, is taken over: volumes keep their data, containers are made again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -82,7 +84,7 @@ pub(crate) struct Args {
 
 /// When images are pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PullWhen {
+pub(super) enum PullWhen {
     /// Images that the Engine does not have
     Missing,
     /// Every image, each time

@@ -37,6 +37,8 @@ mod unknown;
 mod volume;
 mod words;
 
+pub use port::parse_short as parse_port;
+
 /// Variables in the order of their file; one without a value takes the caller's.
 pub type Variables = Vec<(String, Option<String>)>;
 
@@ -175,6 +177,13 @@ fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports)
     let inactive = scope.services.iter().filter(|(_, profiles)| !scope.is_active(profiles));
     let inactive = inactive.map(|(name, _)| (*name).to_owned()).collect();
     (project, inactive)
+}
+
+/// Returns the profiles of a service of the tree; none if there is no such service.
+pub fn profiles_of(node: &Node, service: &str) -> Vec<String> {
+    let services = node.entry("services").map(|entry| &entry.node);
+    let service = services.and_then(|services| services.entry(service)).map(|entry| &entry.node);
+    service.map(profiles).unwrap_or_default()
 }
 
 /// Returns the profiles of a service; what is wrong with them is reported when the service is read.

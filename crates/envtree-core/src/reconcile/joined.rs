@@ -48,7 +48,7 @@ pub(super) fn users(draft: &Draft<'_>, name: &ServiceName) -> Vec<String> {
 }
 
 /// Returns the definition of a service in which containers stand for the services that it names.
-pub(super) fn resolved(project: &Project, service: &Service) -> Service {
+pub(crate) fn resolved(project: &Project, service: &Service) -> Service {
     let container = |name: &str| container(project, name);
     let mode = |mode: &Option<String>| {
         mode.as_ref().map(|mode| match mode.strip_prefix("service:") {

@@ -1,7 +1,6 @@
 //! Orphans: what bears the environment's labels and is wanted by nothing.
 
 use super::Draft;
-use super::replica::surplus;
 use crate::label;
 use crate::observed::ObservedContainer;
 use crate::plan::Operation;
@@ -54,7 +53,7 @@ pub(super) fn plan_orphans(draft: &mut Draft<'_>) {
 
 fn is_orphan(draft: &Draft<'_>, container: &ObservedContainer) -> bool {
     draft.is_own(container)
-        && surplus(draft, container).is_none()
+        && !draft.removed.contains_key(&container.name)
         && !container.service().is_some_and(|name| draft.options.inactive.iter().any(|other| other == name))
         && !draft
             .desired

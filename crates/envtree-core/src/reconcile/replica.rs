@@ -23,7 +23,7 @@ pub(super) fn plan_surplus(draft: &mut Draft<'_>) {
 }
 
 /// Returns how many containers the service of `container` has, if that leaves this one out.
-pub(super) fn surplus(draft: &Draft<'_>, container: &ObservedContainer) -> Option<u32> {
+fn surplus(draft: &Draft<'_>, container: &ObservedContainer) -> Option<u32> {
     let service = draft.desired.services.get(container.service()?)?;
     let count = service.replicas();
     let is_left_out = container.number() > count && draft.is_own(container);

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
+use super::creation::{engine_network, plan_container};
 use super::{Draft, ReconcileError, joined, not_owned, replica};
-use crate::isolate::is_within;
 use crate::label;
 use crate::name::{NetworkName, ServiceName, VolumeName};
 use crate::observed::{ContainerState, ObservedContainer};
-use crate::plan::{Await, NewContainer, Operation, StepId};
-use crate::service::{Attachment, Condition, MountSource, Origin, RestartPolicy, Service};
+use crate::plan::{Await, Operation, StepId};
+use crate::service::{Condition, MountSource, RestartPolicy, Service};
 use crate::teardown::pre_stop;
 
 /// What becomes of a container.
@@ -40,13 +40,13 @@ impl Fate {
 /// A container that the project wants.
 pub(super) struct Wanted<'a> {
     /// Its definition.
-    definition: Cow<'a, Service>,
+    pub(super) definition: Cow<'a, Service>,
     /// What becomes of it.
     pub(super) fate: Fate,
 }
 
 impl Wanted<'_> {
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.definition.container_name.as_deref().expect("isolation names every container")
     }
 }
@@ -234,128 +234,6 @@ fn plan_wanted(draft: &mut Draft<'_>, name: &ServiceName, wanted: &Wanted<'_>) {
     plan_start(draft, name, &container, after, cause);
 }
 
-/// Plans the creation of a container and its further networks; returns the steps that a start comes after.
-fn plan_container(
-    draft: &mut Draft<'_>,
-    name: &ServiceName,
-    wanted: &Wanted<'_>,
-    cause: &str,
-) -> Vec<StepId> {
-    let service = &*wanted.definition;
-    let links = joined::links(draft.desired, service);
-    let attachments: Vec<(String, Attachment)> = service
-        .networks
-        .iter()
-        .map(|(key, attachment)| {
-            let attachment = Attachment { links: links.clone(), ..with_own_name(name, attachment) };
-            (engine_network(draft, key), attachment)
-        })
-        .collect();
-    let container = new_container(draft, name, wanted, attachments.first().cloned());
-    let after = steps_before_creation(draft, service, &container.name);
-    let awaits = if mounts_from_worktree(draft, service) { vec![Await::Checkout] } else { Vec::new() };
-    let container_name = container.name.clone();
-    let create = draft.push(Operation::CreateContainer(Box::new(container)), cause, after, awaits);
-    draft.created.insert(container_name.clone(), create);
-    let mut before_start = vec![create];
-    let files = joined::files(service);
-    if !files.is_empty() {
-        let put = Operation::PutFiles { container: container_name.clone(), files };
-        before_start.push(draft.push(put, "the service is given them", vec![create], Vec::new()));
-    }
-    // Engines below API 1.44 attach a new container to one network only.
-    for (network, attachment) in attachments.into_iter().skip(1) {
-        let connect = Operation::ConnectNetwork { container: container_name.clone(), network, attachment };
-        before_start.push(draft.push(
-            connect,
-            "the service is on several networks",
-            vec![create],
-            Vec::new(),
-        ));
-    }
-    before_start
-}
-
-fn new_container(
-    draft: &Draft<'_>,
-    name: &ServiceName,
-    wanted: &Wanted<'_>,
-    network: Option<(String, Attachment)>,
-) -> NewContainer {
-    let service = &*wanted.definition;
-    let inherited_volumes =
-        draft.container_of(service).map(|old| inherited_volumes(service, old)).unwrap_or_default();
-    let volume_names = service
-        .mounts
-        .iter()
-        .filter_map(|mount| match &mount.source {
-            MountSource::Volume { volume: Some(key), .. } => Some(key),
-            _ => None,
-        })
-        .map(|key| {
-            let fixed = draft.desired.volumes.get(key).and_then(|volume| volume.name.clone());
-            (key.clone(), fixed.unwrap_or_else(|| key.to_string()))
-        })
-        .collect();
-    let image_volumes = draft.observed.images.get(&service.image).map(|image| image.volumes.clone());
-    NewContainer {
-        name: wanted.name().to_owned(),
-        service: name.clone(),
-        definition: joined::resolved(draft.desired, service),
-        volume_names,
-        network,
-        inherited_volumes,
-        image_volumes: image_volumes.unwrap_or_default(),
-    }
-}
-
-/// Returns the anonymous volumes of the old container whose targets the new definition leaves to the image.
-fn inherited_volumes(service: &Service, old: &ObservedContainer) -> IndexMap<String, String> {
-    let is_anonymous = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_named = |target: &str| {
-        let mut memory = service.runtime.tmpfs.iter().filter_map(|line| line.split(':').next());
-        memory.any(|path| path == target)
-            || service.mounts.iter().any(|mount| mount.target == target && !is_anonymous_mount(&mount.source))
-    };
-    old.volumes
-        .iter()
-        .filter(|(target, name)| is_anonymous(name) && !is_named(target))
-        .map(|(target, name)| (target.clone(), name.clone()))
-        .collect()
-}
-
-fn is_anonymous_mount(source: &MountSource) -> bool {
-    matches!(source, MountSource::Volume { volume: None, .. })
-}
-
-fn steps_before_creation(draft: &Draft<'_>, service: &Service, container: &str) -> Vec<StepId> {
-    let mut after: Vec<StepId> = Vec::new();
-    after.extend(draft.pulls.get(&service.image));
-    after.extend(draft.removed.get(container));
-    after.extend(service.networks.keys().filter_map(|key| draft.networks.get(key)));
-    let used = joined::names(service).map(|name| joined::container(draft.desired, name));
-    after.extend(used.filter_map(|name| draft.created.get(&name)));
-    for mount in &service.mounts {
-        if let MountSource::Volume { volume: Some(key), .. } = &mount.source {
-            after.extend(draft.volumes.get(key));
-        }
-    }
-    after
-}
-
-fn mounts_from_worktree(draft: &Draft<'_>, service: &Service) -> bool {
-    let worktree = &draft.options.worktree;
-    let mounted = service.mounts.iter().filter_map(|mount| match &mount.source {
-        MountSource::Bind { path, .. } => Some(path),
-        _ => None,
-    });
-    let given = service.configs.iter().chain(&service.secrets).filter_map(|grant| match &grant.origin {
-        Origin::File(path) => Some(path),
-        _ => None,
-    });
-    mounted.chain(given).any(|path| is_within(path, worktree) || is_within(worktree, path))
-}
-
 fn plan_start(
     draft: &mut Draft<'_>,
     name: &ServiceName,
@@ -384,17 +262,4 @@ fn plan_start(
         step = draft.push(run, "the service has started", vec![step], Vec::new());
     }
     draft.starts.entry(name.clone()).or_default().push(step);
-}
-
-fn engine_network(draft: &Draft<'_>, key: &NetworkName) -> String {
-    let fixed = draft.desired.networks.get(key).and_then(|network| network.name.clone());
-    fixed.unwrap_or_else(|| key.to_string())
-}
-
-fn with_own_name(service: &ServiceName, attachment: &Attachment) -> Attachment {
-    let mut attachment = attachment.clone();
-    if !attachment.nameless && !attachment.aliases.iter().any(|alias| alias == service.as_str()) {
-        attachment.aliases.insert(0, service.to_string());
-    }
-    attachment
 }

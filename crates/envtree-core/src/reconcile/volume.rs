@@ -21,6 +21,8 @@ pub(super) fn diverged(draft: &mut Draft<'_>) -> Result<BTreeSet<VolumeName>, Re
             Some(found) if !draft.owns(&found.labels) => {
                 return Err(not_owned("volume", name, &found.labels));
             }
+            // What was taken over from Docker Compose tells nothing of its definition, and is kept as it is.
+            Some(found) if !found.labels.contains_key(label::CONFIG_HASH) => {}
             Some(found) if found.labels.get(label::CONFIG_HASH) != volume.labels.get(label::CONFIG_HASH) => {
                 if draft.options.recreate_volumes {
                     diverged.insert(key.clone());

@@ -7,6 +7,7 @@ use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, PortBinding, PortMap,
     RestartPolicy as EngineRestartPolicy, RestartPolicyNameEnum,
 };
+use envtree_core::one_off::Ended;
 use envtree_core::plan::NewContainer;
 use envtree_core::service::{HealthCheck, HealthTest, Port, RestartPolicy, Service};
 use indexmap::IndexMap;
@@ -25,6 +26,7 @@ pub(crate) fn create_body(
 ) -> Result<ContainerCreateBody, DockerError> {
     let definition = &container.definition;
     let runtime = &definition.runtime;
+    let ended = Ended::of_labels(&definition.labels);
     Ok(ContainerCreateBody {
         image: Some(definition.image.clone()),
         hostname: definition.hostname.clone(),
@@ -39,6 +41,9 @@ pub(crate) fn create_body(
         healthcheck: definition.health_check.as_ref().map(|check| health_check(check, api)),
         tty: flag(runtime.tty),
         open_stdin: flag(runtime.stdin_open),
+        // The end of the person's input is that of the command's, for one that somebody is attached to.
+        attach_stdin: flag(runtime.stdin_open && ended.is_some()),
+        stdin_once: flag(runtime.stdin_open && ended.is_some()),
         stop_signal: runtime.stop_signal.clone(),
         stop_timeout: runtime.stop_grace_period.map(whole_seconds),
         networking_config: networking(container, api)?,
@@ -48,6 +53,7 @@ pub(crate) fn create_body(
             volumes_from: list(definition.volumes_from.iter().cloned()),
             port_bindings: port_bindings(&definition.ports),
             restart_policy: Some(restart_policy(definition)),
+            auto_remove: flag(ended == Some(Ended::RemovedByEngine)),
             ..mounts(container, api, limits(definition, host_config(&container.service, runtime, api)?))?
         }),
         ..ContainerCreateBody::default()

@@ -7,8 +7,8 @@ mod variables;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use envtree_core::compose_file::assemble::{Assembled, assemble};
-use envtree_core::compose_file::lower::{LowerOptions, Lowered, lower};
+use envtree_core::compose_file::assemble::{Assembled, Source, assemble};
+use envtree_core::compose_file::lower::{LowerOptions, Lowered, lower, profiles_of};
 use envtree_core::compose_file::node::{Diagnostic, Node};
 use envtree_core::host_path::HostPath;
 use envtree_core::name::ProjectName;
@@ -39,6 +39,17 @@ pub(crate) struct ComposeRequest<'a> {
     pub(crate) own: &'a IndexMap<String, String>,
     /// The name of the environment's project.
     pub(crate) name: ProjectName,
+    /// The command that is run, if it is for one.
+    pub(crate) one_off: Option<&'a OneOffFile>,
+}
+
+/// What a command changes in the definition of its service.
+#[derive(Debug, Clone)]
+pub(crate) struct OneOffFile {
+    /// The service; its profiles are active.
+    pub(crate) service: String,
+    /// A Compose file that is merged last.
+    pub(crate) text: String,
 }
 
 /// What a worktree wants to run.
@@ -62,9 +73,14 @@ pub(crate) struct Wanted {
 pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadError> {
     let mut dotenv = load_variables(request)?;
     let named = named_files(request, &dotenv);
-    let sources = find(request, named.as_ref())?;
+    let mut sources = find(request, named.as_ref())?;
     let project_dir = project_directory(request, &sources);
     add_variables(request, &project_dir, &mut dotenv)?;
+    sources.extend(request.one_off.map(|one_off| Source {
+        path: String::new(),
+        display: "the options of the command".into(),
+        text: one_off.text.clone(),
+    }));
     let lookup = |name: &str| lookup(request, &dotenv, name);
     let reader = Reader::new(request.files);
     let fill = |name: &str| lookup(name).inspect(|value| reader.note(name, value));
@@ -94,7 +110,8 @@ fn lower_project(
     reader: &Reader<'_>,
 ) -> Result<Lowered, LoadError> {
     let working_dir = project_dir.to_string_lossy();
-    let profiles = profiles(request, lookup);
+    let mut profiles = profiles(request, lookup);
+    profiles.extend(request.one_off.map(|one_off| profiles_of(node, &one_off.service)).unwrap_or_default());
     let options = LowerOptions {
         name: request.name.clone(),
         working_dir: &working_dir,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use envtree_core::adopt::AdoptedVolumes;
 use envtree_core::label;
 use envtree_core::name::{EnvironmentId, ProjectName};
 use envtree_core::port::{Owner, PortKey};
@@ -64,6 +65,9 @@ pub struct EnvironmentRecord {
     /// The subnets that are its own.
     #[serde(default)]
     pub subnets: Vec<SubnetReservation>,
+    /// The volumes that Docker Compose made and the environment took over.
+    #[serde(default, skip_serializing_if = "AdoptedVolumes::is_empty")]
+    pub adopted: AdoptedVolumes,
     /// What the Engine was asked for by a command that did not come to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsettled: Option<Unsettled>,
@@ -177,6 +181,7 @@ impl EnvironmentRecord {
             scale: BTreeMap::new(),
             ports: Vec::new(),
             subnets: Vec::new(),
+            adopted: AdoptedVolumes::new(),
             unsettled: None,
             last_failure: None,
             hooks_done: BTreeMap::new(),

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use envtree_core::engine::{Engine, Scope};
+use envtree_core::adopt::Adopted;
+use envtree_core::engine::Scope;
 use envtree_core::isolate::own_images;
 use envtree_core::name::VolumeName;
 use envtree_core::observed::ObservedState;
@@ -13,6 +14,7 @@ use envtree_core::reconcile::{ReconcileOptions, plan_images, reconcile};
 
 use super::UpOptions;
 use super::scale::refuse_unknown;
+use crate::adopt;
 use crate::apply::describe;
 use crate::checkout::{files_of, refuse_env_file};
 use crate::environment::{Definition, Environment};
@@ -31,6 +33,7 @@ pub(crate) struct Preview {
     target: Target,
     pub(crate) environment: Environment,
     observed: Option<ObservedState>,
+    adopted: Adopted,
 }
 
 /// What `up` would do.
@@ -88,7 +91,7 @@ impl Session {
     /// Returns what `up` would do.
     pub(super) async fn plan_only(&self, options: &UpOptions) -> Result<PlannedUp, Error> {
         self.docker.facts().await?;
-        let Preview { record, target, environment, observed } =
+        let Preview { record, target, environment, observed, adopted } =
             // With a placeholder for the secret, every service that is given it would seem to have changed.
             self.preview(options, options.taken_policy(), Self::known_secret).await?;
         let observed = observed.unwrap_or_default();
@@ -98,6 +101,7 @@ impl Session {
         let changes = plan_changes(&environment, &observed, options, false)?;
         plan.steps.extend(changes.steps);
         let mut warnings = environment.warnings;
+        warnings.extend(adopt::warnings(&record.project, &adopted));
         warnings.extend(self.remote_engine(&environment.definition).await?);
         warnings.extend(changes.warnings);
         Ok(PlannedUp {
@@ -129,7 +133,8 @@ impl Session {
         let definition = self.define(&record, &files, &secret(self, &record)?)?;
         refuse_unknown(&options.scale, &definition)?;
         refuse_env_file(self, &files, &definition)?;
-        let mut observed = self.docker.observe(&scope(&definition)).await.ok();
+        let observed = self.observe_and_adopt(&record, &definition).await.ok();
+        let (mut observed, adopted) = observed.unzip();
         if let Some(observed) = &mut observed {
             // They are gone before `up` looks.
             let half_made = self.half_made_volumes(&record).await?;
@@ -150,7 +155,7 @@ impl Session {
         };
         reserve(&mut record, &state, &circumstances)?;
         let environment = self.assemble(definition, &record)?;
-        Ok(Preview { record, target, environment, observed })
+        Ok(Preview { record, target, environment, observed, adopted: adopted.unwrap_or_default() })
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) fn lower_ports(service: &Section<'_>) -> Vec<Port> {
     ports
 }
 
-fn parse_short(text: &str) -> Option<Vec<Port>> {
+/// Returns the ports that `[[address:]published:]target[/protocol]` publishes, ranges spread out.
+pub fn parse_short(text: &str) -> Option<Vec<Port>> {
     let (text, protocol) = split_protocol(text)?;
     let (host_ip, text) = split_address(text)?;
     let (published, target) = match text.rsplit_once(':') {

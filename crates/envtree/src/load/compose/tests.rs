@@ -27,6 +27,7 @@ fn load_from(files: &Files, asked: &Asked<'_>) -> Result<Wanted, LoadError> {
             ("OWN".to_owned(), "own".to_owned()),
         ]),
         name: ProjectName::new("shop-x").unwrap(),
+        one_off: None,
     })
 }
 

@@ -1,0 +1,167 @@
+//! The creation of a container: what it is made of, and what is there before it.
+
+use indexmap::IndexMap;
+
+use super::service::Wanted;
+use super::{Draft, joined, replaced};
+use crate::adopt::adopted_label;
+use crate::isolate::is_within;
+use crate::label;
+use crate::name::{NetworkName, ServiceName, VolumeName};
+use crate::observed::{ObservedContainer, ObservedVolume};
+use crate::plan::{Await, NewContainer, Operation, StepId};
+use crate::service::{Attachment, MountSource, Origin, Service};
+
+/// Plans the creation of a container and its further networks; returns the steps that a start comes after.
+pub(super) fn plan_container(
+    draft: &mut Draft<'_>,
+    name: &ServiceName,
+    wanted: &Wanted<'_>,
+    cause: &str,
+) -> Vec<StepId> {
+    let service = &*wanted.definition;
+    let links = joined::links(draft.desired, service);
+    let attachments: Vec<(String, Attachment)> = service
+        .networks
+        .iter()
+        .map(|(key, attachment)| {
+            let attachment = Attachment { links: links.clone(), ..with_own_name(name, attachment) };
+            (engine_network(draft, key), attachment)
+        })
+        .collect();
+    let container = new_container(draft, name, wanted, attachments.first().cloned());
+    let mut after = steps_before_creation(draft, service, &container.name);
+    after.extend(
+        replaced::removals(draft, name).into_iter().filter(|step| !after.contains(step)).collect::<Vec<_>>(),
+    );
+    let awaits = if mounts_from_worktree(draft, service) { vec![Await::Checkout] } else { Vec::new() };
+    let container_name = container.name.clone();
+    let create = draft.push(Operation::CreateContainer(Box::new(container)), cause, after, awaits);
+    draft.created.insert(container_name.clone(), create);
+    let mut before_start = vec![create];
+    let files = joined::files(service);
+    if !files.is_empty() {
+        let put = Operation::PutFiles { container: container_name.clone(), files };
+        before_start.push(draft.push(put, "the service is given them", vec![create], Vec::new()));
+    }
+    // Engines below API 1.44 attach a new container to one network only.
+    for (network, attachment) in attachments.into_iter().skip(1) {
+        let connect = Operation::ConnectNetwork { container: container_name.clone(), network, attachment };
+        before_start.push(draft.push(
+            connect,
+            "the service is on several networks",
+            vec![create],
+            Vec::new(),
+        ));
+    }
+    before_start
+}
+
+fn new_container(
+    draft: &Draft<'_>,
+    name: &ServiceName,
+    wanted: &Wanted<'_>,
+    network: Option<(String, Attachment)>,
+) -> NewContainer {
+    let service = &*wanted.definition;
+    let inherited_volumes =
+        draft.container_of(service).map(|old| inherited_volumes(service, old)).unwrap_or_default();
+    let volume_names: IndexMap<VolumeName, String> = service
+        .mounts
+        .iter()
+        .filter_map(|mount| match &mount.source {
+            MountSource::Volume { volume: Some(key), .. } => Some(key),
+            _ => None,
+        })
+        .map(|key| {
+            let fixed = draft.desired.volumes.get(key).and_then(|volume| volume.name.clone());
+            (key.clone(), fixed.unwrap_or_else(|| key.to_string()))
+        })
+        .collect();
+    let image_volumes = draft.observed.images.get(&service.image).map(|image| image.volumes.clone());
+    NewContainer {
+        name: wanted.name().to_owned(),
+        service: name.clone(),
+        definition: with_adopted(draft, joined::resolved(draft.desired, service), &volume_names),
+        volume_names,
+        network,
+        inherited_volumes,
+        image_volumes: image_volumes.unwrap_or_default(),
+    }
+}
+
+/// Notes the volumes that were taken over from Docker Compose: they bear no label of envtree.
+fn with_adopted(draft: &Draft<'_>, mut service: Service, volumes: &IndexMap<VolumeName, String>) -> Service {
+    let is_adopted = |volume: &&ObservedVolume| {
+        draft.owns(&volume.labels)
+            && !volume.labels.contains_key(label::CONFIG_HASH)
+            && volumes.values().any(|name| *name == volume.name)
+    };
+    let adopted = draft.observed.volumes.iter().filter(is_adopted);
+    let adopted = adopted.map(|volume| (volume.name.clone(), volume.created.clone())).collect();
+    let text = adopted_label(&adopted);
+    if !text.is_empty() {
+        service.labels.insert(label::ADOPTED.into(), text);
+    }
+    service
+}
+
+/// Returns the anonymous volumes of the old container whose targets the new definition leaves to the image.
+fn inherited_volumes(service: &Service, old: &ObservedContainer) -> IndexMap<String, String> {
+    let is_anonymous = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_named = |target: &str| {
+        let mut memory = service.runtime.tmpfs.iter().filter_map(|line| line.split(':').next());
+        memory.any(|path| path == target)
+            || service.mounts.iter().any(|mount| mount.target == target && !is_anonymous_mount(&mount.source))
+    };
+    old.volumes
+        .iter()
+        .filter(|(target, name)| is_anonymous(name) && !is_named(target))
+        .map(|(target, name)| (target.clone(), name.clone()))
+        .collect()
+}
+
+fn is_anonymous_mount(source: &MountSource) -> bool {
+    matches!(source, MountSource::Volume { volume: None, .. })
+}
+
+fn steps_before_creation(draft: &Draft<'_>, service: &Service, container: &str) -> Vec<StepId> {
+    let mut after: Vec<StepId> = Vec::new();
+    after.extend(draft.pulls.get(&service.image));
+    after.extend(draft.removed.get(container));
+    after.extend(service.networks.keys().filter_map(|key| draft.networks.get(key)));
+    let used = joined::names(service).map(|name| joined::container(draft.desired, name));
+    after.extend(used.filter_map(|name| draft.created.get(&name)));
+    for mount in &service.mounts {
+        if let MountSource::Volume { volume: Some(key), .. } = &mount.source {
+            after.extend(draft.volumes.get(key));
+        }
+    }
+    after
+}
+
+fn mounts_from_worktree(draft: &Draft<'_>, service: &Service) -> bool {
+    let worktree = &draft.options.worktree;
+    let mounted = service.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Bind { path, .. } => Some(path),
+        _ => None,
+    });
+    let given = service.configs.iter().chain(&service.secrets).filter_map(|grant| match &grant.origin {
+        Origin::File(path) => Some(path),
+        _ => None,
+    });
+    mounted.chain(given).any(|path| is_within(path, worktree) || is_within(worktree, path))
+}
+
+pub(super) fn engine_network(draft: &Draft<'_>, key: &NetworkName) -> String {
+    let fixed = draft.desired.networks.get(key).and_then(|network| network.name.clone());
+    fixed.unwrap_or_else(|| key.to_string())
+}
+
+fn with_own_name(service: &ServiceName, attachment: &Attachment) -> Attachment {
+    let mut attachment = attachment.clone();
+    if !attachment.nameless && !attachment.aliases.iter().any(|alias| alias == service.as_str()) {
+        attachment.aliases.insert(0, service.to_string());
+    }
+    attachment
+}

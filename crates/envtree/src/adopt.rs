@@ -1,0 +1,112 @@
+//! Takes over what Docker Compose made under an environment's project name, from the files of its worktree.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use envtree_core::adopt::{Adopted, Adoption, adopt};
+use envtree_core::engine::{Engine, Scope};
+use envtree_core::observed::{ObservedContainer, ObservedState};
+use envtree_core::project::Project;
+
+use crate::environment::{Definition, placeholder};
+use crate::error::Error;
+use crate::repository::Repository;
+use crate::session::Session;
+use crate::state::record::EnvironmentRecord;
+use crate::up::scope;
+
+impl Session {
+    /// Returns what the Engine has in `scope`; what the environment took over, or would take over, counts as its own.
+    pub(crate) async fn observe_own(
+        &self,
+        record: &EnvironmentRecord,
+        scope: &Scope,
+    ) -> Result<ObservedState, Error> {
+        let mut observed = self.docker.observe(scope).await?;
+        let is_of_compose = |container: &ObservedContainer| {
+            record.names(&container.labels) && !record.owns(&container.labels)
+        };
+        let wanted = if observed.containers.iter().any(is_of_compose) {
+            self.own_volumes(record).unwrap_or_default()
+        } else {
+            BTreeSet::new()
+        };
+        self.adopt(record, &wanted, &mut observed);
+        Ok(observed)
+    }
+
+    /// Returns what the Engine has for a definition, and what of it was made by Docker Compose and is taken over.
+    pub(crate) async fn observe_and_adopt(
+        &self,
+        record: &EnvironmentRecord,
+        definition: &Definition,
+    ) -> Result<(ObservedState, Adopted), Error> {
+        let mut observed = self.docker.observe(&scope(definition)).await?;
+        let adopted = self.adopt(record, &volumes_of(&definition.wanted.project), &mut observed);
+        Ok((observed, adopted))
+    }
+
+    /// Returns the volumes that the environment's files name; nothing if they cannot be read.
+    fn own_volumes(&self, record: &EnvironmentRecord) -> Option<BTreeSet<String>> {
+        let files = self.files_of(record).ok()?;
+        let definition = self.define(record, &files, &placeholder()).ok()?;
+        Some(volumes_of(&definition.wanted.project))
+    }
+
+    fn adopt(
+        &self,
+        record: &EnvironmentRecord,
+        wanted: &BTreeSet<String>,
+        observed: &mut ObservedState,
+    ) -> Adopted {
+        let adoption = Adoption {
+            repository: &record.repository.id,
+            project: &record.project,
+            is_of_worktree: &|path| self.is_of_worktree(record, Path::new(path)),
+            volumes: &record.adopted,
+            wanted,
+        };
+        adopt(observed, &adoption)
+    }
+
+    /// Returns whether an absolute path, of a folder or a file, lies in the worktree of `record`, and in none of another
+    /// repository inside it.
+    fn is_of_worktree(&self, record: &EnvironmentRecord, path: &Path) -> bool {
+        let folder = if path.is_dir() { Some(path) } else { path.parent().filter(|_| path.is_file()) };
+        let Some(folder) = folder.filter(|folder| folder.is_absolute()) else {
+            return false;
+        };
+        let of_repository = Repository::discover(folder)
+            .is_ok_and(|found| found.common_dir() == self.repository.common_dir());
+        let worktree = self.repository.worktree_containing(folder);
+        of_repository && matches!(worktree, Ok(Some(found)) if found.path == record.worktree)
+    }
+}
+
+/// Returns the Engine's names of the volumes that belong to a project.
+fn volumes_of(project: &Project) -> BTreeSet<String> {
+    let own = project.volumes.iter().filter(|(_, volume)| !volume.external);
+    own.map(|(key, _)| format!("{}_{key}", project.name)).collect()
+}
+
+/// Says what `up` takes over; nothing if that is no container.
+pub(crate) fn warnings(project: &str, adopted: &Adopted) -> Vec<String> {
+    if adopted.containers.is_empty() {
+        return Vec::new();
+    }
+    let kept = if adopted.volumes.is_empty() { "" } else { "; their volumes are kept with their data" };
+    let taken = format!(
+        "Docker Compose made {} of project `{project}` from the files of this worktree: envtree takes over and makes them again{kept}",
+        named("container", &adopted.containers)
+    );
+    let left = adopted.left.iter().map(|name| {
+        format!("volume `{name}` is left alone with its data, because the environment has one under a name of its own")
+    });
+    std::iter::once(taken).chain(left).collect()
+}
+
+fn named(kind: &str, names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let plural = if names.len() == 1 { "" } else { "s" };
+    format!("{kind}{plural} {}", quoted.join(", "))
+}
