@@ -77,6 +77,8 @@ mod parallel;
 #[cfg(test)]
 mod ports;
 #[cfg(test)]
+mod profiles;
+#[cfg(test)]
 mod readiness;
 #[cfg(test)]
 mod refusals;
