@@ -93,6 +93,8 @@ mod scale;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod shared;
+#[cfg(test)]
 mod side_by_side;
 #[cfg(test)]
 #[cfg(feature = "private-engine")]

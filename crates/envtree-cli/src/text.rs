@@ -125,6 +125,7 @@ pub(crate) fn act(act: Act) -> &'static str {
         Act::RemoveVolume => "remove volume",
         Act::CreateContainer => "create container",
         Act::ConnectNetwork => "connect container",
+        Act::DisconnectNetwork => "disconnect container",
         Act::PutFiles => "put files into container",
         Act::RunHook => "run a hook in container",
         Act::StartContainer => "start container",

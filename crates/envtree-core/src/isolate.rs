@@ -93,6 +93,9 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
         // What a project of an environment holds is active.
         service.profiles.clear();
     }
+    for service in isolated.shared.values_mut() {
+        add_fixed_name(service);
+    }
     shared_name::isolate_shared_names(&mut isolated, &mut warnings);
     for (key, network) in &mut isolated.networks {
         warnings.extend(drop_bridge_name(key, network));
@@ -102,6 +105,7 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
             let name = format!("{}_{key}", identity.project);
             let map = AddressMap::new(key, network, *own, &name);
             map.move_addresses(&mut isolated.services, &mut warnings);
+            map.move_addresses(&mut isolated.shared, &mut warnings);
             map.move_pools(network, &mut warnings);
         }
         isolate_network(key, network, identity);
@@ -115,14 +119,20 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
         let hash = service_hash(service, &added);
         label_service(name, service, identity, hash);
         service.further = replica::further(name, service, identity, &assignments.ports, &added);
+        label_dependencies(service, &isolated.shared);
     }
     Isolated { project: isolated, warnings }
 }
 
 /// Gives the container its environment's name; a name that the file fixes lives on as an alias.
 fn isolate_names(name: &ServiceName, service: &mut Service, identity: &Identity) {
-    let own = container_name(identity, name, 1);
-    if let Some(fixed) = service.container_name.replace(own) {
+    add_fixed_name(service);
+    service.container_name = Some(container_name(identity, name, 1));
+}
+
+/// Lets a name that the file fixes be an alias.
+fn add_fixed_name(service: &mut Service) {
+    if let Some(fixed) = service.container_name.take() {
         for attachment in service.networks.values_mut() {
             if !attachment.aliases.contains(&fixed) {
                 attachment.aliases.push(fixed.clone());
@@ -255,17 +265,11 @@ fn add_variables(service: &mut Service, inside: &IndexMap<String, String>) -> Ve
 }
 
 fn label_service(name: &ServiceName, service: &mut Service, identity: &Identity, hash: String) {
-    let depends_on: Vec<String> = service
-        .depends_on
-        .iter()
-        .map(|(on, how)| format!("{on}:{}:{}", how.condition.as_str(), how.restart))
-        .collect();
     let own = [
         (label::COMPOSE_SERVICE, name.to_string()),
         (label::COMPOSE_CONTAINER_NUMBER, "1".into()),
         (label::COMPOSE_ONEOFF, "False".into()),
         (label::COMPOSE_CONFIG_HASH, hash.clone()),
-        (label::COMPOSE_DEPENDS_ON, depends_on.join(",")),
         (label::COMPOSE_WORKING_DIR, identity.worktree.clone()),
         (label::COMPOSE_CONFIG_FILES, identity.config_files.join(",")),
     ];
@@ -274,6 +278,14 @@ fn label_service(name: &ServiceName, service: &mut Service, identity: &Identity,
     }
     service.labels.extend(own.into_iter().map(|(key, value)| (key.to_owned(), value)));
     label_object(&mut service.labels, identity, hash);
+}
+
+/// Adds the label of the dependencies within the project; other programs look for each of them in it.
+fn label_dependencies(service: &mut Service, shared: &IndexMap<ServiceName, Service>) {
+    let own = service.depends_on.iter().filter(|(on, _)| !shared.contains_key(*on));
+    let own = own.map(|(on, how)| format!("{on}:{}:{}", how.condition.as_str(), how.restart));
+    let depends_on = own.collect::<Vec<_>>().join(",");
+    service.labels.insert(label::COMPOSE_DEPENDS_ON.into(), depends_on);
 }
 
 fn label_object(labels: &mut IndexMap<String, String>, identity: &Identity, hash: String) {

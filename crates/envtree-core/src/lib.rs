@@ -24,6 +24,7 @@ pub mod project;
 pub mod reconcile;
 pub mod service;
 pub mod settings;
+pub mod shared;
 pub mod simulate;
 pub mod subnet;
 pub mod teardown;

@@ -7,6 +7,8 @@ use indexmap::IndexMap;
 pub struct ObservedState {
     /// Containers of the project, stopped ones included, by name.
     pub containers: Vec<ObservedContainer>,
+    /// Containers of the services that the repository's environments share, if the scope asks for them.
+    pub shared: Vec<ObservedContainer>,
     /// All networks of the Engine: those of others matter for their names and subnets.
     pub networks: Vec<ObservedNetwork>,
     /// Volumes of the project, and those that the scope names.

@@ -84,6 +84,7 @@ fn changes(operation: &Operation, (kind, name): &Object, way: Way) -> bool {
         | Operation::BuildImage(_)
         | Operation::RemoveImage { .. }
         | Operation::ConnectNetwork { .. }
+        | Operation::DisconnectNetwork { .. }
         | Operation::PutFiles { .. }
         | Operation::RunHook { .. }
         | Operation::StartContainer { .. }

@@ -125,6 +125,13 @@ pub enum Operation {
         /// Aliases and addresses, the service's own name among the aliases.
         attachment: Attachment,
     },
+    /// Detach a container from a network.
+    DisconnectNetwork {
+        /// The container's name.
+        container: String,
+        /// The network's Engine name.
+        network: String,
+    },
     /// Put files into a container that has not started.
     PutFiles {
         /// The container's name.
@@ -232,6 +239,9 @@ impl fmt::Display for Operation {
             Self::CreateContainer(container) => write!(formatter, "create container {}", container.name),
             Self::ConnectNetwork { container, network, .. } => {
                 write!(formatter, "connect container {container} to network {network}")
+            }
+            Self::DisconnectNetwork { container, network } => {
+                write!(formatter, "disconnect container {container} from network {network}")
             }
             Self::PutFiles { container, files } => {
                 let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();

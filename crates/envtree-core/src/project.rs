@@ -24,6 +24,9 @@ pub struct Project {
     pub configs: IndexMap<String, FileObject>,
     /// The secrets that services are given.
     pub secrets: IndexMap<String, FileObject>,
+    /// Services that run once for all environments of the repository, and join the networks that they name here.
+    #[serde(skip)]
+    pub shared: IndexMap<ServiceName, Service>,
 }
 
 impl Project {
@@ -36,6 +39,7 @@ impl Project {
             volumes: IndexMap::new(),
             configs: IndexMap::new(),
             secrets: IndexMap::new(),
+            shared: IndexMap::new(),
         }
     }
 }

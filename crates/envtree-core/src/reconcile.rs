@@ -26,6 +26,7 @@ mod orphan;
 mod replaced;
 mod replica;
 mod service;
+mod shared;
 mod volume;
 
 /// Choices that a plan depends on.
@@ -157,18 +158,7 @@ pub fn reconcile(
     observed: &ObservedState,
     options: &ReconcileOptions,
 ) -> Result<Plan, ReconcileError> {
-    let mut draft = Draft {
-        desired,
-        observed,
-        options,
-        plan: Plan::default(),
-        pulls: IndexMap::new(),
-        networks: IndexMap::new(),
-        volumes: IndexMap::new(),
-        removed: IndexMap::new(),
-        created: IndexMap::new(),
-        starts: IndexMap::new(),
-    };
+    let mut draft = Draft::new(desired, observed, options);
     let diverged_networks = network::diverged(&draft)?;
     let diverged_volumes = volume::diverged(&mut draft)?;
     let fates = service::fates(&draft, &diverged_networks, &diverged_volumes)?;
@@ -180,8 +170,17 @@ pub fn reconcile(
     orphan::plan_orphans(&mut draft);
     network::plan_networks(&mut draft, &diverged_networks);
     volume::plan_volumes(&mut draft, &diverged_volumes);
+    shared::plan_joins(&mut draft);
     service::plan_services(&mut draft, &fates);
     Ok(draft.plan)
+}
+
+/// Returns the steps by which shared containers join the networks of an isolated project, all of which exist.
+pub fn plan_joining(desired: &Project, observed: &ObservedState, repository: &str) -> Plan {
+    let options = ReconcileOptions { repository: repository.to_owned(), ..ReconcileOptions::default() };
+    let mut draft = Draft::new(desired, observed, &options);
+    shared::plan_joins(&mut draft);
+    draft.plan
 }
 
 /// Returns the steps for images that are pulled or built although the Engine has them: one for each image.
@@ -233,6 +232,21 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
+    fn new(desired: &'a Project, observed: &'a ObservedState, options: &'a ReconcileOptions) -> Self {
+        Self {
+            desired,
+            observed,
+            options,
+            plan: Plan::default(),
+            pulls: IndexMap::new(),
+            networks: IndexMap::new(),
+            volumes: IndexMap::new(),
+            removed: IndexMap::new(),
+            created: IndexMap::new(),
+            starts: IndexMap::new(),
+        }
+    }
+
     fn push(&mut self, operation: Operation, cause: &str, after: Vec<StepId>, awaits: Vec<Await>) -> StepId {
         self.plan.push(Step { operation, cause: cause.to_owned(), after, awaits })
     }

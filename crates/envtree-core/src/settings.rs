@@ -5,6 +5,7 @@
 
 pub mod machine;
 mod read;
+mod sharing;
 
 use indexmap::IndexMap;
 
@@ -14,6 +15,12 @@ use crate::compose_file::parse::parse;
 use crate::nearest::nearest;
 use crate::settings::read::{Fields, entries, expected, integer, reject_tags, text, texts};
 use crate::variables::variable_name;
+
+pub use sharing::{Isolation, Sharing};
+
+/// The keys of an `envtree.yaml`.
+const KEYS: [&str; 9] =
+    ["worktrees", "base", "compose", "apps", "env", "hooks", "data", "shared", "services"];
 
 /// What may stand in braces in [`Settings::worktrees`].
 const PLACEHOLDERS: [&str; 4] = ["repository", "id", "task", "branch"];
@@ -35,6 +42,8 @@ pub struct Settings {
     pub hooks: Hooks,
     /// Where the first content of the volumes comes from.
     pub data: DataSettings,
+    /// The services that all environments of the repository have in common, by name.
+    pub sharing: IndexMap<String, Sharing>,
     /// What was noticed and is no error.
     pub warnings: Vec<Diagnostic>,
 }
@@ -124,7 +133,7 @@ pub struct DataSettings {
 pub fn parse_settings(file: &str, text: &str) -> Result<Settings, Diagnostic> {
     let document = parse(file, text)?;
     reject_tags(&document)?;
-    let fields = Fields::new(&document, &["worktrees", "base", "compose", "apps", "env", "hooks", "data"])?;
+    let fields = Fields::new(&document, &KEYS)?;
     Ok(Settings {
         worktrees: fields.node("worktrees").map(worktrees).transpose()?,
         base: fields.text("base")?,
@@ -133,6 +142,7 @@ pub fn parse_settings(file: &str, text: &str) -> Result<Settings, Diagnostic> {
         env: fields.parse("env", env)?,
         hooks: fields.parse("hooks", hooks)?,
         data: fields.parse("data", data)?,
+        sharing: sharing::sharing(fields.node("shared"), fields.node("services"))?,
         warnings: without_effect(&document).into_iter().collect(),
     })
 }
@@ -414,6 +424,10 @@ data:
             "env: {set: {1A: x}}",
             "env: {set: {A: '${B'}}",
             "env: {set: {A: }}",
+            "shared: {db: x}",
+            "shared: [db, db]",
+            "services: {db: {isolaton: database}}",
+            "services: {db: {isolation: databse}}",
             "hooks: {post_up: []}",
             "hooks: {post_up: [' ']}",
             "hooks: {post_up: [{}]}",
@@ -424,7 +438,7 @@ data:
         .into();
         insta::assert_snapshot!(errors.join("\n"), @"
         envtree.yaml:1:1: unknown key `wroktrees`; did you mean `worktrees`?
-        envtree.yaml:1:1: unknown key `zzz`; known are `worktrees`, `base`, `compose`, `apps`, `env`, `hooks`, `data`
+        envtree.yaml:1:1: unknown key `zzz`; known are `worktrees`, `base`, `compose`, `apps`, `env`, `hooks`, `data`, `shared`, `services`
         envtree.yaml:2:3: unknown key `file`; did you mean `files`?
         envtree.yaml:1:10: expected a mapping, found a text
         envtree.yaml:1:12: unknown placeholder `{repo}`; did you mean `{repository}`?

@@ -201,6 +201,12 @@ impl SimulatedEngine {
                 found.networks.insert(network.clone(), None);
                 found.network_ids.extend(id);
             }
+            Operation::DisconnectNetwork { container, network } => {
+                let id = self.network_id(network);
+                let found = self.container(container)?;
+                found.networks.shift_remove(network);
+                found.network_ids.retain(|other| Some(other) != id.as_ref());
+            }
             Operation::PutFiles { container, .. } => {
                 if self.container(container)?.state != ContainerState::Created {
                     return Err("files are put into a container before its first start".into());

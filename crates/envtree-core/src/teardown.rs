@@ -8,6 +8,7 @@ use crate::label;
 use crate::observed::{ContainerState, ObservedContainer, ObservedState};
 use crate::plan::{Operation, Plan, Step, StepId};
 use crate::service::Hook;
+use crate::shared::joined;
 
 /// What a removal takes with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,8 +42,12 @@ pub fn plan_removal(observed: &ObservedState, project: &str, options: &RemovalOp
         removals.push(plan.push(step(remove, stop.into_iter().collect())));
     }
     for network in observed.networks.iter().filter(|network| owned(&network.labels)) {
+        // What the environment shares with others runs on, and the Engine removes no network that is in use.
+        let mut after = removals.clone();
+        let shared = observed.shared.iter().filter(|shared| shared.networks.contains_key(&network.name));
+        after.extend(shared.map(|shared| plan.push(step(leave(shared, &network.name), removals.clone()))));
         let remove = Operation::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
-        plan.push(step(remove, removals.clone()));
+        plan.push(step(remove, after));
     }
     if options.images {
         let built = observed.built.iter().filter(|image| owned(&image.labels));
@@ -57,6 +62,25 @@ pub fn plan_removal(observed: &ObservedState, project: &str, options: &RemovalOp
         }
     }
     plan
+}
+
+/// Returns the steps that take shared containers off the networks of an environment that is stopped.
+pub fn plan_leaving(observed: &ObservedState, repository: &str, project: &str) -> Plan {
+    let mut plan = Plan::default();
+    for container in joined(observed, repository, project) {
+        for network in &observed.networks {
+            let is_own = network.labels.get(label::REPOSITORY).is_some_and(|id| id == repository)
+                && network.labels.get(label::COMPOSE_PROJECT).is_some_and(|name| name == project);
+            if is_own && container.networks.contains_key(&network.name) {
+                plan.push(step(leave(container, &network.name), Vec::new()));
+            }
+        }
+    }
+    plan
+}
+
+fn leave(container: &ObservedContainer, network: &str) -> Operation {
+    Operation::DisconnectNetwork { container: container.name.clone(), network: network.to_owned() }
 }
 
 /// Returns the steps that stop the containers of `services`, or of every service if none is named.
@@ -188,7 +212,7 @@ fn hooks(container: &ObservedContainer, key: &'static str, label: &str) -> Vec<O
 }
 
 /// Returns the names of the services that a container's service depends on, from Compose's label.
-fn dependencies(container: &ObservedContainer) -> BTreeSet<String> {
+pub(crate) fn dependencies(container: &ObservedContainer) -> BTreeSet<String> {
     let label = container.labels.get(label::COMPOSE_DEPENDS_ON).map(String::as_str).unwrap_or_default();
     label.split(',').filter_map(|entry| entry.split(':').next()).map(str::to_owned).collect()
 }

@@ -43,7 +43,10 @@ pub fn variables(
 ) -> IndexMap<String, String> {
     let mut variables = IndexMap::new();
     let mut urls: Vec<(KnownImage, String)> = Vec::new();
-    let made = || project.services.iter().filter(|(_, service)| service.replicas() > 0);
+    let made = || {
+        let all = project.services.iter().chain(&project.shared);
+        all.filter(|(_, service)| service.replicas() > 0)
+    };
     for (name, service) in made() {
         let known = KnownImage::of(service);
         let own = service_variables(name, service, known, view);

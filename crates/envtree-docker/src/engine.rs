@@ -112,6 +112,9 @@ impl Engine for Docker {
             Operation::ConnectNetwork { container, network, attachment } => {
                 self.connect_network(container, network, attachment).await
             }
+            Operation::DisconnectNetwork { container, network } => {
+                self.disconnect_network(container, network).await
+            }
             Operation::PutFiles { container, files } => self.put_files(container, files).await,
             Operation::RunHook { container, key, hook } => self.run_hook(container, key, hook).await,
             Operation::StartContainer { container, .. } => self.start_container(container).await,

@@ -172,6 +172,16 @@ pub enum DockerError {
         /// What the Engine said.
         source: EngineFailure,
     },
+    /// A container could not be detached from a network.
+    #[error("cannot disconnect container `{container}` from network `{network}`")]
+    DisconnectNetwork {
+        /// The container's name.
+        container: String,
+        /// The network's name.
+        network: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
     /// A network could not be removed.
     #[error("cannot remove network `{network}`")]
     RemoveNetwork {

@@ -2,6 +2,7 @@
 
 use bollard::models::{
     Ipam, IpamConfig, Network as EngineNetwork, NetworkConnectRequest, NetworkCreateRequest,
+    NetworkDisconnectRequest,
 };
 use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptions};
 use envtree_core::observed::ObservedNetwork;
@@ -65,6 +66,20 @@ impl Docker {
                 Ok(())
             }
             Err(source) => Err(DockerError::ConnectNetwork {
+                container: container.to_owned(),
+                network: network.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Detaches a container from a network; one that is not on it, or gone, is done.
+    pub async fn disconnect_network(&self, container: &str, network: &str) -> Result<(), DockerError> {
+        let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
+        let client = self.client().await?;
+        match done_if_gone(client.disconnect_network(network, request).await) {
+            Err(failure) if failure.says(&["is not connected to"]) => Ok(()),
+            result => result.map_err(|source| DockerError::DisconnectNetwork {
                 container: container.to_owned(),
                 network: network.to_owned(),
                 source,

@@ -23,8 +23,9 @@ impl Docker {
         // Connected first, so that parallel requests do not each look for the endpoint.
         self.client().await?;
         let project = label_filter(label::COMPOSE_PROJECT, Some(&scope.project));
-        let (containers, networks, volumes, named, images, built) = try_join!(
+        let (containers, shared, networks, volumes, named, images, built) = try_join!(
             self.list_containers(&project),
+            self.list_shared(scope),
             self.list_networks(None),
             self.list_volumes(ListVolumesOptionsBuilder::new().filters(&project).build()),
             future::try_join_all(scope.volumes.iter().map(|name| self.inspect_volume(name))),
@@ -34,6 +35,7 @@ impl Docker {
         let images = scope.images.iter().cloned().zip(images);
         Ok(ObservedState {
             containers,
+            shared,
             networks,
             volumes: union(volumes, named),
             images: images.filter_map(|(name, image)| Some((name, image?))).collect(),
@@ -95,6 +97,14 @@ impl Docker {
         let running = running.map_err(|error| DockerError::ListContainers(error.into()))?;
         let ports = running.into_iter().filter_map(|container| container.ports).flatten();
         Ok(ports.filter_map(|port| port.public_port).collect())
+    }
+
+    /// Returns the containers of the services that the scope's project shares.
+    async fn list_shared(&self, scope: &Scope) -> Result<Vec<ObservedContainer>, DockerError> {
+        match &scope.shared {
+            Some(project) => self.list_containers(&label_filter(label::COMPOSE_PROJECT, Some(project))).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     async fn list_containers(&self, filter: &Filter) -> Result<Vec<ObservedContainer>, DockerError> {

@@ -141,6 +141,7 @@ pub(crate) fn describe(operation: &Operation) -> (Act, String) {
         Operation::RemoveVolume { name } => (Act::RemoveVolume, name.clone()),
         Operation::CreateContainer(container) => (Act::CreateContainer, container.name.clone()),
         Operation::ConnectNetwork { container, .. } => (Act::ConnectNetwork, container.clone()),
+        Operation::DisconnectNetwork { container, .. } => (Act::DisconnectNetwork, container.clone()),
         Operation::PutFiles { container, .. } => (Act::PutFiles, container.clone()),
         Operation::RunHook { container, .. } => (Act::RunHook, container.clone()),
         Operation::StartContainer { container, .. } => (Act::StartContainer, container.clone()),

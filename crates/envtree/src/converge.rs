@@ -16,6 +16,7 @@ use crate::error::{BuildFault, Error, Failure};
 use crate::hooks::HookKey;
 use crate::readiness::{NotReady, Readiness};
 use crate::session::Session;
+use crate::shared::{HeldShared, SharedEnvironment};
 use crate::state::record::EnvironmentRecord;
 use crate::taken::{SETTLING, refused_port};
 use crate::target::Target;
@@ -43,7 +44,13 @@ pub(crate) struct Convergence<'a> {
 
 impl Convergence<'_> {
     /// Brings the environment up; `observed` is what the Engine had when ports and subnets were reserved.
-    pub(crate) async fn run(&self, observed: ObservedState) -> Result<Converged, Error> {
+    ///
+    /// What it shares comes first.
+    pub(crate) async fn run(
+        &self,
+        observed: ObservedState,
+        shared: Option<HeldShared>,
+    ) -> Result<Converged, Error> {
         let Self { session, record, environment, options, .. } = *self;
         for warning in &environment.warnings {
             session.warn(warning.clone());
@@ -56,7 +63,7 @@ impl Convergence<'_> {
         };
         let readiness = self.readiness();
         let gate = UpGate { readiness: &readiness, checkout: progress };
-        let (checkout, mut applied) = tokio::join!(checkout, self.apply_changes(observed, &gate));
+        let (checkout, mut applied) = tokio::join!(checkout, self.apply_both(observed, shared, &gate));
         let created_worktree = match checkout {
             Ok(created) => {
                 self.wait_ready(&mut applied, &readiness).await;
@@ -87,7 +94,7 @@ impl Convergence<'_> {
     }
 
     fn readiness(&self) -> Readiness<'_> {
-        let project = &self.environment.isolated.project;
+        let project = self.environment.watched();
         Readiness::new(&self.session.docker, project, self.options.timeout, &self.session.options.events)
     }
 
@@ -144,6 +151,45 @@ impl Convergence<'_> {
             failures: std::mem::take(&mut applied.failures),
             done: std::mem::take(&mut applied.done),
         })
+    }
+
+    /// Brings up what is shared, and then what is the environment's own.
+    async fn apply_both(
+        &self,
+        observed: ObservedState,
+        held: Option<HeldShared>,
+        gate: &UpGate<'_>,
+    ) -> Applied {
+        let (Some(held), Some(shared)) = (held, &self.environment.shared) else {
+            return self.apply_changes(observed, gate).await;
+        };
+        let options = self.options.for_shared();
+        let SharedEnvironment { record, environment } = shared.as_ref();
+        let convergence = Convergence { record, environment, options: &options, ..*self };
+        let mut applied = convergence.apply_changes(held.observed, gate).await;
+        if !applied.failures.is_empty() {
+            return applied;
+        }
+        match self.join_shared(record).await {
+            Ok(now) => {
+                drop(held.lock);
+                applied.follow(self.apply_changes(now, gate).await);
+            }
+            Err(error) => applied.failures.push(Failure::of(&error)),
+        }
+        applied
+    }
+
+    /// Notes that the shared services are there and that this environment uses them, and looks at it again.
+    async fn join_shared(&self, shared: &EnvironmentRecord) -> Result<ObservedState, Error> {
+        let session = self.session;
+        session.update_record(&shared.project, |record| record.unsettled = None).await?;
+        session
+            .update_record(&self.record.project, |record| {
+                record.unsettled.get_or_insert_default();
+            })
+            .await?;
+        self.observe().await
     }
 
     /// Plans and carries out the Engine's part; failures are values, because the checkout goes on beside it.

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use envtree_core::engine::Scope;
 use envtree_core::observed::{ObservedContainer, ObservedState};
 use envtree_core::plan::Plan;
+use envtree_core::shared::joined;
 use envtree_core::teardown::{RemovalOptions, plan_removal, plan_restart, plan_start, plan_stop};
 
 use crate::apply::apply;
@@ -46,6 +46,7 @@ impl Session {
     /// Stops and removes containers and networks; volumes stay unless asked, reservations in any case.
     pub async fn down(&self, options: &DownOptions) -> Result<ChangeReport, Error> {
         let (record, _lock) = self.hold(options.task.as_deref()).await?;
+        let _shared = self.lock_shared(&record).await?;
         let observed = self.observe_project(&record).await?;
         let removal = RemovalOptions {
             images: false,
@@ -57,7 +58,9 @@ impl Session {
         if options.volumes {
             self.consent_to_lost_volumes(&observed, &record)?;
         }
-        self.carry_out(&record, &plan, "take down").await
+        let mut report = self.carry_out(&record, &plan, "take down").await?;
+        report.done.extend(self.leave_shared(&record, false).await?);
+        Ok(report)
     }
 
     /// Asks before named volumes of the environment are removed.
@@ -86,7 +89,11 @@ impl Session {
         let (record, _lock) = self.hold(task).await?;
         let observed = self.observe_services(&record, services).await?;
         let plan = plan_stop(&observed, &record.repository.id, services, timeout);
-        self.carry_out(&record, &plan, "stop").await
+        let mut report = self.carry_out(&record, &plan, "stop").await?;
+        if services.is_empty() {
+            report.done.extend(self.part_from_shared(&record).await?);
+        }
+        Ok(report)
     }
 
     /// Starts stopped containers, and waits until they are ready.
@@ -119,8 +126,13 @@ impl Session {
         plan: impl Fn(&EnvironmentRecord, &ObservedState) -> Plan,
     ) -> Result<ChangeReport, Error> {
         let (record, _lock) = self.hold(task).await?;
+        let mut done = Vec::new();
+        if let Ok(environment) = self.environment(&record, &placeholder()) {
+            done = self.rejoin_shared(&record, &environment).await?;
+        }
         let plan = self.plan_starts(&record, services, plan).await?;
-        let report = self.carry_out(&record, &plan, command).await?;
+        let mut report = self.carry_out(&record, &plan, command).await?;
+        report.done.splice(0..0, done);
         self.wait_started(&record, services, &report).await?;
         Ok(report)
     }
@@ -164,11 +176,6 @@ impl Session {
         }
     }
 
-    pub(crate) async fn observe_project(&self, record: &EnvironmentRecord) -> Result<ObservedState, Error> {
-        let scope = Scope { project: record.project.clone(), images: Vec::new(), volumes: Vec::new() };
-        self.observe_own(record, &scope).await
-    }
-
     /// Observes an environment of which `services` must exist.
     async fn observe_services(
         &self,
@@ -177,7 +184,11 @@ impl Session {
     ) -> Result<ObservedState, Error> {
         let observed = self.observe_project(record).await?;
         for service in services {
-            self.containers_of(record, &observed, service)?;
+            for container in self.containers_of(record, &observed, service)? {
+                if !record.owns(&container.labels) {
+                    return Err(Error::SharedService { service: service.clone() });
+                }
+            }
         }
         Ok(observed)
     }
@@ -190,7 +201,10 @@ impl Session {
         observed: &'a ObservedState,
         service: &str,
     ) -> Result<Vec<&'a ObservedContainer>, Error> {
-        let own = || observed.containers.iter().filter(|container| record.owns(&container.labels));
+        let own = || {
+            let own = observed.containers.iter().filter(|container| record.owns(&container.labels));
+            own.chain(joined(observed, &record.repository.id, &record.project))
+        };
         let its = own().filter(|container| container.service() == Some(service) && !container.is_one_off());
         let mut containers: Vec<&ObservedContainer> = its.collect();
         if !containers.is_empty() {
@@ -199,7 +213,7 @@ impl Session {
         }
         let project = record.project.to_string();
         let defined = self.environment(record, &placeholder()).ok();
-        let defined = defined.iter().flat_map(|environment| environment.isolated.project.services.keys());
+        let defined = defined.iter().flat_map(|environment| environment.watched().services.keys());
         let mut known: Vec<String> = defined.map(ToString::to_string).collect();
         if known.iter().any(|known| known == service) {
             return Err(Error::NoContainer { project, service: service.to_owned() });
@@ -244,16 +258,21 @@ impl Session {
         services: &[String],
         report: &ChangeReport,
     ) -> Result<(), Error> {
-        let Ok(mut environment) = self.environment(record, &placeholder()) else {
+        let Ok(environment) = self.environment(record, &placeholder()) else {
             return Ok(());
         };
-        let project = &mut environment.isolated.project;
+        let mut project = environment.watched().clone();
         let observed = self.observe_project(record).await?;
         project.services.retain(|name, _| {
             services.is_empty() || services.iter().any(|service| *name == *service.as_str())
         });
-        let mut readiness = Readiness::new(&self.docker, project, TIMEOUT, &self.options.events);
-        readiness.retain(|name| observed.containers.iter().any(|container| container.name == name));
+        let shared: Vec<&ObservedContainer> =
+            joined(&observed, &record.repository.id, &record.project).collect();
+        let is_made = |name: &str| {
+            observed.containers.iter().chain(shared.iter().copied()).any(|container| container.name == name)
+        };
+        let mut readiness = Readiness::new(&self.docker, &project, TIMEOUT, &self.options.events);
+        readiness.retain(is_made);
         let faults = readiness.wait_all().await.err().unwrap_or_default();
         if faults.is_empty() {
             return Ok(());
@@ -270,7 +289,8 @@ impl Session {
 /// Refuses to start an environment of which there is nothing to start.
 fn refuse_none(record: &EnvironmentRecord, observed: &ObservedState) -> Result<(), Error> {
     let own = |container: &ObservedContainer| record.owns(&container.labels) && !container.is_one_off();
-    if observed.containers.iter().any(own) {
+    let shared = joined(observed, &record.repository.id, &record.project).next().is_some();
+    if shared || observed.containers.iter().any(own) {
         return Ok(());
     }
     Err(Error::NoContainers { project: record.project.to_string() })

@@ -5,17 +5,23 @@ use std::path::{Path, PathBuf};
 
 use envtree_core::compose_file::interpolate::interpolate_text;
 use envtree_core::isolate::{Assignments, Identity, Isolated, isolate};
+use envtree_core::name::{NetworkName, ProjectName};
 use envtree_core::port::{Owner, PortKey, wanted_by_services};
 use envtree_core::project::Project;
 use envtree_core::service::Protocol;
 use envtree_core::settings::Settings;
+use envtree_core::shared::{join, part};
+use envtree_core::subnet::Subnet;
 use envtree_core::variables::{AppPort, View, variables};
 use indexmap::IndexMap;
 
 use crate::error::Error;
-use crate::load::{ComposeRequest, Files, OneOffFile, Wanted, load_compose, load_settings, normal};
+use crate::load::{
+    ComposeRequest, Files, LoadError, OneOffFile, Wanted, load_compose, load_settings, normal,
+};
 use crate::secret::{load_or_create_secret, load_secret};
 use crate::session::Session;
+use crate::shared::SharedEnvironment;
 use crate::state::record::EnvironmentRecord;
 
 /// The variable by which Compose files name the repository's secret.
@@ -33,8 +39,31 @@ pub(crate) fn placeholder() -> String {
 #[derive(Debug, Clone)]
 pub(crate) struct Definition {
     pub(crate) settings: Settings,
+    /// What the environment has for itself.
     pub(crate) wanted: Wanted,
     pub(crate) identity: Identity,
+    /// The folder whose files define it.
+    pub(crate) top: String,
+    /// What it shares with the other environments of the repository.
+    pub(crate) shared: Option<Box<SharedDefinition>>,
+    /// The project of what the repository's environments share, whether or not this one does.
+    pub(crate) shared_project: Option<ProjectName>,
+}
+
+/// What an environment shares with the others of its repository.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedDefinition {
+    /// The shared services, as a project of their own.
+    pub(crate) definition: Definition,
+    /// The project as the files have it, in which nothing is set apart.
+    pub(crate) raw: Project,
+}
+
+impl Definition {
+    /// Returns the project as the files have it.
+    pub(crate) fn raw(&self) -> &Project {
+        self.shared.as_ref().map_or(&self.wanted.project, |shared| &shared.raw)
+    }
 }
 
 /// An environment with its reservations: all that `up` makes true.
@@ -48,6 +77,16 @@ pub(crate) struct Environment {
     pub(crate) inside: IndexMap<String, String>,
     /// What was noticed, loading included.
     pub(crate) warnings: Vec<String>,
+    /// What it shares.
+    pub(crate) shared: Option<Box<SharedEnvironment>>,
+    watched: Option<Box<Project>>,
+}
+
+impl Environment {
+    /// Returns the isolated project with the shared services in it.
+    pub(crate) fn watched(&self) -> &Project {
+        self.watched.as_deref().unwrap_or(&self.isolated.project)
+    }
 }
 
 impl Session {
@@ -105,6 +144,28 @@ impl Session {
         one_off: Option<&OneOffFile>,
     ) -> Result<Definition, Error> {
         let settings = load_settings(files)?;
+        let mut definition = self.load(record, files, settings, secret, one_off)?;
+        let state = self.read_state()?;
+        definition.shared_project =
+            state.shared_of(&record.repository.id).map(|shared| shared.project.clone());
+        if !definition.settings.sharing.is_empty()
+            && let Some(shared) = self.shared_record(&state, &record.repository)
+        {
+            self.set_apart(&mut definition, &shared, files, secret)?;
+            definition.shared_project = Some(shared.project);
+        }
+        Ok(definition)
+    }
+
+    /// Reads what the worktree defines as one project, by the names and with the variables of `record`.
+    fn load(
+        &self,
+        record: &EnvironmentRecord,
+        files: &Files,
+        settings: Settings,
+        secret: &str,
+        one_off: Option<&OneOffFile>,
+    ) -> Result<Definition, Error> {
         let own = own_variables(record, secret);
         let named = self.named_files(files.top())?;
         let here = self.standing_in(files.top())?;
@@ -135,7 +196,31 @@ impl Session {
                 .collect(),
             version: env!("CARGO_PKG_VERSION").into(),
         };
-        Ok(Definition { settings, wanted, identity })
+        let top = files.top().to_string_lossy().into_owned();
+        Ok(Definition { settings, wanted, identity, top, shared: None, shared_project: None })
+    }
+
+    /// Takes what is shared out of a definition; `shared` is the record that it gets its names from.
+    ///
+    /// It is read anew with its own variables: with those of one environment, every `up` of another would change it.
+    fn set_apart(
+        &self,
+        definition: &mut Definition,
+        shared: &EnvironmentRecord,
+        files: &Files,
+        secret: &str,
+    ) -> Result<(), Error> {
+        let parts = |definition: &Definition| {
+            let Definition { settings, wanted, top, .. } = definition;
+            part(&wanted.project, &settings.sharing, &wanted.inactive, top).map_err(LoadError::Invalid)
+        };
+        let own = parts(definition)?;
+        let mut common = self.load(shared, files, definition.settings.clone(), secret, None)?;
+        common.wanted.project = parts(&common)?.common;
+        let raw = std::mem::replace(&mut definition.wanted.project, own.own);
+        definition.wanted.warnings.extend(own.warnings);
+        definition.shared = Some(Box::new(SharedDefinition { definition: common, raw }));
+        Ok(())
     }
 
     /// Returns the folder of the worktree at `top` that is the like of where the person stands; its top if they do not
@@ -169,20 +254,45 @@ impl Session {
         definition: Definition,
         record: &EnvironmentRecord,
     ) -> Result<Environment, Error> {
+        let shared = if definition.shared.is_some() {
+            self.shared_record(&self.read_state()?, &record.repository)
+        } else {
+            None
+        };
+        self.assemble_with(definition, record, shared)
+    }
+
+    /// Puts a definition together with what `record` reserves, and `shared` for what it shares.
+    pub(crate) fn assemble_with(
+        &self,
+        definition: Definition,
+        record: &EnvironmentRecord,
+        shared: Option<EnvironmentRecord>,
+    ) -> Result<Environment, Error> {
+        let shared = definition.shared.as_ref().zip(shared).map(|(definition, record)| {
+            Box::new(SharedEnvironment::of(definition.definition.clone(), record))
+        });
         let apps = app_ports(&definition.settings, record);
         let held = record.held_ports();
         let raw = &definition.wanted.project;
         let mut warnings = definition.wanted.warnings.clone();
         let set = |variables| self.with_settings(variables, &definition);
         let inside = set(variables(raw, &definition.identity, &apps, View::Inside))?;
-        let subnets =
-            raw.networks.keys().filter_map(|key| Some((key.clone(), record.subnet(key)?))).collect();
-        let assignments = Assignments { ports: held, subnets, inside: inside.0.clone() };
-        let isolated = isolate(raw, &definition.identity, &assignments);
+        let assignments =
+            Assignments { ports: held, subnets: subnets(raw, record), inside: inside.0.clone() };
+        let mut isolated = isolate(raw, &definition.identity, &assignments);
+        let mut watched = None;
+        if let Some(shared) = &shared {
+            join(&mut isolated.project, &shared.environment.isolated.project);
+            isolated.warnings.extend(shared.environment.isolated.warnings.iter().cloned());
+            let mut all = isolated.project.clone();
+            all.services.extend(std::mem::take(&mut all.shared));
+            watched = Some(Box::new(all));
+        }
         let host = set(variables(&isolated.project, &definition.identity, &apps, View::Host))?;
         warnings.extend(host.1);
         warnings.extend(isolated.warnings.iter().cloned());
-        Ok(Environment { definition, isolated, host: host.0, inside: inside.0, warnings })
+        Ok(Environment { definition, isolated, host: host.0, inside: inside.0, warnings, shared, watched })
     }
 
     /// Adds the variables under `env.set`, filled in with those of the environment, of the process and of `.env`.
@@ -234,6 +344,33 @@ fn scale(project: &mut Project, counts: &BTreeMap<String, u32>) -> Result<(), Er
         }
     }
     Ok(())
+}
+
+/// Returns the subnet that a record holds for each network of a project.
+fn subnets(project: &Project, record: &EnvironmentRecord) -> IndexMap<NetworkName, Subnet> {
+    project.networks.keys().filter_map(|key| Some((key.clone(), record.subnet(key)?))).collect()
+}
+
+impl SharedEnvironment {
+    /// Puts what is shared together with what is reserved for it. It gets no variables of an environment.
+    fn of(definition: Definition, record: EnvironmentRecord) -> Self {
+        let raw = &definition.wanted.project;
+        let assignments = Assignments {
+            ports: record.held_ports(),
+            subnets: subnets(raw, &record),
+            inside: IndexMap::new(),
+        };
+        let environment = Environment {
+            isolated: isolate(raw, &definition.identity, &assignments),
+            definition,
+            host: IndexMap::new(),
+            inside: IndexMap::new(),
+            warnings: Vec::new(),
+            shared: None,
+            watched: None,
+        };
+        Self { record, environment }
+    }
 }
 
 /// Returns the variables by which Compose files may name their environment.

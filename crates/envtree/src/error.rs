@@ -124,6 +124,12 @@ pub enum Error {
         /// The services there are.
         known: Vec<String>,
     },
+    /// A service that other environments use too cannot be stopped or started for one of them.
+    #[error("service `{service}` is shared by the environments of the repository")]
+    SharedService {
+        /// The service.
+        service: String,
+    },
     /// The worktree of the environment is gone.
     #[error("the worktree `{worktree}` of task `{task}` is gone")]
     WorktreeGone {

@@ -141,6 +141,8 @@ pub enum Act {
     CreateContainer,
     /// Attach a container to a further network.
     ConnectNetwork,
+    /// Detach a container from a network.
+    DisconnectNetwork,
     /// Put files into a container.
     PutFiles,
     /// Run a command of the Compose file in a container.

@@ -143,8 +143,7 @@ impl Session {
             .preview(&UpOptions::of(task), TakenPolicy::Keep, |_, _| Ok(placeholder()))
             .await?
             .environment;
-        let project =
-            if raw { &environment.definition.wanted.project } else { &environment.isolated.project };
+        let project = if raw { environment.definition.raw() } else { &environment.isolated.project };
         let warnings = if raw { &environment.definition.wanted.warnings } else { &environment.warnings };
         Ok(ConfigReport {
             project: project.name.to_string(),

@@ -34,6 +34,7 @@ mod reserve;
 mod route;
 pub mod secret;
 pub mod session;
+mod shared;
 pub mod state;
 pub mod status;
 mod taken;

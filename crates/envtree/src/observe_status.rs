@@ -102,8 +102,35 @@ fn services(record: &EnvironmentRecord, look: &Look<'_>) -> Vec<ServiceStatus> {
             }
         }
     }
+    services.extend(shared_services(look));
     services.sort_by(|one, other| (&one.name, one.number).cmp(&(&other.name, other.number)));
     services
+}
+
+/// Returns the services that the environment shares; one whose container is on none of its networks is missing here.
+fn shared_services(look: &Look<'_>) -> Vec<ServiceStatus> {
+    let (Some(environment), Some(observed)) = (look.environment, look.observed) else {
+        return Vec::new();
+    };
+    let Some(shared) = &environment.shared else {
+        return Vec::new();
+    };
+    let project = &environment.isolated.project;
+    let networks: Vec<&String> =
+        project.networks.values().filter_map(|network| network.name.as_ref()).collect();
+    let joined = |service: &Service| {
+        let mut containers = observed.containers.iter().chain(&observed.shared);
+        containers.find(|container| {
+            Some(&container.name) == service.container_name.as_ref()
+                && networks.iter().any(|name| container.networks.contains_key(*name))
+        })
+    };
+    let look = &Look { environment: Some(&shared.environment), observed: None, git: None, trusted: None };
+    let statuses = project.shared.iter().filter_map(|(name, service)| {
+        let status = service_status((name, 1), joined(service), &shared.record, look)?;
+        Some(ServiceStatus { shared: true, ..status })
+    });
+    statuses.collect()
 }
 
 fn service_status(
@@ -127,6 +154,7 @@ fn service_status(
         health: container.and_then(|container| container.health).map(|health| health_word(health).to_owned()),
         exit_code: container.and_then(ObservedContainer::exit_code),
         ready: container.is_some_and(|container| is_ready(container, defined, is_a_job)),
+        shared: false,
         ports: held.map(|reservation| port_status(reservation, &image, defined)).collect(),
         image,
     })

@@ -9,6 +9,7 @@ use envtree_core::label;
 use envtree_core::name::{EnvironmentId, ProjectName};
 use envtree_core::observed::{ObservedNetwork, ObservedState, number_of};
 use envtree_core::port::{Owner, PortKey};
+use envtree_core::shared::is_shared_project;
 use indexmap::IndexMap;
 
 use crate::error::Error;
@@ -28,7 +29,8 @@ impl Session {
         let state = self.read_state()?;
         let mut lost = lost_records(&state, &observed);
         mark::complete(&mut lost, &state, &self.repository)?;
-        if lost.is_empty() {
+        let shared = lost_shared(&state, &observed);
+        if lost.is_empty() && shared.is_empty() {
             return Ok(false);
         }
         for record in &lost {
@@ -38,7 +40,7 @@ impl Session {
             ));
         }
         self.update_state(|state| {
-            for record in lost {
+            for record in lost.into_iter().chain(shared) {
                 if state.by_project(&record.project).is_none() {
                     state.put(record);
                 }
@@ -52,6 +54,19 @@ impl Session {
 
 /// Returns a record for every environment that labels know and `state` does not, by project.
 pub(crate) fn lost_records(state: &State, observed: &ObservedState) -> Vec<EnvironmentRecord> {
+    let mut lost = lost(state, observed);
+    lost.retain(|record| !is_shared_project(&record.project));
+    lost
+}
+
+/// Returns a record for what environments share that labels know and `state` does not.
+fn lost_shared(state: &State, observed: &ObservedState) -> Vec<EnvironmentRecord> {
+    let mut lost = lost(state, observed);
+    lost.retain(|record| is_shared_project(&record.project));
+    lost
+}
+
+fn lost(state: &State, observed: &ObservedState) -> Vec<EnvironmentRecord> {
     let mut lost: BTreeMap<String, EnvironmentRecord> = BTreeMap::new();
     let labels = observed
         .containers

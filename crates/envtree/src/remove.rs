@@ -92,10 +92,14 @@ impl Session {
         let base = self.base_of(&record)?;
         self.check_removal(&record, worktree.as_ref(), base, options)?;
         self.run_pre_remove(&record, options).await?;
+        let shared = self.lock_shared(&record).await?;
+        let mut done = self.remove_objects(&record).await?;
+        done.extend(self.leave_shared(&record, true).await?);
+        drop(shared);
         let mut report = RemoveReport {
             task: record.task.clone(),
             project: record.project.to_string(),
-            done: self.remove_objects(&record).await?,
+            done,
             worktree: None,
             worktree_kept: None,
             branch_deleted: None,
@@ -132,7 +136,7 @@ impl Session {
     ///
     /// The Engine carries out what an interrupted command asked for, though nobody waits for it: what appears only after
     /// the first look is removed by a later one, and until then it may hold what it is made from.
-    async fn remove_objects(&self, record: &EnvironmentRecord) -> Result<Vec<String>, Error> {
+    pub(crate) async fn remove_objects(&self, record: &EnvironmentRecord) -> Result<Vec<String>, Error> {
         let removal = RemovalOptions {
             repository: record.repository.id.clone(),
             volumes: true,

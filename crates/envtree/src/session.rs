@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use envtree_core::label;
 use envtree_core::settings::machine::MachineSettings;
+use envtree_core::shared::is_shared_project;
 use envtree_docker::{Docker, Endpoint};
 
 use crate::error::Error;
@@ -106,7 +108,10 @@ impl Session {
         let mut names: Vec<String> = observed
             .containers
             .iter()
-            .filter(|container| record.owns(&container.labels))
+            .filter(|container| {
+                let project = container.labels.get(label::COMPOSE_PROJECT);
+                record.owns(&container.labels) || project.is_some_and(|project| is_shared_project(project))
+            })
             .filter_map(|container| container.service().map(str::to_owned))
             .collect();
         names.sort();
@@ -162,7 +167,7 @@ impl Session {
         change: impl FnOnce(&mut EnvironmentRecord) + Send,
     ) -> Result<(), Error> {
         self.update_state(|state| {
-            if let Some(record) = state.environments.iter_mut().find(|record| record.project == *project) {
+            if let Some(record) = state.by_project_mut(project) {
                 change(record);
             }
             Ok(())

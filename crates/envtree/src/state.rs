@@ -17,6 +17,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use envtree_core::name::ProjectName;
+use envtree_core::shared::is_shared_project;
 use envtree_core::subnet::Subnet;
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
@@ -220,6 +221,9 @@ pub struct State {
     /// One record per environment, the oldest first.
     #[serde(default)]
     pub environments: Vec<EnvironmentRecord>,
+    /// One record for each repository whose environments share services: that of the project which holds these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<EnvironmentRecord>,
     /// What a newer program of the same version wrote, kept as it is.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -241,9 +245,23 @@ impl State {
         self.environments.iter().filter(move |record| record.repository.id == repository)
     }
 
-    /// Returns the environment with this project name.
+    /// Returns what the environments of the repository with this id share.
+    pub fn shared_of(&self, repository: &str) -> Option<&EnvironmentRecord> {
+        self.shared.iter().find(|record| record.repository.id == repository)
+    }
+
+    /// Returns the environment with this project name, or what the environments of a repository share under it.
     pub fn by_project(&self, project: &str) -> Option<&EnvironmentRecord> {
-        self.environments.iter().find(|record| record.project == *project)
+        self.records().find(|record| record.project == *project)
+    }
+
+    /// Returns the record of a project, to be changed.
+    pub(crate) fn by_project_mut(&mut self, project: &str) -> Option<&mut EnvironmentRecord> {
+        self.environments.iter_mut().chain(&mut self.shared).find(|record| record.project == *project)
+    }
+
+    fn records(&self) -> impl Iterator<Item = &EnvironmentRecord> {
+        self.environments.iter().chain(&self.shared)
     }
 
     /// Returns the environment whose worktree `path` lies in.
@@ -256,16 +274,19 @@ impl State {
 
     /// Adds `record`, in the place of the one with the same project if there is one.
     pub fn put(&mut self, record: EnvironmentRecord) {
-        match self.environments.iter_mut().find(|old| old.project == record.project) {
+        let records =
+            if is_shared_project(&record.project) { &mut self.shared } else { &mut self.environments };
+        match records.iter_mut().find(|old| old.project == record.project) {
             Some(old) => *old = record,
-            None => self.environments.push(record),
+            None => records.push(record),
         }
     }
 
     /// Takes out the record of `project`, and with it everything it reserves.
     pub fn remove(&mut self, project: &str) -> Option<EnvironmentRecord> {
-        let index = self.environments.iter().position(|record| record.project == *project)?;
-        Some(self.environments.remove(index))
+        let records = if is_shared_project(project) { &mut self.shared } else { &mut self.environments };
+        let index = records.iter().position(|record| record.project == *project)?;
+        Some(records.remove(index))
     }
 
     /// Returns every host port that an environment other than `project` reserves.
@@ -281,7 +302,7 @@ impl State {
     }
 
     fn others<'a>(&'a self, project: &'a str) -> impl Iterator<Item = &'a EnvironmentRecord> {
-        self.environments.iter().filter(move |record| record.project != *project)
+        self.records().filter(move |record| record.project != *project)
     }
 }
 

@@ -116,6 +116,8 @@ pub struct ServiceStatus {
     pub exit_code: Option<i64>,
     /// Whether it runs and no health check says otherwise, or it is a job that is done.
     pub ready: bool,
+    /// Whether the other environments of the repository use it too.
+    pub shared: bool,
     /// Its published ports.
     pub ports: Vec<PortStatus>,
 }

@@ -25,6 +25,7 @@ use crate::load::load_settings;
 use crate::reserve::{Circumstances, TakenPolicy, reserve};
 use crate::route::host_subnets;
 use crate::session::Session;
+use crate::shared::HeldShared;
 use crate::state::record::{EnvironmentRecord, Failure, Unsettled};
 use crate::state::{Lock, State};
 use crate::status::EnvironmentStatus;
@@ -94,6 +95,11 @@ impl UpOptions {
         }
     }
 
+    /// Returns the choices for services that other environments use too.
+    pub(crate) fn for_shared(&self) -> Self {
+        Self { force_recreate: false, remove_orphans: false, ..self.clone() }
+    }
+
     fn taken_policy(&self) -> TakenPolicy {
         if self.reassign_ports { TakenPolicy::Reassign } else { TakenPolicy::Refuse }
     }
@@ -104,6 +110,8 @@ struct Prepared {
     record: EnvironmentRecord,
     environment: Environment,
     observed: ObservedState,
+    /// What it shares with others, which wait until it is there.
+    shared: Option<HeldShared>,
 }
 
 /// An environment that no other command works on.
@@ -181,7 +189,7 @@ impl Session {
             Err(error) => return Err(self.give_up(&record, lock, is_new, error).await?),
         };
         // On the heap, because the whole of an `up` is large.
-        let converged = match Box::pin(self.converge(&prepared, &target, options)).await {
+        let converged = match Box::pin(self.converge(prepared, &target, options)).await {
             Ok(converged) => Ok(converged),
             Err(error) => Err(self.with_containers(error).await),
         };
@@ -269,24 +277,44 @@ impl Session {
         let remote = self.remote_engine(&definition).await?;
         self.remove_half_made_volumes(record).await?;
         let (record, observed, adopted) = self.reserve_for(record, &definition, options, refused).await?;
+        let shared = self.prepare_shared(&definition, &record, options, refused).await?;
         let mut environment = self.assemble(definition, &record)?;
         environment.warnings.extend(adopt::warnings(&record.project, &adopted));
         environment.warnings.extend(remote);
         environment.warnings.extend(warnings_of_apps(&record));
         // What no plan can bring about is refused before the worktree is made.
         plan_changes(&environment, &observed, options, false)?;
-        Ok(Prepared { record, environment, observed })
+        Ok(Prepared { record, environment, observed, shared })
+    }
+
+    /// Reserves what the shared services need; until they are there, no other command works on them.
+    async fn prepare_shared(
+        &self,
+        definition: &Definition,
+        record: &EnvironmentRecord,
+        options: &UpOptions,
+        refused: &BTreeSet<u16>,
+    ) -> Result<Option<HeldShared>, Error> {
+        let (Some(shared), Some((record, lock))) =
+            (&definition.shared, self.claim_shared(definition, &record.repository).await?)
+        else {
+            return Ok(None);
+        };
+        self.remove_half_made_volumes(&record).await?;
+        let (_, observed, _) = self.reserve_for(&record, &shared.definition, options, refused).await?;
+        Ok(Some(HeldShared { lock, observed }))
     }
 
     async fn converge(
         &self,
-        prepared: &Prepared,
+        prepared: Prepared,
         target: &Target,
         options: &UpOptions,
     ) -> Result<Converged, Error> {
-        let Prepared { record, environment, observed } = prepared;
+        let Prepared { record, environment, observed, shared } = prepared;
+        let (record, environment) = (&record, &environment);
         let convergence = Convergence { session: self, record, target, environment, options };
-        convergence.run(observed.clone()).await
+        convergence.run(observed, shared).await
     }
 
     /// Forgets an environment of which nothing was made; of any other, keeps the failure. Returns the error to report.

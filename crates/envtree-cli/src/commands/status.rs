@@ -82,6 +82,9 @@ fn service(name: String, service: &ServiceStatus) -> Vec<(String, String)> {
         _ => service.state.clone(),
     };
     let _ = write!(state, "  {}", service.image);
+    if service.shared {
+        state.push_str("  shared");
+    }
     let mut rows = vec![(name, state)];
     for port in &service.ports {
         rows.push((String::new(), format!("{}  ({}/{})", port.url, port.target, port.protocol)));

@@ -69,6 +69,9 @@ struct ServiceOutput {
     exit_code: Option<i64>,
     /// Whether it can be used.
     ready: bool,
+    /// Whether the other environments of the repository use it too; left out where they do not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    shared: bool,
     /// The published ports.
     ports: Vec<PortOutput>,
 }
@@ -184,6 +187,7 @@ impl From<&ServiceStatus> for ServiceOutput {
             health: service.health.clone(),
             exit_code: service.exit_code,
             ready: service.ready,
+            shared: service.shared,
             ports: service.ports.iter().map(PortOutput::from).collect(),
         }
     }

@@ -172,6 +172,7 @@ fn words(act: Act) -> (&'static str, &'static str) {
         Act::RemoveVolume => ("removing volume", "removed volume"),
         Act::CreateContainer => ("creating container", "created container"),
         Act::ConnectNetwork => ("connecting container", "connected container"),
+        Act::DisconnectNetwork => ("disconnecting container", "disconnected container"),
         Act::PutFiles => ("putting files into", "put files into"),
         Act::RunHook => ("running a hook in", "ran a hook in"),
         Act::StartContainer => ("starting container", "started container"),

@@ -167,6 +167,7 @@ fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports)
         configs: used_objects(&scope.configs, &services, Kind::Config),
         secrets: used_objects(&scope.secrets, &services, Kind::Secret),
         services,
+        shared: IndexMap::new(),
     };
     if let Some(entry) = root.node("name") {
         root.warn(

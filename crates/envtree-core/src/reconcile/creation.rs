@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::service::Wanted;
-use super::{Draft, joined, replaced};
+use super::{Draft, joined, replaced, shared};
 use crate::adopt::adopted_label;
 use crate::isolate::is_within;
 use crate::label;
@@ -45,14 +45,12 @@ pub(super) fn plan_container(
         before_start.push(draft.push(put, "the service is given them", vec![create], Vec::new()));
     }
     // Engines below API 1.44 attach a new container to one network only.
-    for (network, attachment) in attachments.into_iter().skip(1) {
+    let further = attachments.into_iter().skip(1).map(|joins| (joins, "the service is on several networks"));
+    let rejoined = shared::rejoined(draft, name, service);
+    let rejoined = rejoined.into_iter().map(|joins| (joins, "an environment uses it"));
+    for ((network, attachment), cause) in further.chain(rejoined) {
         let connect = Operation::ConnectNetwork { container: container_name.clone(), network, attachment };
-        before_start.push(draft.push(
-            connect,
-            "the service is on several networks",
-            vec![create],
-            Vec::new(),
-        ));
+        before_start.push(draft.push(connect, cause, vec![create], Vec::new()));
     }
     before_start
 }
@@ -158,7 +156,7 @@ pub(super) fn engine_network(draft: &Draft<'_>, key: &NetworkName) -> String {
     fixed.unwrap_or_else(|| key.to_string())
 }
 
-fn with_own_name(service: &ServiceName, attachment: &Attachment) -> Attachment {
+pub(super) fn with_own_name(service: &ServiceName, attachment: &Attachment) -> Attachment {
     let mut attachment = attachment.clone();
     if !attachment.nameless && !attachment.aliases.iter().any(|alias| alias == service.as_str()) {
         attachment.aliases.insert(0, service.to_string());

@@ -68,7 +68,8 @@ pub(crate) fn resolved(project: &Project, service: &Service) -> Service {
 
 /// Returns the container that others use of a service: the first one.
 pub(super) fn container(project: &Project, service: &str) -> String {
-    let named = project.services.get(service).and_then(|service| service.container_name.clone());
+    let found = project.services.get(service).or_else(|| project.shared.get(service));
+    let named = found.and_then(|service| service.container_name.clone());
     named.unwrap_or_else(|| service.to_owned())
 }
 

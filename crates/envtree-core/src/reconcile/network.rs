@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use super::{Draft, ReconcileError, not_owned};
+use super::{Draft, ReconcileError, not_owned, shared};
 use crate::label;
 use crate::name::NetworkName;
 use crate::observed::ObservedNetwork;
@@ -43,6 +43,7 @@ pub(super) fn plan_networks(draft: &mut Draft<'_>, diverged: &BTreeSet<NetworkNa
             Some(found) if diverged.contains(key) => {
                 after = draft.removed.values().copied().collect();
                 after.extend(stop_orphans_on(draft, name, &mut stopped));
+                after.extend(shared::plan_leaving(draft, name, "its network is made again"));
                 let remove = Operation::RemoveNetwork { id: found.id.clone(), name: found.name.clone() };
                 after = vec![draft.push(remove, "its definition changed", after, Vec::new())];
                 "its definition changed"

@@ -1,15 +1,20 @@
 //! Orphans: what bears the environment's labels and is wanted by nothing.
 
-use super::Draft;
+use super::{Draft, shared};
 use crate::label;
 use crate::observed::ObservedContainer;
 use crate::plan::Operation;
 use crate::service::Service;
+use crate::shared::is_shared_project;
 
 /// Reports the orphans, and plans the removal of containers and networks if the options consent.
 ///
 /// An orphaned volume holds data: it is reported, and only `rm` and `down --volumes` remove it.
 pub(super) fn plan_orphans(draft: &mut Draft<'_>) {
+    // Whether another environment wants a shared service, the files of this one do not tell.
+    if is_shared_project(&draft.desired.name) {
+        return;
+    }
     let containers: Vec<&ObservedContainer> =
         draft.observed.containers.iter().filter(|container| is_orphan(draft, container)).collect();
     if draft.options.remove_orphans {
@@ -20,12 +25,9 @@ pub(super) fn plan_orphans(draft: &mut Draft<'_>) {
         let removals: Vec<_> = draft.removed.values().copied().collect();
         for network in orphaned_networks(draft) {
             let (id, name) = network;
-            draft.push(
-                Operation::RemoveNetwork { id, name },
-                "no service wants it",
-                removals.clone(),
-                Vec::new(),
-            );
+            let mut after = removals.clone();
+            after.extend(shared::plan_leaving(draft, &name, "no service wants the network"));
+            draft.push(Operation::RemoveNetwork { id, name }, "no service wants it", after, Vec::new());
         }
     } else {
         for container in containers {

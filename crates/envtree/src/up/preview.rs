@@ -34,6 +34,7 @@ pub(crate) struct Preview {
     pub(crate) environment: Environment,
     observed: Option<ObservedState>,
     adopted: Adopted,
+    observed_shared: Option<ObservedState>,
 }
 
 /// What `up` would do.
@@ -91,13 +92,18 @@ impl Session {
     /// Returns what `up` would do.
     pub(super) async fn plan_only(&self, options: &UpOptions) -> Result<PlannedUp, Error> {
         self.docker.facts().await?;
-        let Preview { record, target, environment, observed, adopted } =
+        let Preview { record, target, environment, observed, adopted, observed_shared } =
             // With a placeholder for the secret, every service that is given it would seem to have changed.
             self.preview(options, options.taken_policy(), Self::known_secret).await?;
         let observed = observed.unwrap_or_default();
         let choices = reconcile_options(&environment, options, false);
         let mut plan = plan_images(&environment.isolated.project, &choices)?;
         let images = plan.steps.len();
+        if let Some(shared) = &environment.shared {
+            let observed = observed_shared.unwrap_or_default();
+            let changes = plan_changes(&shared.environment, &observed, &options.for_shared(), false)?;
+            plan.steps.extend(changes.steps);
+        }
         let changes = plan_changes(&environment, &observed, options, false)?;
         plan.steps.extend(changes.steps);
         let mut warnings = environment.warnings;
@@ -154,8 +160,33 @@ impl Session {
             remote_ports: remote_ports.as_ref(),
         };
         reserve(&mut record, &state, &circumstances)?;
-        let environment = self.assemble(definition, &record)?;
-        Ok(Preview { record, target, environment, observed, adopted: adopted.unwrap_or_default() })
+        let own = &record;
+        let (mut shared, mut observed_shared) = (None, None);
+        if let Some(definition) = &definition.shared
+            && let Some(mut record) = self.shared_record(&state, &record.repository)
+        {
+            let definition = &definition.definition;
+            if observed.is_some() {
+                observed_shared =
+                    self.observe_and_adopt(&record, definition).await.ok().map(|(observed, _)| observed);
+            }
+            let circumstances = Circumstances {
+                definition,
+                observed: observed_shared.as_ref().unwrap_or(&nothing),
+                routes: &routes,
+                machine: &self.machine,
+                taken: TakenPolicy::Keep,
+                refused: &BTreeSet::new(),
+                remote_ports: remote_ports.as_ref(),
+            };
+            let mut state = state.clone();
+            state.put(own.clone());
+            reserve(&mut record, &state, &circumstances)?;
+            shared = Some(record);
+        }
+        let environment = self.assemble_with(definition, &record, shared)?;
+        let adopted = adopted.unwrap_or_default();
+        Ok(Preview { record, target, environment, observed, adopted, observed_shared })
     }
 }
 
@@ -179,7 +210,7 @@ pub(crate) fn reconcile_options(
     let identity = &environment.definition.identity;
     ReconcileOptions {
         repository: identity.repository.clone(),
-        worktree: identity.worktree.clone(),
+        worktree: environment.definition.top.clone(),
         pull: options.pull,
         build: options.build,
         inactive: environment.definition.wanted.inactive.clone(),
@@ -204,7 +235,8 @@ pub(crate) fn scope(definition: &Definition) -> Scope {
         }
     };
     let volumes = project.volumes.iter().map(name).collect();
-    Scope { project: project.name.clone(), images, volumes }
+    let shared = definition.shared_project.clone();
+    Scope { project: project.name.clone(), images, volumes, shared }
 }
 
 /// Returns the steps for people. The pull or build of a missing image is not listed twice.

@@ -50,6 +50,7 @@ fn service(name: &str, image: &str, port: PortStatus) -> ServiceStatus {
         health: Some("healthy".to_owned()),
         exit_code: None,
         ready: true,
+        shared: false,
         ports: vec![port],
     }
 }

@@ -1,0 +1,217 @@
+//! Services that the environments of a repository share: made once, joined by each, stopped with the last.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::common::Sandbox;
+use crate::leftovers::leftovers;
+use crate::stage::sandbox_with;
+use crate::support::{SOON, checked, docker, eventually, inspect, port};
+
+/// A store that is shared, and a service of the environment's own that needs it.
+const COMPOSE: &str = "\
+services:
+  store:
+    image: redis:8
+    command: [redis-server, --save, '']
+    ports: ['6379']
+    volumes: ['data:/data']
+    networks: { default: { aliases: [cache] } }
+    healthcheck: { test: [CMD, redis-cli, ping], interval: 1s }
+  app:
+    image: busybox:1
+    command: [sh, -c, 'nslookup store && exec sleep 1000']
+    init: true
+    depends_on: { store: { condition: service_healthy } }
+volumes: { data: }
+";
+
+fn sandbox(settings: &str) -> Sandbox {
+    sandbox_with(&[("compose.yaml", COMPOSE), ("envtree.yaml", settings)])
+}
+
+fn shared(sandbox: &Sandbox) -> String {
+    format!("{}_shared-store-1", sandbox.repository().file_name().unwrap().to_str().unwrap())
+}
+
+fn is_running(container: &str) -> bool {
+    inspect("container", container)["State"]["Running"] == true
+}
+
+/// Returns what a service of the answer says.
+fn service<'a>(answer: &'a Value, name: &str) -> &'a Value {
+    let services = answer["environment"]["services"].as_array().unwrap();
+    services.iter().find(|service| service["name"] == name).unwrap()
+}
+
+#[test]
+fn a_shared_service_runs_once_and_stops_with_its_last_user() {
+    let sandbox = sandbox("shared: [store]\n");
+    let one = sandbox.up("one");
+    let store = shared(&sandbox);
+    let id = inspect("container", &store)["Id"].clone();
+    let two = sandbox.up("two");
+
+    // It was made once, and both see it under its names, inside and on the host.
+    assert_eq!(inspect("container", &store)["Id"], id);
+    assert_eq!(port(&one, "store"), port(&two, "store"));
+    assert_eq!(service(&two, "store")["shared"], true);
+    assert_eq!(service(&two, "store")["container"], store.as_str());
+    assert_eq!(service(&two, "app")["shared"], Value::Null);
+    assert_eq!(sandbox.redis_in("one", &["SET", "note", "of one"]), "OK");
+    assert_eq!(sandbox.redis_in("two", &["GET", "note"]), "of one");
+    for task in ["one", "two"] {
+        for name in ["store", "cache"] {
+            sandbox.inside(task, "app", &["nslookup", name]);
+            let ping = format!("echo PING | nc -w 5 {name} 6379");
+            assert_eq!(sandbox.inside(task, "app", &["sh", "-c", &ping]), "+PONG");
+        }
+        let variables = sandbox.json(&["env", task]);
+        assert_eq!(variables["variables"]["STORE_PORT"], port(&one, "store").to_string());
+        let objects = sandbox.objects(task);
+        assert_eq!(objects, [sandbox.container(task, "app"), format!("{}_default", sandbox.project(task))]);
+        assert!(sandbox.succeed(&["logs", task, "store"]).stdout.contains("Ready to accept connections"));
+    }
+    assert!(sandbox.succeed(&["status", "one"]).stdout.contains("redis:8  shared"));
+    let listed = sandbox.json(&["ls"]);
+    assert_eq!(listed["environments"].as_array().unwrap().len(), 2, "{listed}");
+
+    // Nothing changes with another `up`.
+    assert_eq!(sandbox.up("one")["operations"], 0);
+    // One of two users leaves, and comes back.
+    sandbox.succeed(&["down", "one"]);
+    assert!(is_running(&store));
+    assert_eq!(sandbox.json(&["status", "one"])["environment"]["state"], "down");
+    sandbox.up("one");
+    sandbox.succeed(&["stop", "one"]);
+    assert!(is_running(&store));
+    sandbox.succeed(&["stop", "two"]);
+    assert!(!is_running(&store));
+    sandbox.succeed(&["start", "two"]);
+    assert!(is_running(&store));
+    assert_eq!(sandbox.inside("two", "app", &["sh", "-c", "echo PING | nc -w 5 cache 6379"]), "+PONG");
+    sandbox.succeed(&["down", "two"]);
+    assert!(!is_running(&store));
+
+    removal_of_the_last(&sandbox, &store);
+}
+
+fn removal_of_the_last(sandbox: &Sandbox, store: &str) {
+    sandbox.up("two");
+    sandbox.succeed(&["rm", "--yes", "one"]);
+    assert!(is_running(store));
+    let volume = format!("{}_data", store.trim_end_matches("-store-1"));
+    let removed = sandbox.succeed(&["rm", "--yes", "two"]);
+    assert!(removed.stderr.contains(&sandbox.redact(&volume)), "{removed}");
+    assert_eq!(leftovers(sandbox), [""; 0]);
+}
+
+impl Sandbox {
+    fn redis_in(&self, task: &str, words: &[&str]) -> String {
+        self.inside(task, "store", &[&["redis-cli"], words].concat())
+    }
+}
+
+#[test]
+fn commands_that_come_together_make_a_shared_service_once() {
+    let sandbox = sandbox("shared: store\n");
+    let tasks = ["one", "two", "three", "four"];
+    let running = tasks.map(|task| sandbox.envtree_with(&["--json", "up", task]).spawn().unwrap());
+    for (mut child, task) in running.into_iter().zip(tasks) {
+        assert!(child.wait().unwrap().success(), "{task}");
+    }
+    let store = shared(&sandbox);
+    for task in tasks {
+        assert_eq!(sandbox.inside(task, "app", &["sh", "-c", "echo PING | nc -w 5 store 6379"]), "+PONG");
+        assert_eq!(sandbox.up(task)["operations"], 0);
+    }
+    let networks = inspect("container", &store)["NetworkSettings"]["Networks"].clone();
+    assert_eq!(networks.as_object().unwrap().len(), 5, "{networks}");
+    let created = inspect("container", &store)["Created"].clone();
+
+    // They leave together, too.
+    let running = tasks.map(|task| sandbox.envtree_with(&["rm", "--yes", task]).spawn().unwrap());
+    for (mut child, task) in running.into_iter().zip(tasks) {
+        assert!(child.wait().unwrap().success(), "{task}, whose store was made at {created}");
+    }
+    assert_eq!(leftovers(&sandbox), [""; 0]);
+}
+
+#[test]
+fn what_happened_to_a_shared_service_is_mended_by_the_next_up() {
+    let sandbox = sandbox("shared: [store]\n");
+    sandbox.up("one");
+    sandbox.up("two");
+    let store = shared(&sandbox);
+    let ping = |task: &str| {
+        let command = ["exec", task, "app", "--", "sh", "-c", "echo PING | nc -w 5 store 6379"];
+        sandbox.run(&command).stdout.contains("PONG")
+    };
+
+    docker(&["container", "rm", "--force", &store]);
+    sandbox.up("one");
+    assert!(ping("one"));
+    sandbox.up("two");
+    assert!(ping("one") && ping("two"));
+
+    // A changed definition makes it again once, and whoever uses it does not lose it.
+    let changed = COMPOSE.replace("--save, ''", "--save, '', --maxclients, '50'");
+    let worktree = sandbox.json(&["status", "one"])["environment"]["worktree"].clone();
+    std::fs::write(format!("{}/compose.yaml", worktree.as_str().unwrap()), changed).unwrap();
+    let before = inspect("container", &store)["Id"].clone();
+    sandbox.up("one");
+    assert_ne!(inspect("container", &store)["Id"], before);
+    eventually(|| ping("one") && ping("two"), SOON);
+
+    // A branch that does not share it any more has its own.
+    std::fs::write(format!("{}/envtree.yaml", worktree.as_str().unwrap()), "").unwrap();
+    sandbox.up("one");
+    assert_eq!(sandbox.objects("one").len(), 4, "{:?}", sandbox.objects("one"));
+    assert_eq!(sandbox.redis_in("one", &["DBSIZE"]), "0");
+    sandbox.succeed(&["down", "two"]);
+    assert!(!is_running(&store));
+}
+
+#[test]
+fn an_interrupted_up_leaves_what_the_next_one_completes() {
+    let sandbox = sandbox("shared: [store]\n");
+    let store = shared(&sandbox);
+    let exists = || {
+        let found = Command::new("docker").args(["container", "inspect", &store]).output();
+        found.is_ok_and(|output| output.status.success())
+    };
+    let mut child = sandbox.envtree_with(&["up", "one"]).spawn().unwrap();
+    eventually(exists, SOON);
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    sandbox.up("two");
+    sandbox.up("one");
+    assert_eq!(sandbox.inside("one", "app", &["sh", "-c", "echo PING | nc -w 5 store 6379"]), "+PONG");
+    sandbox.succeed(&["down", "two"]);
+    assert!(is_running(&store));
+    sandbox.succeed(&["down", "one"]);
+    assert!(!is_running(&store));
+}
+
+#[test]
+fn what_cannot_be_shared_is_refused_with_its_place() {
+    let refused = |settings: &str| sandbox(settings).fail(1, &["up", "one"]);
+    insta::assert_snapshot!(refused("shared: [sotre]\n"), @"");
+    insta::assert_snapshot!(refused("shared:\n  - app\n"), @"");
+}
+
+#[test]
+fn one_environment_neither_stops_nor_restarts_what_all_use() {
+    let sandbox = sandbox("shared: [store]\n");
+    sandbox.up("one");
+    insta::assert_snapshot!(sandbox.fail(1, &["stop", "one", "store"]), @"");
+    assert!(is_running(&shared(&sandbox)));
+    // The project tells of it, and a command with the task's variables reaches it.
+    let config = sandbox.succeed(&["config", "one"]).stdout;
+    assert!(config.contains(&sandbox.redact(&shared(&sandbox))), "{config}");
+    let command = ["exec", "one", "--", "sh", "-c", "echo $STORE_URL"];
+    let url = checked(&mut sandbox.envtree_with(&command));
+    assert!(url.starts_with("redis://127.0.0.1:2"), "{url}");
+}
