@@ -198,15 +198,18 @@ fn an_interrupted_up_leaves_what_the_next_one_completes() {
 #[test]
 fn what_cannot_be_shared_is_refused_with_its_place() {
     let refused = |settings: &str| sandbox(settings).fail(1, &["up", "one"]);
-    insta::assert_snapshot!(refused("shared: [sotre]\n"), @"");
-    insta::assert_snapshot!(refused("shared:\n  - app\n"), @"");
+    insta::assert_snapshot!(refused("shared: [sotre]\n"), @"error: main:envtree.yaml:1:10: no service is called `sotre`; did you mean `store`?");
+    insta::assert_snapshot!(refused("shared:\n  - app\n"), @"error: main:envtree.yaml:2:5: service `app` cannot be shared, because it depends on `store`, which each environment has for itself; share `store` too");
 }
 
 #[test]
 fn one_environment_neither_stops_nor_restarts_what_all_use() {
     let sandbox = sandbox("shared: [store]\n");
     sandbox.up("one");
-    insta::assert_snapshot!(sandbox.fail(1, &["stop", "one", "store"]), @"");
+    insta::assert_snapshot!(sandbox.fail(1, &["stop", "one", "store"]), @r"
+    error: service `store` is shared by the environments of the repository
+    hint: it starts with its first user and stops with its last
+    ");
     assert!(is_running(&shared(&sandbox)));
     // The project tells of it, and a command with the task's variables reaches it.
     let config = sandbox.succeed(&["config", "one"]).stdout;

@@ -7,6 +7,7 @@ pub mod anonymous;
 pub mod build;
 pub mod compose_file;
 pub mod config_hash;
+pub mod database;
 pub mod decimal;
 pub mod engine;
 pub mod host_path;

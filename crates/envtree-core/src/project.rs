@@ -6,6 +6,7 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use crate::database::Account;
 use crate::name::{NetworkName, ProjectName, ServiceName, VolumeName};
 use crate::service::Service;
 
@@ -27,6 +28,9 @@ pub struct Project {
     /// Services that run once for all environments of the repository, and join the networks that they name here.
     #[serde(skip)]
     pub shared: IndexMap<ServiceName, Service>,
+    /// What the environment has of its own on shared servers.
+    #[serde(skip)]
+    pub accounts: IndexMap<ServiceName, Account>,
 }
 
 impl Project {
@@ -40,6 +44,7 @@ impl Project {
             configs: IndexMap::new(),
             secrets: IndexMap::new(),
             shared: IndexMap::new(),
+            accounts: IndexMap::new(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use indexmap::IndexMap;
 
+use crate::database::Account;
 use crate::isolate::Identity;
 use crate::known_image::{Credentials, KnownImage};
 use crate::project::Project;
@@ -42,14 +43,18 @@ pub fn variables(
     view: View,
 ) -> IndexMap<String, String> {
     let mut variables = IndexMap::new();
-    let mut urls: Vec<(KnownImage, String)> = Vec::new();
+    let (mut urls, mut tests): (Vec<(KnownImage, String)>, Vec<(KnownImage, String)>) = Default::default();
     let made = || {
         let all = project.services.iter().chain(&project.shared);
         all.filter(|(_, service)| service.replicas() > 0)
     };
     for (name, service) in made() {
         let known = KnownImage::of(service);
-        let own = service_variables(name, service, known, view);
+        let account = project.accounts.get(name);
+        let own = service_variables(name, service, known, account, view);
+        if let (Some(account), Some(url)) = (account, own.get(&variable_name(name, "TEST_URL"))) {
+            tests.push((account.known, url.clone()));
+        }
         if let (Some(known), Some(url)) = (known, own.get(&variable_name(name, "URL"))) {
             urls.push((known, url.clone()));
         }
@@ -62,9 +67,10 @@ pub fn variables(
             variables.entry(key).or_insert(value);
         }
     }
-    for (variable, is_candidate) in [
-        ("DATABASE_URL", KnownImage::is_sql as fn(KnownImage) -> bool),
-        ("REDIS_URL", |known| known == KnownImage::Redis),
+    for (variable, urls, is_candidate) in [
+        ("DATABASE_URL", &urls, KnownImage::is_sql as fn(KnownImage) -> bool),
+        ("TEST_DATABASE_URL", &tests, KnownImage::is_sql),
+        ("REDIS_URL", &urls, |known| known == KnownImage::Redis),
     ] {
         let mut candidates = urls.iter().filter(|(known, _)| is_candidate(*known));
         if let (Some((_, url)), None) = (candidates.next(), candidates.next()) {
@@ -94,13 +100,14 @@ fn service_variables(
     name: &str,
     service: &Service,
     known: Option<KnownImage>,
+    account: Option<&Account>,
     view: View,
 ) -> IndexMap<String, String> {
-    let Some(mut variables) = address_variables(name, name, service, view) else {
+    let Some(mut variables) = address_variables(name, name, service, account, view) else {
         return IndexMap::new();
     };
     if let Some(known) = known {
-        let credentials = credentials(known, service);
+        let credentials = credentials(known, service, account);
         let parts = [
             ("USER", credentials.user),
             ("PASSWORD", credentials.password),
@@ -130,7 +137,7 @@ fn further_variables(
         let definition = container.map_or(Cow::Borrowed(service), |(_, definition)| definition);
         // The service's name leads to any of its containers, a container's name to that one.
         let inside = format!("{}-{own}", identity.project);
-        variables.extend(address_variables(&own, &inside, &definition, view).into_iter().flatten());
+        variables.extend(address_variables(&own, &inside, &definition, None, view).into_iter().flatten());
     }
     variables
 }
@@ -140,6 +147,7 @@ fn address_variables(
     name: &str,
     inside: &str,
     service: &Service,
+    account: Option<&Account>,
     view: View,
 ) -> Option<IndexMap<String, String>> {
     let known = KnownImage::of(service);
@@ -159,13 +167,22 @@ fn address_variables(
         }
     }
     if let Some(known) = known {
-        let url = known.url(&host, port, &credentials(known, service));
+        let url = known.url(&host, port, &credentials(known, service, account));
         variables.insert(variable_name(name, "URL"), url);
+        if let Some(account) = account {
+            let url = known.url(&host, port, &account.test_credentials());
+            variables.insert(variable_name(name, "TEST_URL"), url);
+            variables.insert(variable_name(name, "TEST_DATABASE"), account.test_database.clone());
+        }
     }
     Some(variables)
 }
 
-fn credentials(known: KnownImage, service: &Service) -> Credentials {
+/// Returns what a server is reached with: the account that the environment has on it, else what the service names.
+fn credentials(known: KnownImage, service: &Service, account: Option<&Account>) -> Credentials {
+    if let Some(account) = account {
+        return account.credentials();
+    }
     let command: Vec<String> = service.entrypoint.iter().chain(&service.command).flatten().cloned().collect();
     known.credentials(&service.environment, &command)
 }

@@ -12,7 +12,7 @@ use envtree_core::service::Hook;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use indexmap::IndexMap;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
 use crate::engine::Docker;
@@ -137,6 +137,33 @@ impl Docker {
             .unwrap_or_else(|_| Err(DockerError::ExecTimeout { container: container.to_owned(), limit }))
     }
 
+    /// Runs a command that reads `input` to its end, for at most `limit`.
+    pub async fn exec_input(
+        &self,
+        container: &str,
+        cmd: &[String],
+        input: &str,
+        limit: Duration,
+    ) -> Result<ExecStatus, DockerError> {
+        let options = ExecOptions { cmd: cmd.to_vec(), stdin: true, ..ExecOptions::default() };
+        let run = async {
+            let mut session = self.exec_session(container, &options).await?;
+            let writer = session.input.take();
+            let write = async {
+                if let Some(mut writer) = writer {
+                    // A command that does not read to the end says why on its own.
+                    let _ = writer.write_all(input.as_bytes()).await;
+                    let _ = writer.shutdown().await;
+                }
+            };
+            let (output, ()) = tokio::join!(all(&mut session.output), write);
+            Ok(ExecStatus { code: session.control.exit_code().await?, output: output? })
+        };
+        timeout(limit, run)
+            .await
+            .unwrap_or_else(|_| Err(DockerError::ExecTimeout { container: container.to_owned(), limit }))
+    }
+
     /// Runs a command of the Compose file to its end, which must be a good one.
     pub(crate) async fn run_hook(
         &self,
@@ -166,15 +193,18 @@ impl Docker {
 
     async fn run(&self, container: &str, options: &ExecOptions) -> Result<ExecStatus, DockerError> {
         let mut session = self.exec_session(container, options).await?;
-        let mut output = Vec::new();
-        while let Some((_, bytes)) = session.output.try_next().await? {
-            output.extend_from_slice(&bytes);
-        }
-        Ok(ExecStatus {
-            code: session.control.exit_code().await?,
-            output: String::from_utf8_lossy(&output).into_owned(),
-        })
+        let output = all(&mut session.output).await?;
+        Ok(ExecStatus { code: session.control.exit_code().await?, output })
     }
+}
+
+/// Returns all that a command writes.
+async fn all(pieces: &mut BoxStream<'static, Output>) -> Result<String, DockerError> {
+    let mut output = Vec::new();
+    while let Some((_, bytes)) = pieces.try_next().await? {
+        output.extend_from_slice(&bytes);
+    }
+    Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
 impl ExecControl {

@@ -7,10 +7,12 @@ use envtree_core::observed::ObservedState;
 use envtree_core::overtaken::is_overtaken;
 use envtree_core::plan::{Await, Operation, Plan};
 use envtree_core::reconcile::plan_images;
+use envtree_core::service::Condition;
 use envtree_docker::{BuildError, DockerError, ImageError};
 use tokio::sync::watch;
 
 use crate::apply::{ApplyError, FailureCause, Gate, apply};
+use crate::database::Databases;
 use crate::environment::Environment;
 use crate::error::{BuildFault, Error, Failure};
 use crate::hooks::HookKey;
@@ -62,11 +64,12 @@ impl Convergence<'_> {
             result
         };
         let readiness = self.readiness();
-        let gate = UpGate { readiness: &readiness, checkout: progress };
+        let databases = self.databases();
+        let gate = UpGate { readiness: &readiness, databases: &databases, checkout: progress };
         let (checkout, mut applied) = tokio::join!(checkout, self.apply_both(observed, shared, &gate));
         let created_worktree = match checkout {
             Ok(created) => {
-                self.wait_ready(&mut applied, &readiness).await;
+                self.wait_ready(&mut applied, &gate).await;
                 self.catch_up(&mut applied, &gate.checkout).await;
                 created
             }
@@ -98,10 +101,20 @@ impl Convergence<'_> {
         Readiness::new(&self.session.docker, project, self.options.timeout, &self.session.options.events)
     }
 
+    fn databases(&self) -> Databases<'_> {
+        Databases::new(self.session, self.record, &self.environment.isolated.project)
+    }
+
     /// Waits for all services, unless something failed before or nobody waits.
-    async fn wait_ready(&self, applied: &mut Applied, readiness: &Readiness<'_>) {
+    ///
+    /// The environment's databases are made in any case: its variables name them.
+    async fn wait_ready(&self, applied: &mut Applied, gate: &UpGate<'_>) {
+        if applied.failures.is_empty() {
+            let faults = gate.databases.make_all(gate.readiness).await;
+            applied.failures = faults.iter().map(Failure::of_service).collect();
+        }
         if applied.failures.is_empty() && !self.options.no_wait {
-            let faults = readiness.wait_all().await.err().unwrap_or_default();
+            let faults = gate.readiness.wait_all().await.err().unwrap_or_default();
             applied.failures = faults.iter().map(Failure::of_service).collect();
         }
     }
@@ -116,9 +129,10 @@ impl Convergence<'_> {
                 return;
             };
             let readiness = self.readiness();
-            let gate = UpGate { readiness: &readiness, checkout: checkout.clone() };
+            let databases = self.databases();
+            let gate = UpGate { readiness: &readiness, databases: &databases, checkout: checkout.clone() };
             let mut again = self.apply_changes(now, &gate).await;
-            self.wait_ready(&mut again, &readiness).await;
+            self.wait_ready(&mut again, &gate).await;
             applied.follow(again);
         }
     }
@@ -358,6 +372,7 @@ enum GateError {
 /// Lets services start when those that they depend on are ready, and when the files that they mount are there.
 struct UpGate<'a> {
     readiness: &'a Readiness<'a>,
+    databases: &'a Databases<'a>,
     checkout: watch::Receiver<Checkout>,
 }
 
@@ -366,7 +381,11 @@ impl Gate for UpGate<'_> {
 
     async fn wait(&self, condition: &Await) -> Result<(), GateError> {
         if *condition != Await::Checkout {
-            return Ok(self.readiness.wait(condition).await?);
+            self.readiness.wait(condition).await?;
+            if let Await::Service { service, condition: Condition::ServiceHealthy, .. } = condition {
+                self.databases.make(service).await?;
+            }
+            return Ok(());
         }
         let mut checkout = self.checkout.clone();
         let state = checkout.wait_for(|state| *state != Checkout::Running).await;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use envtree_core::compose_file::interpolate::interpolate_text;
+use envtree_core::database::{accounts, point};
 use envtree_core::isolate::{Assignments, Identity, Isolated, isolate};
 use envtree_core::name::{NetworkName, ProjectName};
 use envtree_core::port::{Owner, PortKey, wanted_by_services};
 use envtree_core::project::Project;
 use envtree_core::service::Protocol;
-use envtree_core::settings::Settings;
+use envtree_core::settings::{Isolation, Settings};
 use envtree_core::shared::{join, part};
 use envtree_core::subnet::Subnet;
 use envtree_core::variables::{AppPort, View, variables};
@@ -33,6 +34,11 @@ const MOST_CONTAINERS: u32 = 1000;
 /// Returns what stands for the secret where it is not to be shown.
 pub(crate) fn placeholder() -> String {
     format!("${{{PASSWORD}}}")
+}
+
+/// Returns what stands for the password of an environment's databases where it is not to be shown, or not made yet.
+pub(crate) fn database_placeholder() -> String {
+    "${ENVTREE_DATABASE_PASSWORD}".to_owned()
 }
 
 /// What a worktree defines, before anything is reserved for it.
@@ -219,8 +225,38 @@ impl Session {
         common.wanted.project = parts(&common)?.common;
         let raw = std::mem::replace(&mut definition.wanted.project, own.own);
         definition.wanted.warnings.extend(own.warnings);
+        self.give_databases(definition, secret)?;
         definition.shared = Some(Box::new(SharedDefinition { definition: common, raw }));
         Ok(())
+    }
+
+    /// Points a definition at databases of its own on the servers that it shares but for them.
+    fn give_databases(&self, definition: &mut Definition, secret: &str) -> Result<(), Error> {
+        let Definition { settings, wanted, identity, .. } = definition;
+        let is_isolated =
+            |name: &str| settings.sharing.get(name).is_some_and(|how| how.isolation == Isolation::Database);
+        let known =
+            if secret == placeholder() { None } else { load_secret(self.state.path(), &identity.project)? };
+        let password = known.unwrap_or_else(database_placeholder);
+        let project = &mut wanted.project;
+        project.accounts = accounts(&project.shared, is_isolated, &identity.environment, &password);
+        wanted.warnings.extend(point(project));
+        Ok(())
+    }
+
+    /// Makes the password of an environment that has databases on a shared server and no password yet; returns whether
+    /// it did.
+    pub(crate) fn make_password(&self, definition: &Definition) -> Result<bool, Error> {
+        let lacks = definition
+            .wanted
+            .project
+            .accounts
+            .values()
+            .any(|account| account.password == database_placeholder());
+        if lacks {
+            load_or_create_secret(self.state.path(), &definition.identity.project)?;
+        }
+        Ok(lacks)
     }
 
     /// Returns the folder of the worktree at `top` that is the like of where the person stands; its top if they do not

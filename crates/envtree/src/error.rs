@@ -124,6 +124,14 @@ pub enum Error {
         /// The services there are.
         known: Vec<String>,
     },
+    /// The databases of an environment could not be dropped.
+    #[error("cannot drop the environment's databases on service `{service}`: {reason}")]
+    Databases {
+        /// The server.
+        service: String,
+        /// What it said.
+        reason: String,
+    },
     /// A service that other environments use too cannot be stopped or started for one of them.
     #[error("service `{service}` is shared by the environments of the repository")]
     SharedService {

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use indexmap::IndexMap;
 
 use crate::checkout::blocking;
-use crate::environment::{Environment, placeholder};
+use crate::environment::{Environment, database_placeholder, placeholder};
 use crate::error::Error;
 use crate::event::Event;
 use crate::mark;
@@ -33,6 +33,9 @@ pub struct Listing {
     /// Why the Engine could not be asked; the states are then unknown.
     pub engine_error: Option<Error>,
 }
+
+/// The key under which a project tells of the services that it shares, as a project of their own.
+const SHARED: &str = "x-shared";
 
 /// A Compose project as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,11 +148,20 @@ impl Session {
             .environment;
         let project = if raw { environment.definition.raw() } else { &environment.isolated.project };
         let warnings = if raw { &environment.definition.wanted.warnings } else { &environment.warnings };
+        let (mut yaml, mut tree) = (render(project), model(project));
+        if let Some(shared) = environment.shared.filter(|_| !raw) {
+            let shared = &shared.environment.isolated.project;
+            let indented = render(shared).lines().map(|line| format!("  {line}\n")).collect::<String>();
+            yaml.push_str(&format!("{SHARED}:\n{indented}"));
+            tree[SHARED] = model(shared);
+        }
         Ok(ConfigReport {
             project: project.name.to_string(),
             // The text is escaped as every `$` of a value; here it is meant as a variable.
-            yaml: render(project).replace(&format!("${}", placeholder()), &placeholder()),
-            model: model(project),
+            yaml: yaml
+                .replace(&format!("${}", placeholder()), &placeholder())
+                .replace(&format!("${}", database_placeholder()), &database_placeholder()),
+            model: tree,
             warnings: warnings.clone(),
         })
     }

@@ -7,6 +7,7 @@ mod adopt;
 mod apply;
 mod checkout;
 mod converge;
+mod database;
 pub mod down;
 pub mod env_file;
 mod environment;

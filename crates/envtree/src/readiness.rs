@@ -112,7 +112,7 @@ impl<'a> Readiness<'a> {
     }
 
     /// Waits until all containers of a service are ready, or have ended well if `ends`.
-    async fn wait_for(&self, name: &ServiceName, ends: bool) -> Result<(), NotReady> {
+    pub(crate) async fn wait_for(&self, name: &ServiceName, ends: bool) -> Result<(), NotReady> {
         let containers = self.services.get(name).into_iter().flatten();
         let waits = containers.map(|watched| self.wait_container(watched, ends));
         futures::future::try_join_all(waits).await.map(drop)

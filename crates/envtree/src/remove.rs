@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::hooks::HookKey;
 use crate::load::load_settings;
 use crate::repository::{BranchPlace, CommitId, Repository, RepositoryError, UnsavedWork, Worktree};
+use crate::secret::remove_secret;
 use crate::session::Session;
 use crate::state::record::EnvironmentRecord;
 use crate::worktree;
@@ -94,6 +95,7 @@ impl Session {
         self.run_pre_remove(&record, options).await?;
         let shared = self.lock_shared(&record).await?;
         let mut done = self.remove_objects(&record).await?;
+        done.extend(self.drop_databases(&record).await?);
         done.extend(self.leave_shared(&record, true).await?);
         drop(shared);
         let mut report = RemoveReport {
@@ -122,6 +124,7 @@ impl Session {
                 done: report.done,
             });
         }
+        remove_secret(self.state.path(), &record.project)?;
         self.update_state(|state| {
             state.remove(&record.project);
             Ok(())

@@ -89,6 +89,15 @@ pub fn load_secret(directory: &Path, repository_id: &str) -> Result<Option<Strin
     load(&place(&directory.join("secrets"), repository_id)?)
 }
 
+/// Removes a secret that nothing was written under any more.
+pub fn remove_secret(directory: &Path, repository_id: &str) -> Result<(), SecretError> {
+    let path = place(&directory.join("secrets"), repository_id)?;
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != ErrorKind::NotFound => Err(SecretError::Write { path, source }),
+        _ => Ok(()),
+    }
+}
+
 fn place(secrets: &Path, repository_id: &str) -> Result<PathBuf, SecretError> {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
     if repository_id.is_empty() || repository_id.starts_with('.') || !repository_id.chars().all(is_plain) {

@@ -271,7 +271,11 @@ impl Session {
         }
         let files = files_of(self, target, record);
         let scaled = EnvironmentRecord { scale: options.scale.clone(), ..record.clone() };
-        let definition = self.define(&scaled, &files, &self.secret(record)?)?;
+        let secret = self.secret(record)?;
+        let mut definition = self.define(&scaled, &files, &secret)?;
+        if self.make_password(&definition)? {
+            definition = self.define(&scaled, &files, &secret)?;
+        }
         refuse_unknown(&options.scale, &definition)?;
         refuse_env_file(self, &files, &definition)?;
         let remote = self.remote_engine(&definition).await?;

@@ -168,6 +168,7 @@ fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports)
         secrets: used_objects(&scope.secrets, &services, Kind::Secret),
         services,
         shared: IndexMap::new(),
+        accounts: IndexMap::new(),
     };
     if let Some(entry) = root.node("name") {
         root.warn(

@@ -44,6 +44,9 @@ pub(crate) enum Fault {
         /// What the last probe met.
         reason: String,
     },
+    /// The environment could not be given databases of its own on it.
+    #[error("did not take the environment's own databases{}", detail(Some(.0)))]
+    Databases(String),
     /// The Engine could not be asked.
     #[error("could not be watched: {0}")]
     Engine(String),

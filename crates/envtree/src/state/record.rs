@@ -68,6 +68,9 @@ pub struct EnvironmentRecord {
     /// The volumes that Docker Compose made and the environment took over.
     #[serde(default, skip_serializing_if = "AdoptedVolumes::is_empty")]
     pub adopted: AdoptedVolumes,
+    /// The shared servers on which it has databases, and the schemes of their URLs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub databases: BTreeMap<String, String>,
     /// What the Engine was asked for by a command that did not come to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsettled: Option<Unsettled>,
@@ -182,6 +185,7 @@ impl EnvironmentRecord {
             ports: Vec::new(),
             subnets: Vec::new(),
             adopted: AdoptedVolumes::new(),
+            databases: BTreeMap::new(),
             unsettled: None,
             last_failure: None,
             hooks_done: BTreeMap::new(),
