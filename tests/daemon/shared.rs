@@ -198,7 +198,7 @@ fn an_interrupted_up_leaves_what_the_next_one_completes() {
 #[test]
 fn what_cannot_be_shared_is_refused_with_its_place() {
     let refused = |settings: &str| sandbox(settings).fail(1, &["up", "one"]);
-    insta::assert_snapshot!(refused("shared: [sotre]\n"), @"error: main:envtree.yaml:1:10: no service is called `sotre`; did you mean `store`?");
+    insta::assert_snapshot!(refused("shared: [storr]\n"), @"error: main:envtree.yaml:1:10: no service is called `storr`; did you mean `store`?");
     insta::assert_snapshot!(refused("shared:\n  - app\n"), @"error: main:envtree.yaml:2:5: service `app` cannot be shared, because it depends on `store`, which each environment has for itself; share `store` too");
 }
 

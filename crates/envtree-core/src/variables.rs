@@ -43,7 +43,8 @@ pub fn variables(
     view: View,
 ) -> IndexMap<String, String> {
     let mut variables = IndexMap::new();
-    let (mut urls, mut tests): (Vec<(KnownImage, String)>, Vec<(KnownImage, String)>) = Default::default();
+    let mut urls: Vec<(KnownImage, String)> = Vec::new();
+    let mut tests: Vec<(KnownImage, String)> = Vec::new();
     let made = || {
         let all = project.services.iter().chain(&project.shared);
         all.filter(|(_, service)| service.replicas() > 0)

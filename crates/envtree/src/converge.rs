@@ -1,5 +1,7 @@
 //! Makes an environment what it should be: the checkout beside images, network and services, then readiness and hooks.
 
+mod shared;
+
 use std::convert::Infallible;
 use std::time::Instant;
 
@@ -18,7 +20,7 @@ use crate::error::{BuildFault, Error, Failure};
 use crate::hooks::HookKey;
 use crate::readiness::{NotReady, Readiness};
 use crate::session::Session;
-use crate::shared::{HeldShared, SharedEnvironment};
+use crate::shared::HeldShared;
 use crate::state::record::EnvironmentRecord;
 use crate::taken::{SETTLING, refused_port};
 use crate::target::Target;
@@ -165,45 +167,6 @@ impl Convergence<'_> {
             failures: std::mem::take(&mut applied.failures),
             done: std::mem::take(&mut applied.done),
         })
-    }
-
-    /// Brings up what is shared, and then what is the environment's own.
-    async fn apply_both(
-        &self,
-        observed: ObservedState,
-        held: Option<HeldShared>,
-        gate: &UpGate<'_>,
-    ) -> Applied {
-        let (Some(held), Some(shared)) = (held, &self.environment.shared) else {
-            return self.apply_changes(observed, gate).await;
-        };
-        let options = self.options.for_shared();
-        let SharedEnvironment { record, environment } = shared.as_ref();
-        let convergence = Convergence { record, environment, options: &options, ..*self };
-        let mut applied = convergence.apply_changes(held.observed, gate).await;
-        if !applied.failures.is_empty() {
-            return applied;
-        }
-        match self.join_shared(record).await {
-            Ok(now) => {
-                drop(held.lock);
-                applied.follow(self.apply_changes(now, gate).await);
-            }
-            Err(error) => applied.failures.push(Failure::of(&error)),
-        }
-        applied
-    }
-
-    /// Notes that the shared services are there and that this environment uses them, and looks at it again.
-    async fn join_shared(&self, shared: &EnvironmentRecord) -> Result<ObservedState, Error> {
-        let session = self.session;
-        session.update_record(&shared.project, |record| record.unsettled = None).await?;
-        session
-            .update_record(&self.record.project, |record| {
-                record.unsettled.get_or_insert_default();
-            })
-            .await?;
-        self.observe().await
     }
 
     /// Plans and carries out the Engine's part; failures are values, because the checkout goes on beside it.

@@ -59,7 +59,7 @@ impl Session {
             self.consent_to_lost_volumes(&observed, &record)?;
         }
         let mut report = self.carry_out(&record, &plan, "take down").await?;
-        report.done.extend(self.leave_shared(&record, false).await?);
+        report.done.extend(Box::pin(self.leave_shared(&record, false)).await?);
         Ok(report)
     }
 
@@ -91,7 +91,7 @@ impl Session {
         let plan = plan_stop(&observed, &record.repository.id, services, timeout);
         let mut report = self.carry_out(&record, &plan, "stop").await?;
         if services.is_empty() {
-            report.done.extend(self.part_from_shared(&record).await?);
+            report.done.extend(Box::pin(self.part_from_shared(&record)).await?);
         }
         Ok(report)
     }
@@ -127,13 +127,13 @@ impl Session {
     ) -> Result<ChangeReport, Error> {
         let (record, _lock) = self.hold(task).await?;
         let mut done = Vec::new();
-        if let Ok(environment) = self.environment(&record, &placeholder()) {
-            done = self.rejoin_shared(&record, &environment).await?;
+        if let Ok(environment) = self.environment(&record, &placeholder()).map(Box::new) {
+            done = Box::pin(self.rejoin_shared(&record, &environment)).await?;
         }
         let plan = self.plan_starts(&record, services, plan).await?;
         let mut report = self.carry_out(&record, &plan, command).await?;
         report.done.splice(0..0, done);
-        self.wait_started(&record, services, &report).await?;
+        Box::pin(self.wait_started(&record, services, &report)).await?;
         Ok(report)
     }
 

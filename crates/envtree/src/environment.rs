@@ -1,29 +1,30 @@
 //! One environment as its worktree defines it: settings, project, variables, and what is reserved for it.
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use envtree_core::compose_file::interpolate::interpolate_text;
-use envtree_core::database::{accounts, point};
 use envtree_core::isolate::{Assignments, Identity, Isolated, isolate};
 use envtree_core::name::{NetworkName, ProjectName};
 use envtree_core::port::{Owner, PortKey, wanted_by_services};
 use envtree_core::project::Project;
 use envtree_core::service::Protocol;
-use envtree_core::settings::{Isolation, Settings};
-use envtree_core::shared::{join, part};
+use envtree_core::settings::Settings;
+use envtree_core::shared::join;
 use envtree_core::subnet::Subnet;
 use envtree_core::variables::{AppPort, View, variables};
 use indexmap::IndexMap;
 
 use crate::error::Error;
-use crate::load::{
-    ComposeRequest, Files, LoadError, OneOffFile, Wanted, load_compose, load_settings, normal,
-};
+use crate::load::{ComposeRequest, Files, OneOffFile, Wanted, load_compose, load_settings, normal};
 use crate::secret::{load_or_create_secret, load_secret};
 use crate::session::Session;
 use crate::shared::SharedEnvironment;
 use crate::state::record::EnvironmentRecord;
+
+pub(crate) use shared::{SharedDefinition, database_placeholder};
 
 /// The variable by which Compose files name the repository's secret.
 pub(crate) const PASSWORD: &str = "ENVTREE_PASSWORD";
@@ -34,11 +35,6 @@ const MOST_CONTAINERS: u32 = 1000;
 /// Returns what stands for the secret where it is not to be shown.
 pub(crate) fn placeholder() -> String {
     format!("${{{PASSWORD}}}")
-}
-
-/// Returns what stands for the password of an environment's databases where it is not to be shown, or not made yet.
-pub(crate) fn database_placeholder() -> String {
-    "${ENVTREE_DATABASE_PASSWORD}".to_owned()
 }
 
 /// What a worktree defines, before anything is reserved for it.
@@ -54,22 +50,6 @@ pub(crate) struct Definition {
     pub(crate) shared: Option<Box<SharedDefinition>>,
     /// The project of what the repository's environments share, whether or not this one does.
     pub(crate) shared_project: Option<ProjectName>,
-}
-
-/// What an environment shares with the others of its repository.
-#[derive(Debug, Clone)]
-pub(crate) struct SharedDefinition {
-    /// The shared services, as a project of their own.
-    pub(crate) definition: Definition,
-    /// The project as the files have it, in which nothing is set apart.
-    pub(crate) raw: Project,
-}
-
-impl Definition {
-    /// Returns the project as the files have it.
-    pub(crate) fn raw(&self) -> &Project {
-        self.shared.as_ref().map_or(&self.wanted.project, |shared| &shared.raw)
-    }
 }
 
 /// An environment with its reservations: all that `up` makes true.
@@ -206,59 +186,6 @@ impl Session {
         Ok(Definition { settings, wanted, identity, top, shared: None, shared_project: None })
     }
 
-    /// Takes what is shared out of a definition; `shared` is the record that it gets its names from.
-    ///
-    /// It is read anew with its own variables: with those of one environment, every `up` of another would change it.
-    fn set_apart(
-        &self,
-        definition: &mut Definition,
-        shared: &EnvironmentRecord,
-        files: &Files,
-        secret: &str,
-    ) -> Result<(), Error> {
-        let parts = |definition: &Definition| {
-            let Definition { settings, wanted, top, .. } = definition;
-            part(&wanted.project, &settings.sharing, &wanted.inactive, top).map_err(LoadError::Invalid)
-        };
-        let own = parts(definition)?;
-        let mut common = self.load(shared, files, definition.settings.clone(), secret, None)?;
-        common.wanted.project = parts(&common)?.common;
-        let raw = std::mem::replace(&mut definition.wanted.project, own.own);
-        definition.wanted.warnings.extend(own.warnings);
-        self.give_databases(definition, secret)?;
-        definition.shared = Some(Box::new(SharedDefinition { definition: common, raw }));
-        Ok(())
-    }
-
-    /// Points a definition at databases of its own on the servers that it shares but for them.
-    fn give_databases(&self, definition: &mut Definition, secret: &str) -> Result<(), Error> {
-        let Definition { settings, wanted, identity, .. } = definition;
-        let is_isolated =
-            |name: &str| settings.sharing.get(name).is_some_and(|how| how.isolation == Isolation::Database);
-        let known =
-            if secret == placeholder() { None } else { load_secret(self.state.path(), &identity.project)? };
-        let password = known.unwrap_or_else(database_placeholder);
-        let project = &mut wanted.project;
-        project.accounts = accounts(&project.shared, is_isolated, &identity.environment, &password);
-        wanted.warnings.extend(point(project));
-        Ok(())
-    }
-
-    /// Makes the password of an environment that has databases on a shared server and no password yet; returns whether
-    /// it did.
-    pub(crate) fn make_password(&self, definition: &Definition) -> Result<bool, Error> {
-        let lacks = definition
-            .wanted
-            .project
-            .accounts
-            .values()
-            .any(|account| account.password == database_placeholder());
-        if lacks {
-            load_or_create_secret(self.state.path(), &definition.identity.project)?;
-        }
-        Ok(lacks)
-    }
-
     /// Returns the folder of the worktree at `top` that is the like of where the person stands; its top if they do not
     /// stand in a worktree.
     fn standing_in(&self, top: &Path) -> Result<PathBuf, Error> {
@@ -385,28 +312,6 @@ fn scale(project: &mut Project, counts: &BTreeMap<String, u32>) -> Result<(), Er
 /// Returns the subnet that a record holds for each network of a project.
 fn subnets(project: &Project, record: &EnvironmentRecord) -> IndexMap<NetworkName, Subnet> {
     project.networks.keys().filter_map(|key| Some((key.clone(), record.subnet(key)?))).collect()
-}
-
-impl SharedEnvironment {
-    /// Puts what is shared together with what is reserved for it. It gets no variables of an environment.
-    fn of(definition: Definition, record: EnvironmentRecord) -> Self {
-        let raw = &definition.wanted.project;
-        let assignments = Assignments {
-            ports: record.held_ports(),
-            subnets: subnets(raw, &record),
-            inside: IndexMap::new(),
-        };
-        let environment = Environment {
-            isolated: isolate(raw, &definition.identity, &assignments),
-            definition,
-            host: IndexMap::new(),
-            inside: IndexMap::new(),
-            warnings: Vec::new(),
-            shared: None,
-            watched: None,
-        };
-        Self { record, environment }
-    }
 }
 
 /// Returns the variables by which Compose files may name their environment.

@@ -142,17 +142,21 @@ impl Session {
 
     /// Returns the Compose project that `up` would apply, or as the files have it if `raw`.
     pub async fn config(&self, task: Option<&str>, raw: bool) -> Result<ConfigReport, Error> {
-        let environment = self
-            .preview(&UpOptions::of(task), TakenPolicy::Keep, |_, _| Ok(placeholder()))
-            .await?
-            .environment;
+        let options = UpOptions::of(task);
+        let preview = self.preview(&options, TakenPolicy::Keep, |_, _| Ok(placeholder()));
+        let environment = Box::new(Box::pin(preview).await?.environment);
         let project = if raw { environment.definition.raw() } else { &environment.isolated.project };
         let warnings = if raw { &environment.definition.wanted.warnings } else { &environment.warnings };
         let (mut yaml, mut tree) = (render(project), model(project));
-        if let Some(shared) = environment.shared.filter(|_| !raw) {
+        if let Some(shared) = environment.shared.as_ref().filter(|_| !raw) {
             let shared = &shared.environment.isolated.project;
-            let indented = render(shared).lines().map(|line| format!("  {line}\n")).collect::<String>();
-            yaml.push_str(&format!("{SHARED}:\n{indented}"));
+            yaml.push_str(SHARED);
+            yaml.push_str(":\n");
+            for line in render(shared).lines() {
+                yaml.push_str(if line.is_empty() { "" } else { "  " });
+                yaml.push_str(line);
+                yaml.push('\n');
+            }
             tree[SHARED] = model(shared);
         }
         Ok(ConfigReport {

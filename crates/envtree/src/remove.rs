@@ -95,8 +95,8 @@ impl Session {
         self.run_pre_remove(&record, options).await?;
         let shared = self.lock_shared(&record).await?;
         let mut done = self.remove_objects(&record).await?;
-        done.extend(self.drop_databases(&record).await?);
-        done.extend(self.leave_shared(&record, true).await?);
+        done.extend(Box::pin(self.drop_databases(&record)).await?);
+        done.extend(Box::pin(self.leave_shared(&record, true)).await?);
         drop(shared);
         let mut report = RemoveReport {
             task: record.task.clone(),

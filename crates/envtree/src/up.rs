@@ -3,6 +3,7 @@
 mod preview;
 mod remote;
 mod scale;
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -93,11 +94,6 @@ impl UpOptions {
             reassign_ports: false,
             git_status: false,
         }
-    }
-
-    /// Returns the choices for services that other environments use too.
-    pub(crate) fn for_shared(&self) -> Self {
-        Self { force_recreate: false, remove_orphans: false, ..self.clone() }
     }
 
     fn taken_policy(&self) -> TakenPolicy {
@@ -289,24 +285,6 @@ impl Session {
         // What no plan can bring about is refused before the worktree is made.
         plan_changes(&environment, &observed, options, false)?;
         Ok(Prepared { record, environment, observed, shared })
-    }
-
-    /// Reserves what the shared services need; until they are there, no other command works on them.
-    async fn prepare_shared(
-        &self,
-        definition: &Definition,
-        record: &EnvironmentRecord,
-        options: &UpOptions,
-        refused: &BTreeSet<u16>,
-    ) -> Result<Option<HeldShared>, Error> {
-        let (Some(shared), Some((record, lock))) =
-            (&definition.shared, self.claim_shared(definition, &record.repository).await?)
-        else {
-            return Ok(None);
-        };
-        self.remove_half_made_volumes(&record).await?;
-        let (_, observed, _) = self.reserve_for(&record, &shared.definition, options, refused).await?;
-        Ok(Some(HeldShared { lock, observed }))
     }
 
     async fn converge(

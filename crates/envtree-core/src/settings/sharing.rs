@@ -87,4 +87,23 @@ mod tests {
         );
         assert_eq!(parse_settings("e", "shared: search").unwrap().sharing.len(), 1);
     }
+
+    #[test]
+    fn what_is_not_understood_is_told_with_its_place() {
+        let texts = [
+            "shared: {db: x}",
+            "shared: [db, db]",
+            "services: {db: {isolate: database}}",
+            "services: {db: {isolation: databases}}",
+            "services: {db: {isolation: schema}}",
+        ];
+        let errors = texts.map(|text| parse_settings("e", text).unwrap_err().to_string());
+        insta::assert_snapshot!(errors.join("\n"), @"
+        e:1:9: expected the name of a service or a list of names, found a mapping
+        e:1:14: service `db` is named twice
+        e:1:17: unknown key `isolate`; did you mean `isolation`?
+        e:1:28: unknown isolation `databases`; did you mean `database`?
+        e:1:28: unknown isolation `schema`; known is `database`
+        ");
+    }
 }

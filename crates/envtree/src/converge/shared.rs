@@ -1,0 +1,51 @@
+//! What environments share comes before what is one's own.
+
+use envtree_core::engine::Engine;
+use envtree_core::observed::ObservedState;
+
+use super::{Applied, Convergence, UpGate};
+use crate::error::{Error, Failure};
+use crate::shared::{HeldShared, SharedEnvironment};
+use crate::state::record::EnvironmentRecord;
+use crate::up::scope;
+
+impl Convergence<'_> {
+    /// Brings up what is shared, and then what is the environment's own.
+    pub(super) async fn apply_both(
+        &self,
+        observed: ObservedState,
+        held: Option<HeldShared>,
+        gate: &UpGate<'_>,
+    ) -> Applied {
+        let (Some(held), Some(shared)) = (held, &self.environment.shared) else {
+            return self.apply_changes(observed, gate).await;
+        };
+        let options = self.options.for_shared();
+        let SharedEnvironment { record, environment } = shared.as_ref();
+        let convergence = Convergence { record, environment, options: &options, ..*self };
+        let mut applied = convergence.apply_changes(held.observed, gate).await;
+        if !applied.failures.is_empty() {
+            return applied;
+        }
+        match self.join_shared(record).await {
+            Ok(now) => {
+                drop(held.lock);
+                applied.follow(self.apply_changes(now, gate).await);
+            }
+            Err(error) => applied.failures.push(Failure::of(&error)),
+        }
+        applied
+    }
+
+    /// Notes that the shared services are there and that this environment uses them, and looks at it again.
+    async fn join_shared(&self, shared: &EnvironmentRecord) -> Result<ObservedState, Error> {
+        let session = self.session;
+        session.update_record(&shared.project, |record| record.unsettled = None).await?;
+        session
+            .update_record(&self.record.project, |record| {
+                record.unsettled.get_or_insert_default();
+            })
+            .await?;
+        Ok(session.docker.observe(&scope(&self.environment.definition)).await?)
+    }
+}
