@@ -130,7 +130,7 @@ impl Session {
         one_off: Option<&OneOffFile>,
     ) -> Result<Definition, Error> {
         let settings = load_settings(files)?;
-        let mut definition = self.load(record, files, settings, secret, one_off)?;
+        let mut definition = self.load(record, settings, (files, one_off), secret)?;
         let state = self.read_state()?;
         definition.shared_project =
             state.shared_of(&record.repository.id).map(|shared| shared.project.clone());
@@ -143,14 +143,14 @@ impl Session {
         Ok(definition)
     }
 
-    /// Reads what the worktree defines as one project, by the names and with the variables of `record`.
+    /// Reads what the worktree defines as one project, by the names and with the variables of `record`, and as a command
+    /// changes it.
     fn load(
         &self,
         record: &EnvironmentRecord,
-        files: &Files,
         settings: Settings,
+        (files, one_off): (&Files, Option<&OneOffFile>),
         secret: &str,
-        one_off: Option<&OneOffFile>,
     ) -> Result<Definition, Error> {
         let own = own_variables(record, secret);
         let named = self.named_files(files.top())?;

@@ -191,8 +191,8 @@ impl Session {
         };
         let error = converged.as_ref().err();
         let is_cut_off = error.is_some_and(Error::is_cut_off);
-        let settle = |unsettled: &mut Option<_>| *unsettled = unsettled.take().filter(|_| is_cut_off);
-        self.remember(&record, error, settle).await?;
+        self.remember(&record, error, |unsettled| *unsettled = unsettled.take().filter(|_| is_cut_off))
+            .await?;
         let converged = converged?;
         let status = self.brought_up(&record, options).await?;
         Ok(UpReport {
@@ -247,8 +247,7 @@ impl Session {
         self.read_state()
     }
 
-    /// Reads and reserves all that the environment needs. Nothing outside the state is changed, except that volumes
-    /// which the Engine left half-made go.
+    /// Reads and reserves all that the environment needs. Outside the state, only volumes left half-made change.
     async fn prepare(
         &self,
         record: &EnvironmentRecord,

@@ -1,13 +1,11 @@
 //! What environments share comes before what is one's own.
 
-use envtree_core::engine::Engine;
 use envtree_core::observed::ObservedState;
 
 use super::{Applied, Convergence, UpGate};
 use crate::error::{Error, Failure};
 use crate::shared::{HeldShared, SharedEnvironment};
 use crate::state::record::EnvironmentRecord;
-use crate::up::scope;
 
 impl Convergence<'_> {
     /// Brings up what is shared, and then what is the environment's own.
@@ -46,6 +44,6 @@ impl Convergence<'_> {
                 record.unsettled.get_or_insert_default();
             })
             .await?;
-        Ok(session.docker.observe(&scope(&self.environment.definition)).await?)
+        self.observe().await
     }
 }

@@ -74,7 +74,7 @@ impl Session {
             part(&wanted.project, &settings.sharing, &wanted.inactive, top).map_err(LoadError::Invalid)
         };
         let own = parts(definition)?;
-        let mut common = self.load(shared, files, definition.settings.clone(), secret, None)?;
+        let mut common = self.load(shared, definition.settings.clone(), (files, None), secret)?;
         common.wanted.project = parts(&common)?.common;
         let raw = std::mem::replace(&mut definition.wanted.project, own.own);
         definition.wanted.warnings.extend(own.warnings);
