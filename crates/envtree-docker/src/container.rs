@@ -38,6 +38,8 @@ const LONGEST_STOP: Duration = Duration::from_hours(1);
 const PASSING: Duration = Duration::from_secs(20);
 /// The pause between two looks at such a container.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long a name may be held by a container that cannot be seen.
+const UNSEEN: Duration = Duration::from_secs(20);
 /// The longest wait for the end of a container.
 const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
 
@@ -52,7 +54,7 @@ impl Docker {
                 self.send_create_volume(volume).await?;
             }
         }
-        match self.send_create(container, body.clone()).await {
+        match self.create_once_seen(container, &body).await {
             Err(error @ DockerError::Image(ImageError::ImageMissing { .. })) => {
                 let Some(image) = self.mirrored_digest(&container.definition.image) else {
                     return Err(error);
@@ -63,6 +65,27 @@ impl Docker {
                 self.send_create(container, body).await.map_err(|_| error)
             }
             result => result,
+        }
+    }
+
+    /// Makes a container whose name may be held by one that cannot be seen: the Engine still makes or removes it for a
+    /// command that was cut off. It is waited for.
+    async fn create_once_seen(
+        &self,
+        container: &NewContainer,
+        body: &ContainerCreateBody,
+    ) -> Result<(), DockerError> {
+        let started = Instant::now();
+        loop {
+            let created = self.send_create(container, body.clone()).await;
+            let is_taken = matches!(created, Err(DockerError::ContainerAlreadyExists { .. }));
+            if !is_taken || started.elapsed() >= UNSEEN {
+                return created;
+            }
+            match self.inspect(&container.name).await {
+                Err(DockerError::ContainerMissing { .. }) => sleep(PAUSE).await,
+                _ => return created,
+            }
         }
     }
 

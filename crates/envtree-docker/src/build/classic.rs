@@ -312,7 +312,9 @@ impl Steps<'_> {
             self.pass(StepState::Done(Duration::ZERO));
         } else if is_of_builder(line, "Removing intermediate container ") {
             // The step is over, and nobody wants to know.
-        } else if !line.trim().is_empty() && !line.trim_start().starts_with("-->") {
+        } else if !line.trim().is_empty()
+            && !["--->", "-->"].iter().any(|arrow| line.trim_start().starts_with(arrow))
+        {
             if self.output.len() == KEPT {
                 self.output.remove(0);
             }

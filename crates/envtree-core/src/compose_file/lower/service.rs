@@ -289,7 +289,7 @@ fn lower_pull_policy(section: &Section<'_>) -> Option<PullPolicy> {
     const DAY: u64 = 24 * 60 * 60;
     let expected = "`always`, `missing`, `never`, `build`, `daily`, `weekly` or `every_<time>`";
     let after = section.duration("pull_refresh_after");
-    section.parsed("pull_policy", expected, |text| {
+    let policy = section.parsed("pull_policy", expected, |text| {
         Some(match text {
             "always" => PullPolicy::Always,
             "missing" | "if_not_present" => PullPolicy::Missing,
@@ -300,5 +300,10 @@ fn lower_pull_policy(section: &Section<'_>) -> Option<PullPolicy> {
             "refresh" => after.map_or(PullPolicy::Missing, PullPolicy::Every),
             _ => PullPolicy::Every(parse_duration(text.strip_prefix("every_")?)?),
         })
-    })
+    });
+    if let (Some(PullPolicy::Every(_)), Some(node)) = (policy, section.node("pull_policy")) {
+        section
+            .warn(&node.place, "`pull_policy` goes by no time here: the image is pulled where it is missing");
+    }
+    policy
 }

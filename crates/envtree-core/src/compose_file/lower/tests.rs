@@ -225,7 +225,7 @@ fn restart_and_pull_policies_take_every_word() {
     assert_eq!(web("restart: false").restart, RestartPolicy::No);
     assert_eq!(web("restart: 'on-failure:3'").restart, RestartPolicy::OnFailure(Some(3)));
     assert_eq!(web("pull_policy: if_not_present").pull_policy, Some(PullPolicy::Missing));
-    assert_snapshot!(complaints_of("pull_policy: daily"), @"");
+    assert_snapshot!(complaints_of("pull_policy: daily"), @"service `web`: `pull_policy` goes by no time here: the image is pulled where it is missing");
     assert_snapshot!(complaints_of("pull_policy: sometimes, restart: maybe"), @"
     service `web`: `pull_policy` must be `always`, `missing`, `never`, `build`, `daily`, `weekly` or `every_<time>`, not `sometimes`
     service `web`: `restart` must be `no`, `always`, `unless-stopped` or `on-failure[:number]`, not `maybe`
