@@ -208,8 +208,10 @@ fn one_environment_neither_stops_nor_restarts_what_all_use() {
     sandbox.up("one");
     insta::assert_snapshot!(sandbox.fail(1, &["stop", "one", "store"]), @r"
     error: service `store` is shared by the environments of the repository
-    hint: it starts with its first user and stops with its last
+    hint: it starts with its first user and stops with its last; `envtree exec TASK SERVICE -- CMD` runs a command in it
     ");
+    let ran = sandbox.fail(1, &["run", "one", "store", "--", "true"]);
+    assert!(ran.starts_with("error: service `store` is shared"), "{ran}");
     assert!(is_running(&shared(&sandbox)));
     // The project tells of it, and a command with the task's variables reaches it.
     let config = sandbox.succeed(&["config", "one"]).stdout;

@@ -134,7 +134,12 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn faults(&self, service: &Service, isolation: Isolation) -> Vec<String> {
         let mut faults = Vec::new();
-        let reasons = [self.of_dependencies(service), self.of_namespaces(service), self.of_files(service)];
+        let reasons = [
+            self.of_number(service),
+            self.of_dependencies(service),
+            self.of_namespaces(service),
+            self.of_files(service),
+        ];
         faults.extend(reasons.into_iter().flatten());
         faults.extend(self.of_users());
         if isolation == Isolation::Database
@@ -147,6 +152,15 @@ impl Judge<'_> {
             ));
         }
         faults
+    }
+
+    fn of_number(&self, service: &Service) -> Option<String> {
+        let count = service.replicas();
+        let message = format!(
+            "service `{}` cannot be shared, because it has {count} containers, and one that is shared has one: leave out `scale` and `deploy.replicas`",
+            self.name
+        );
+        (count != 1).then_some(message)
     }
 
     fn of_dependencies(&self, service: &Service) -> Option<String> {

@@ -188,6 +188,9 @@ impl Session {
         let files = self.files_of(record)?;
         let secret = self.secret(record)?;
         let plain = self.define(record, &files, &secret)?.wanted;
+        if plain.project.shared.contains_key(options.service.as_str()) {
+            return Err(Error::SharedService { service: options.service.clone() });
+        }
         let active = plain.project.services.keys().map(ToString::to_string);
         let mut known: Vec<String> = active.chain(plain.inactive).collect();
         if !known.contains(&options.service) {

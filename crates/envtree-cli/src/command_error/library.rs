@@ -181,7 +181,7 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
         Error::NotInWorktree { .. } => shown.hint("go to a worktree, or name a task: `envtree up TASK`"),
         Error::NoContainerOfNumber { known, .. } => shown.hint(format!("it has {}", numbers(&known))),
         Error::NamedContainer { .. } => shown.hint("leave `container_name` out of the file, so that each container has a name of its own"),
-        Error::SharedService { .. } => shown.hint("it starts with its first user and stops with its last".to_owned()),
+        Error::SharedService { .. } => shown.hint("it starts with its first user and stops with its last; `envtree exec TASK SERVICE -- CMD` runs a command in it"),
         Error::NoContainer { .. } | Error::NoContainers { .. } => shown.hint(format!("`envtree up{TASK}` makes what is missing")),
         Error::WorktreeHasTask { task, .. } => {
             shown.hint(format!("`envtree up {}` brings it up", crate::text::shell_quoted(&task)))

@@ -63,6 +63,12 @@ fn what_depends_on_one_environment_is_not_shared() {
         ]
     );
     assert_eq!(
+        complaints(|project| project.services["postgres"].set_replicas(2)),
+        [
+            "envtree.yaml:1:3: service `postgres` cannot be shared, because it has 2 containers, and one that is shared has one: leave out `scale` and `deploy.replicas`"
+        ]
+    );
+    assert_eq!(
         complaints(|project| project.services["postgres"].network_mode = Some("host".into())),
         [
             "envtree.yaml:1:3: service `postgres` cannot be shared, because with `network_mode: host` it joins no network of an environment"
