@@ -123,13 +123,21 @@ fn the_sibling_is_refused(one: &Value, two: &Value) {
     assert!(by_url(&guessed.into(), "SELECT 1").unwrap_err().contains("password authentication failed"));
 }
 
+/// Returns the command lines of all processes.
+fn command_lines() -> String {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    // A process may end before it is looked at.
+    let lines = processes.filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok());
+    lines.collect()
+}
+
 fn passwords_are_nowhere(sandbox: &Sandbox, password: &str) {
     let written = [
         checked(&mut sandbox.envtree_with(&["config", "fix-one"])),
         checked(&mut sandbox.envtree_with(&["--json", "status", "fix-one"])),
         checked(&mut sandbox.envtree_with(&["--json", "up", "fix-one", "--dry-run"])),
         docker(&["logs", &server(sandbox)]),
-        docker(&["top", &server(sandbox)]),
+        command_lines(),
     ];
     for text in written {
         assert!(!text.contains(password), "{text}");
