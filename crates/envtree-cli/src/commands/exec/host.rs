@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 
 use super::Args;
 use crate::command_error::{CommandError, Kind, TASK};
+use crate::interrupt::Signals;
 use crate::run::Context;
 use crate::text;
 
@@ -20,8 +21,10 @@ pub(super) async fn run(args: &Args, context: &Context, session: &Session) -> Re
     let mut command = Command::new(program);
     command.args(arguments).envs(&place.variables);
     command.current_dir(directory(&place, &context.directory));
+    // Before the command begins: a signal between the two would end envtree and leave the command behind.
+    let signals = Signals::listen();
     match command.spawn() {
-        Ok(child) => Ok(status_of(wait(child).await?)),
+        Ok(child) => Ok(status_of(wait(child, signals).await?)),
         Err(error) => Err(not_started(program, &place, &error)),
     }
 }
@@ -59,44 +62,34 @@ fn status_of(status: ExitStatus) -> u8 {
     status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
-#[cfg(unix)]
-async fn wait(mut child: Child) -> Result<ExitStatus, CommandError> {
-    use rustix::process::Signal;
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let listen = |kind| signal(kind).map_err(|error| waiting_failed(&error));
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut quit = listen(SignalKind::quit())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut hangup = listen(SignalKind::hangup())?;
+async fn wait(mut child: Child, mut signals: Signals) -> Result<ExitStatus, CommandError> {
     loop {
         let signal = tokio::select! {
             status = child.wait() => return status.map_err(|error| waiting_failed(&error)),
-            _ = interrupt.recv() => Signal::INT,
-            _ = quit.recv() => Signal::QUIT,
-            _ = terminate.recv() => Signal::TERM,
-            _ = hangup.recv() => Signal::HUP,
+            signal = signals.next() => signal,
         };
-        // The terminal's keys have reached the command already: a second Ctrl-C would often mean "at once".
-        let from_terminal = matches!(signal, Signal::INT | Signal::QUIT) && crate::terminal::is_foreground();
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        if let Some(id) = id.and_then(rustix::process::Pid::from_raw).filter(|_| !from_terminal) {
-            // A command that has just ended needs no signal.
-            let _ = rustix::process::kill_process(id, signal);
-        }
+        pass(signal, &child);
     }
 }
 
-#[cfg(not(unix))]
-async fn wait(mut child: Child) -> Result<ExitStatus, CommandError> {
-    loop {
-        // The console sends Ctrl-C to the command as well; envtree outlives it to return its status.
-        tokio::select! {
-            status = child.wait() => return status.map_err(|error| waiting_failed(&error)),
-            _ = tokio::signal::ctrl_c() => {}
-        }
+/// Sends a signal that envtree received to the command too.
+#[cfg(unix)]
+fn pass(signal: u8, child: &Child) {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let signal = Signal::from_named_raw(signal.into()).expect("only named signals are listened for");
+    // The terminal's keys have reached the command already: a second Ctrl-C would often mean "at once".
+    let from_terminal = matches!(signal, Signal::INT | Signal::QUIT) && crate::terminal::is_foreground();
+    let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    if let Some(id) = id.filter(|_| !from_terminal) {
+        // A command that has just ended needs no signal.
+        let _ = kill_process(id, signal);
     }
 }
+
+/// The console sends Ctrl-C to the command as well; envtree outlives it to return its status.
+#[cfg(not(unix))]
+fn pass(_: u8, _: &Child) {}
 
 fn waiting_failed(error: &io::Error) -> CommandError {
     CommandError::input("cannot wait for the command").caused_by(error)
@@ -132,6 +125,6 @@ mod tests {
     #[tokio::test]
     async fn the_status_of_the_command_comes_back() {
         let child = Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
-        assert_eq!(status_of(wait(child).await.unwrap()), 7);
+        assert_eq!(status_of(wait(child, Signals::listen()).await.unwrap()), 7);
     }
 }
