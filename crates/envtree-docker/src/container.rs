@@ -204,17 +204,8 @@ impl Docker {
 
     async fn inspect(&self, container: &str) -> Result<ContainerInspectResponse, DockerError> {
         let client = self.client().await?;
-        let started = Instant::now();
-        loop {
-            let answer = client.inspect_container(container, None::<InspectContainerOptions>).await;
-            match answer.map_err(EngineFailure::from) {
-                Ok(answer) => return Ok(answer),
-                Err(failure) if podman::is_passing(&failure) && started.elapsed() < PASSING => {
-                    sleep(PAUSE).await;
-                }
-                Err(failure) => return Err(inspect_error(container, failure)),
-            }
-        }
+        let answer = once_settled(|| client.inspect_container(container, None::<InspectContainerOptions>));
+        answer.await.map_err(|failure| inspect_error(container, failure))
     }
 
     /// Waits until a container does not run, and returns its exit status: at once if it does not run, and 0 if it
@@ -251,6 +242,22 @@ impl Docker {
             None => {
                 Err(EngineFailure { status: None, message: "the Engine ended the answer early".to_owned() })
             }
+        }
+    }
+}
+
+/// Asks until no container is in a state that passes by itself and that the answer cannot hold.
+pub(crate) async fn once_settled<T, Answer>(ask: impl Fn() -> Answer) -> Result<T, EngineFailure>
+where
+    Answer: Future<Output = Result<T, Bollard>>,
+{
+    let started = Instant::now();
+    loop {
+        match Box::pin(ask()).await.map_err(EngineFailure::from) {
+            Err(failure) if podman::is_passing(&failure) && started.elapsed() < PASSING => {
+                sleep(PAUSE).await;
+            }
+            answer => return answer,
         }
     }
 }

@@ -14,6 +14,7 @@ use envtree_core::service::Protocol;
 use futures::{future, try_join};
 use indexmap::IndexMap;
 
+use crate::container::once_settled;
 use crate::engine::Docker;
 use crate::error::DockerError;
 
@@ -93,8 +94,8 @@ impl Docker {
     /// Returns the host ports that running containers publish, of whichever protocol.
     pub async fn published_ports(&self) -> Result<BTreeSet<u16>, DockerError> {
         let client = self.client().await?;
-        let running = client.list_containers(None::<ListContainersOptions>).await;
-        let running = running.map_err(|error| DockerError::ListContainers(error.into()))?;
+        let running = once_settled(|| client.list_containers(None::<ListContainersOptions>)).await;
+        let running = running.map_err(DockerError::ListContainers)?;
         let ports = running.into_iter().filter_map(|container| container.ports).flatten();
         Ok(ports.filter_map(|port| port.public_port).collect())
     }
@@ -110,10 +111,8 @@ impl Docker {
     async fn list_containers(&self, filter: &Filter) -> Result<Vec<ObservedContainer>, DockerError> {
         let options = ListContainersOptionsBuilder::new().all(true).filters(filter).build();
         let client = self.client().await?;
-        let containers = client
-            .list_containers(Some(options))
-            .await
-            .map_err(|error| DockerError::ListContainers(error.into()))?;
+        let containers = once_settled(|| client.list_containers(Some(options.clone()))).await;
+        let containers = containers.map_err(DockerError::ListContainers)?;
         let mut containers: Vec<_> = containers.into_iter().map(observed_container).collect();
         containers.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(containers)
