@@ -44,16 +44,23 @@ fn refused(service: &str, program: &str, error: Error) -> CommandError {
 
 /// Returns the failure to start `program` that `words` tell of, if they are the Engine's.
 pub(in crate::commands) fn not_started(service: &str, program: &str, words: &str) -> Option<CommandError> {
-    let (_, reason) = words.split_once(&format!("exec: {program:?}: "))?;
-    let is_missing =
-        ["executable file not found", "no such file or directory"].iter().any(|text| reason.contains(text));
-    if is_missing {
+    // What runc says, and what crun says.
+    let runc = format!("exec: {program:?}: ");
+    let beginnings = [&runc, "crun: executable file ", "crun: open executable"];
+    let (_, reason) = beginnings.iter().find_map(|beginning| words.split_once(beginning))?;
+    let lower = reason.to_lowercase();
+    let says = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
+    if says(&["executable file not found", "no such file or directory"]) {
         let message = format!("service `{service}` has no command `{program}`");
         Some(CommandError::new(Kind::Command { status: 127 }, message))
-    } else if ["permission denied", "is a directory"].iter().any(|text| reason.contains(text)) {
+    } else if says(&["permission denied", "operation not permitted", "is a directory"]) {
         let message = format!("service `{service}` cannot execute `{program}`");
-        let error = io::Error::other(reason.trim().trim_end_matches(": unknown").to_owned());
-        Some(CommandError::new(Kind::Command { status: 126 }, message).caused_by(&error))
+        let reason = reason.trim_start_matches(": ").trim().trim_end_matches(": unknown");
+        let reason = reason.trim_end_matches(": OCI permission denied");
+        Some(
+            CommandError::new(Kind::Command { status: 126 }, message)
+                .caused_by(&io::Error::other(reason.to_owned())),
+        )
     } else {
         None
     }
@@ -86,6 +93,13 @@ mod tests {
         assert_eq!(status("stat x: no such file or directory"), missing);
         assert_eq!(status("permission denied"), Some((126, "service `web` cannot execute `x`".to_owned())));
         assert_eq!(status("it is Monday"), None);
+        let crun = |reason: &str| {
+            let words = format!("preparing container 12 for attach: crun: {reason}");
+            not_started("web", "x", &words).map(|error| error.kind.exit_code())
+        };
+        assert_eq!(crun("executable file `x` not found in $PATH: No such file or directory"), Some(127));
+        assert_eq!(crun("open executable: Operation not permitted: OCI permission denied"), Some(126));
+        assert_eq!(crun("it is Monday"), None);
         assert_eq!(not_started("web", "x", "sh: x: not found"), None);
     }
 
