@@ -24,7 +24,7 @@ services:
     depends_on: { cache: { condition: service_healthy } }
   cache:
     image: busybox:1
-    command: sleep inf
+    command: sh -c 'echo cached >/index.html; exec httpd -f -p 80 -h /'
     init: true
     volumes: ['data:/data']
     healthcheck: { test: 'true', interval: 1s }
@@ -102,7 +102,7 @@ fn a_command_gets_what_the_service_has_and_leaves_nothing() {
     assert_eq!(run(&["app", "--volume", ".:/src:ro", "--", "ls", "/src/compose.yaml"]).status, Some(0));
     // A service that a profile hides.
     assert_eq!(run(&["tools"]).stdout, "tooled\n");
-    assert_eq!(run(&["app", "--", "no-such-program"]).status, Some(127));
+    assert_eq!(run(&["tools", "--", "no-such-program"]).status, Some(127));
     assert_eq!(one_offs(&sandbox), [""; 0]);
     insta::assert_snapshot!(run(&["tool"]), @"
     exit status 1
@@ -131,7 +131,8 @@ fn what_the_service_depends_on_is_brought_up_and_nothing_else() {
     let ran = done(&sandbox, &["run", "fix", "--no-deps", "app", "--", "echo", "alone"]);
     assert_eq!(ran.stdout, "alone\n");
     assert_eq!(running(&sandbox), [""; 0]);
-    done(&sandbox, &["run", "fix", "app", "--", "ping", "-c1", "cache"]);
+    let asked = done(&sandbox, &["run", "fix", "app", "--", "wget", "-q", "-O-", "http://cache/"]);
+    assert_eq!(asked.stdout, "cached\n");
     assert_eq!(running(&sandbox), ["cache"]);
     let life = sandbox.lives("fix", &["cache"]);
     done(&sandbox, &["run", "fix", "app"]);

@@ -151,9 +151,10 @@ fn what_happened_to_a_shared_service_is_mended_by_the_next_up() {
 
     docker(&["container", "rm", "--force", &store]);
     sandbox.up("one");
-    assert!(ping("one"));
+    // Podman's names follow a little later.
+    eventually(|| ping("one"), SOON);
     sandbox.up("two");
-    assert!(ping("one") && ping("two"));
+    eventually(|| ping("one") && ping("two"), SOON);
 
     // A changed definition makes it again once, and whoever uses it does not lose it.
     let changed = COMPOSE.replace("--save, ''", "--save, '', --maxclients, '50'");

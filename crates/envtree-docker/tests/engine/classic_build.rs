@@ -113,7 +113,9 @@ async fn what_is_left_out_is_what_docker_leaves_out() {
         for stage in [&kit, &classic] {
             let definition = Build { no_cache: true, ..Build::default() };
             let told = built(stage, build(stage, context.path(), definition)).await.unwrap();
-            let found: Vec<&str> = told.iter().filter_map(|line| line.strip_prefix("| ")).collect();
+            let lines = told.iter().filter_map(|line| line.strip_prefix("| "));
+            // Podman tells its steps as if they were output.
+            let found: Vec<&str> = lines.filter(|line| line.starts_with("file ")).collect();
             if found != expected {
                 others.push(format!("{ignored:?}: {found:?} instead of {expected:?}"));
             }
