@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 
 use crate::label;
+use crate::name::ProjectName;
 use crate::observed::{ObservedContainer, ObservedState};
 
 /// The volumes that an environment took over: when each was made, by its name.
@@ -20,7 +21,7 @@ pub struct Adoption<'a> {
     /// The repository that owns the environment, as its label has it.
     pub repository: &'a str,
     /// The environment's project.
-    pub project: &'a str,
+    pub project: &'a ProjectName,
     /// Returns whether an absolute path lies in the environment's worktree.
     pub is_of_worktree: &'a dyn Fn(&str) -> bool,
     /// The volumes that were taken over before.
@@ -43,7 +44,7 @@ pub struct Adopted {
 /// Marks what is adopted in `observed`, and returns it.
 pub fn adopt(observed: &mut ObservedState, adoption: &Adoption<'_>) -> Adopted {
     let is_of_compose = |labels: &IndexMap<String, String>| {
-        labels.get(label::COMPOSE_PROJECT).is_some_and(|name| name == adoption.project)
+        labels.get(label::COMPOSE_PROJECT).is_some_and(|name| *adoption.project == *name.as_str())
             && !labels.contains_key(label::REPOSITORY)
     };
     let theirs: Vec<ObservedContainer> =
@@ -74,7 +75,7 @@ pub fn adopt(observed: &mut ObservedState, adoption: &Adoption<'_>) -> Adopted {
         let has_own_name = volume
             .labels
             .get(label::COMPOSE_VOLUME)
-            .is_some_and(|key| volume.name == format!("{}_{key}", adoption.project));
+            .is_some_and(|key| volume.name == adoption.project.object(key));
         if is_known || has_own_name && adoption.wanted.contains(&volume.name) && mounted(&volume.name) {
             mark(&mut volume.labels);
             adopted.volumes.insert(volume.name.clone(), volume.created.clone());
@@ -144,7 +145,7 @@ mod tests {
         let wanted = wanted.iter().map(|name| (*name).to_owned()).collect();
         let adoption = Adoption {
             repository: &identity().repository,
-            project: "shop-fix-login",
+            project: &identity().project,
             is_of_worktree: &|path| path.starts_with("/w/fix-login"),
             volumes,
             wanted: &wanted,

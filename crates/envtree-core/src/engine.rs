@@ -16,6 +16,8 @@ pub struct Scope {
     pub images: Vec<String>,
     /// Names of volumes to look for besides the project's own: external ones and ones with a fixed name.
     pub volumes: Vec<String>,
+    /// Whether the images that were built for the project are wanted.
+    pub built: bool,
     /// The project of the services that the repository's environments share, if it is to be looked at too.
     pub shared: Option<ProjectName>,
 }

@@ -102,7 +102,7 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
         warnings.extend(warning_of_kept_subnet(key, network));
         warnings.extend(warning_of_replaced_subnet(key, network, assignments.subnets.get(key)));
         if let (true, Some(own)) = (needs_subnet(network), assignments.subnets.get(key)) {
-            let name = format!("{}_{key}", identity.project);
+            let name = identity.project.object(key);
             let map = AddressMap::new(key, network, *own, &name);
             map.move_addresses(&mut isolated.services, &mut warnings);
             map.move_addresses(&mut isolated.shared, &mut warnings);
@@ -233,7 +233,7 @@ fn isolate_network(key: &NetworkName, network: &mut Network, identity: &Identity
         network.name.get_or_insert_with(|| key.to_string());
         return;
     }
-    network.name = Some(format!("{}_{key}", identity.project));
+    network.name = Some(identity.project.object(key));
     let hash = network_hash(network);
     network.labels.insert(label::COMPOSE_NETWORK.into(), key.to_string());
     label_object(&mut network.labels, identity, hash);
@@ -244,7 +244,7 @@ fn isolate_volume(key: &VolumeName, volume: &mut Volume, identity: &Identity) {
         volume.name.get_or_insert_with(|| key.to_string());
         return;
     }
-    volume.name = Some(format!("{}_{key}", identity.project));
+    volume.name = Some(identity.project.object(key));
     let hash = volume_hash(volume);
     volume.labels.insert(label::COMPOSE_VOLUME.into(), key.to_string());
     label_object(&mut volume.labels, identity, hash);

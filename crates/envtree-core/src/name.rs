@@ -128,6 +128,13 @@ fn is_compose_key(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
 }
 
+impl ProjectName {
+    /// Returns what the Engine calls a network, a volume, a config or a secret of the project whose own name nobody set.
+    pub fn object(&self, key: &str) -> String {
+        format!("{self}_{key}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,7 @@ mod develop;
 mod grant;
 mod hook;
 mod mount;
+mod needs;
 mod replica;
 mod runtime;
 

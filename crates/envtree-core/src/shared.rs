@@ -12,7 +12,7 @@ use crate::name::{ProjectName, ServiceName};
 use crate::nearest::nearest;
 use crate::observed::{ObservedContainer, ObservedState};
 use crate::project::Project;
-use crate::service::{MountSource, Origin, Service};
+use crate::service::{MountSource, Service};
 use crate::settings::{Isolation, Sharing};
 
 /// What the project of the shared services is called after the repository; no task has an id with a `_`.
@@ -180,7 +180,7 @@ impl Judge<'_> {
                 self.name
             ));
         }
-        let on = used(service).find(|on| !self.sharing.contains_key(*on))?;
+        let on = service.joined_services().find(|on| !self.sharing.contains_key(*on))?;
         Some(format!(
             "service `{}` cannot be shared, because it uses the container of `{on}`, which each environment has for itself; share `{on}` too",
             self.name
@@ -188,15 +188,7 @@ impl Judge<'_> {
     }
 
     fn of_files(&self, service: &Service) -> Option<String> {
-        let mounted = service.mounts.iter().filter_map(|mount| match &mount.source {
-            MountSource::Bind { path, .. } => Some(path),
-            _ => None,
-        });
-        let given = service.configs.iter().chain(&service.secrets).filter_map(|grant| match &grant.origin {
-            Origin::File(path) => Some(path),
-            _ => None,
-        });
-        let path = mounted.chain(given).find(|path| is_within(path, self.worktree))?;
+        let path = service.host_paths().find(|path| is_within(path, self.worktree))?;
         let inside = path[self.worktree.len()..].trim_start_matches('/');
         Some(format!(
             "service `{}` cannot be shared, because it mounts `./{inside}` of the worktree, which is one environment's and goes with it; use a volume, a config with `content`, or an image that holds the files",
@@ -208,21 +200,14 @@ impl Judge<'_> {
     fn of_users(&self) -> Option<String> {
         let mut services = self.project.services.iter();
         let (user, _) = services.find(|(name, service)| {
-            !self.sharing.contains_key(name.as_str()) && used(service).any(|used| used == self.name)
+            !self.sharing.contains_key(name.as_str())
+                && service.joined_services().any(|used| used == self.name)
         })?;
         Some(format!(
             "service `{}` cannot be shared, because `{user}` uses its container, which another environment may make again at any time",
             self.name
         ))
     }
-}
-
-/// Returns the services whose namespaces or volumes a service uses.
-fn used(service: &Service) -> impl Iterator<Item = &str> {
-    let modes = [&service.network_mode, &service.runtime.ipc, &service.runtime.pid];
-    let modes = modes.into_iter().filter_map(|mode| mode.as_deref()?.strip_prefix("service:"));
-    let from = service.volumes_from.iter().filter(|from| !from.starts_with("container:"));
-    modes.chain(from.filter_map(|from| from.split(':').next()))
 }
 
 /// Gives the shared services of an isolated project the names and ports that they have in the isolated project of what

@@ -9,7 +9,9 @@ use bollard::query_parameters::{
 };
 use envtree_core::engine::Scope;
 use envtree_core::label;
-use envtree_core::observed::{ContainerState, Health, ObservedContainer, ObservedState, ObservedVolume};
+use envtree_core::observed::{
+    BuiltImage, ContainerState, Health, ObservedContainer, ObservedState, ObservedVolume,
+};
 use envtree_core::service::Protocol;
 use futures::{future, try_join};
 use indexmap::IndexMap;
@@ -31,7 +33,7 @@ impl Docker {
             self.list_volumes(ListVolumesOptionsBuilder::new().filters(&project).build()),
             future::try_join_all(scope.volumes.iter().map(|name| self.inspect_volume(name))),
             future::try_join_all(scope.images.iter().map(|image| self.inspect_image(image))),
-            self.list_images(&project),
+            self.list_built(scope),
         )?;
         let images = scope.images.iter().cloned().zip(images);
         Ok(ObservedState {
@@ -106,6 +108,13 @@ impl Docker {
             Some(project) => self.list_containers(&label_filter(label::COMPOSE_PROJECT, Some(project))).await,
             None => Ok(Vec::new()),
         }
+    }
+
+    async fn list_built(&self, scope: &Scope) -> Result<Vec<BuiltImage>, DockerError> {
+        if !scope.built {
+            return Ok(Vec::new());
+        }
+        self.list_images(&label_filter(label::COMPOSE_PROJECT, Some(&scope.project))).await
     }
 
     async fn list_containers(&self, filter: &Filter) -> Result<Vec<ObservedContainer>, DockerError> {

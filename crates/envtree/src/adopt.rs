@@ -41,7 +41,11 @@ impl Session {
         record: &EnvironmentRecord,
         definition: &Definition,
     ) -> Result<(ObservedState, Adopted), Error> {
-        let mut observed = self.docker.observe(&scope(definition)).await?;
+        let shared = match &definition.shared {
+            Some(shared) => Some(shared.definition.wanted.project.name.clone()),
+            None => self.known_shared(&record.repository.id)?.map(|shared| shared.project),
+        };
+        let mut observed = self.docker.observe(&scope(definition, shared)).await?;
         let adopted = self.adopt(record, &volumes_of(&definition.wanted.project), &mut observed);
         Ok((observed, adopted))
     }
@@ -86,7 +90,7 @@ impl Session {
 /// Returns the Engine's names of the volumes that belong to a project.
 fn volumes_of(project: &Project) -> BTreeSet<String> {
     let own = project.volumes.iter().filter(|(_, volume)| !volume.external);
-    own.map(|(key, _)| format!("{}_{key}", project.name)).collect()
+    own.map(|(key, _)| project.name.object(key)).collect()
 }
 
 /// Says what `up` takes over; nothing if that is no container.

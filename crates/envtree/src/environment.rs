@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use envtree_core::compose_file::interpolate::interpolate_text;
 use envtree_core::isolate::{Assignments, Identity, Isolated, isolate};
-use envtree_core::name::{NetworkName, ProjectName};
+use envtree_core::name::NetworkName;
 use envtree_core::port::{Owner, PortKey, wanted_by_services};
 use envtree_core::project::Project;
 use envtree_core::service::Protocol;
@@ -48,8 +48,6 @@ pub(crate) struct Definition {
     pub(crate) top: String,
     /// What it shares with the other environments of the repository.
     pub(crate) shared: Option<Box<SharedDefinition>>,
-    /// The project of what the repository's environments share, whether or not this one does.
-    pub(crate) shared_project: Option<ProjectName>,
 }
 
 /// An environment with its reservations: all that `up` makes true.
@@ -131,14 +129,10 @@ impl Session {
     ) -> Result<Definition, Error> {
         let settings = load_settings(files)?;
         let mut definition = self.load(record, settings, (files, one_off), secret)?;
-        let state = self.read_state()?;
-        definition.shared_project =
-            state.shared_of(&record.repository.id).map(|shared| shared.project.clone());
         if !definition.settings.sharing.is_empty()
-            && let Some(shared) = self.shared_record(&state, &record.repository)
+            && let Some(shared) = self.shared_record(&self.read_state()?, &record.repository)
         {
             self.set_apart(&mut definition, &shared, files, secret)?;
-            definition.shared_project = Some(shared.project);
         }
         Ok(definition)
     }
@@ -183,7 +177,7 @@ impl Session {
             version: env!("CARGO_PKG_VERSION").into(),
         };
         let top = files.top().to_string_lossy().into_owned();
-        Ok(Definition { settings, wanted, identity, top, shared: None, shared_project: None })
+        Ok(Definition { settings, wanted, identity, top, shared: None })
     }
 
     /// Returns the folder of the worktree at `top` that is the like of where the person stands; its top if they do not

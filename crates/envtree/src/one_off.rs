@@ -147,34 +147,29 @@ impl Session {
             options: &reconciling,
             timeout: options.timeout,
         };
-        if let Err(error) = preparation.run(observed).await {
-            // What was not made needs no removal, and the first failure says more than a second.
-            let _ = self.docker.remove_container(&one_off.container, true).await;
-            return Err(self.with_containers(error).await);
-        }
-        let control = RunControl {
-            docker: self.docker.clone(),
-            container: one_off.container.clone(),
-            attached: None,
-            keep: options.keep,
+        let run = async {
+            preparation.run(observed).await?;
+            self.start_container(&one_off, options).await
         };
-        match self.start_container(&one_off, options.detach, control.clone()).await {
+        match run.await {
             Ok(run) => Ok(run),
             Err(error) => {
+                // What was not made needs no removal, and the first failure says more than a second.
                 let _ = self.docker.remove_container(&one_off.container, true).await;
                 Err(self.with_containers(error).await)
             }
         }
     }
 
-    async fn start_container(
-        &self,
-        one_off: &OneOff,
-        detach: bool,
-        control: RunControl,
-    ) -> Result<Run, Error> {
+    async fn start_container(&self, one_off: &OneOff, options: &RunOptions) -> Result<Run, Error> {
         let container = one_off.container.clone();
-        if detach {
+        let control = RunControl {
+            docker: self.docker.clone(),
+            container: container.clone(),
+            attached: None,
+            keep: options.keep,
+        };
+        if options.detach {
             self.docker.start_container(&container).await?;
             return Ok(Run { container, session: None, control });
         }
@@ -303,10 +298,7 @@ impl Preparation<'_> {
             self.part_way(failures.collect(), error.done)
         });
         let is_cut_off = error.as_ref().is_some_and(Error::is_cut_off);
-        let settle = |record: &mut EnvironmentRecord| {
-            record.unsettled = record.unsettled.take().filter(|_| is_cut_off);
-        };
-        session.update_record(&record.project, settle).await?;
+        session.update_record(&record.project, |record| record.settle(is_cut_off)).await?;
         error.map_or(Ok(()), Err)
     }
 

@@ -152,6 +152,7 @@ impl Session {
             project: record.project.clone(),
             images: Vec::new(),
             volumes: Vec::new(),
+            built: true,
         };
         self.observe_own(record, &scope).await
     }

@@ -27,7 +27,7 @@ use crate::reserve::{Circumstances, TakenPolicy, reserve};
 use crate::route::host_subnets;
 use crate::session::Session;
 use crate::shared::HeldShared;
-use crate::state::record::{EnvironmentRecord, Failure, Unsettled};
+use crate::state::record::{EnvironmentRecord, Failure};
 use crate::state::{Lock, State};
 use crate::status::EnvironmentStatus;
 use crate::taken::{SETTLING, may_be_starting, warnings_of_apps};
@@ -191,8 +191,7 @@ impl Session {
         };
         let error = converged.as_ref().err();
         let is_cut_off = error.is_some_and(Error::is_cut_off);
-        self.remember(&record, error, |unsettled| *unsettled = unsettled.take().filter(|_| is_cut_off))
-            .await?;
+        self.remember(&record, error, |record| record.settle(is_cut_off)).await?;
         let converged = converged?;
         let status = self.brought_up(&record, options).await?;
         Ok(UpReport {
@@ -369,12 +368,12 @@ impl Session {
         &self,
         record: &EnvironmentRecord,
         error: Option<&Error>,
-        settle: impl FnOnce(&mut Option<Unsettled>) + Send,
+        settle: impl FnOnce(&mut EnvironmentRecord) + Send,
     ) -> Result<(), Error> {
         let failure =
             error.map(|error| Failure { at: Timestamp::now(), what: "up".into(), message: summary(error) });
         self.update_record(&record.project, |record| {
-            settle(&mut record.unsettled);
+            settle(record);
             record.last_failure = failure;
         })
         .await

@@ -27,7 +27,7 @@ pub fn render(project: &Project) -> String {
 
 /// Returns `project` as [`render`] writes it, but for dollar signs, which stand as they are.
 pub fn model(project: &Project) -> Value {
-    let own_name = |key: &str| format!("{}_{key}", project.name);
+    let own_name = |key: &str| project.name.object(key);
     let mut file = Settings::default();
     file.set("name", project.name.as_str());
     file.mapping("services", &project.services, service);

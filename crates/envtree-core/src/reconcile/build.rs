@@ -174,18 +174,10 @@ mod tests {
     use crate::isolate::isolate;
     use crate::isolate::tests::{assignments, identity, raw_postgres_redis, service};
     use crate::observed::ObservedState;
+    use crate::reconcile::tests::options;
     use crate::reconcile::{plan_images, reconcile};
     use crate::simulate::SimulatedEngine;
     use crate::teardown::{RemovalOptions, plan_removal};
-
-    fn options() -> ReconcileOptions {
-        let identity = identity();
-        ReconcileOptions {
-            repository: identity.repository,
-            worktree: identity.worktree,
-            ..ReconcileOptions::default()
-        }
-    }
 
     fn context(folder: &str) -> Build {
         Build { context: folder.into(), ..Build::default() }

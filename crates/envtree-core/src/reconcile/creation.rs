@@ -10,7 +10,7 @@ use crate::label;
 use crate::name::{NetworkName, ServiceName, VolumeName};
 use crate::observed::{ObservedContainer, ObservedVolume};
 use crate::plan::{Await, NewContainer, Operation, StepId};
-use crate::service::{Attachment, MountSource, Origin, Service};
+use crate::service::{Attachment, MountSource, Service};
 
 /// Plans the creation of a container and its further networks; returns the steps that a start comes after.
 pub(super) fn plan_container(
@@ -128,7 +128,7 @@ fn steps_before_creation(draft: &Draft<'_>, service: &Service, container: &str) 
     after.extend(draft.pulls.get(&service.image));
     after.extend(draft.removed.get(container));
     after.extend(service.networks.keys().filter_map(|key| draft.networks.get(key)));
-    let used = joined::names(service).map(|name| joined::container(draft.desired, name));
+    let used = service.joined_services().map(|name| joined::container(draft.desired, name));
     after.extend(used.filter_map(|name| draft.created.get(&name)));
     for mount in &service.mounts {
         if let MountSource::Volume { volume: Some(key), .. } = &mount.source {
@@ -140,15 +140,7 @@ fn steps_before_creation(draft: &Draft<'_>, service: &Service, container: &str) 
 
 fn mounts_from_worktree(draft: &Draft<'_>, service: &Service) -> bool {
     let worktree = &draft.options.worktree;
-    let mounted = service.mounts.iter().filter_map(|mount| match &mount.source {
-        MountSource::Bind { path, .. } => Some(path),
-        _ => None,
-    });
-    let given = service.configs.iter().chain(&service.secrets).filter_map(|grant| match &grant.origin {
-        Origin::File(path) => Some(path),
-        _ => None,
-    });
-    mounted.chain(given).any(|path| is_within(path, worktree) || is_within(worktree, path))
+    service.host_paths().any(|path| is_within(path, worktree) || is_within(worktree, path))
 }
 
 pub(super) fn engine_network(draft: &Draft<'_>, key: &NetworkName) -> String {

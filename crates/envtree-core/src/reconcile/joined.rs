@@ -10,28 +10,15 @@ use crate::service::{Grant, Origin, Service};
 /// The mode of a file that says nothing of its own.
 const MODE: u32 = 0o444;
 
-/// Returns the services whose namespaces or volumes a service uses.
-pub(super) fn names(service: &Service) -> impl Iterator<Item = &str> {
-    let from = service.volumes_from.iter().filter(|from| !from.starts_with("container:"));
-    shared(service).chain(from.filter_map(|from| from.split(':').next()))
-}
-
-/// Returns the services whose namespaces a service uses, which end with their containers.
-fn shared(service: &Service) -> impl Iterator<Item = &str> {
-    [&service.network_mode, &service.runtime.ipc, &service.runtime.pid]
-        .into_iter()
-        .filter_map(|mode| mode.as_deref()?.strip_prefix("service:"))
-}
-
 /// Returns why a service's container must be made again after those that it uses, if it must.
 pub(super) fn fate_of_joined(service: &Service, fates: &Fates<'_>) -> Option<&'static str> {
     let moved = |name: &str| fate(fates, name).is_some_and(Fate::makes_container);
-    names(service).any(moved).then_some("a container that it uses is made again")
+    service.joined_services().any(moved).then_some("a container that it uses is made again")
 }
 
 /// Returns whether a namespace that the service uses ends, because its container starts anew.
 pub(super) fn namespace_ended(service: &Service, fates: &Fates<'_>) -> bool {
-    shared(service).any(|name| matches!(fate(fates, name), Some(Fate::Start(_) | Fate::Restart)))
+    service.joined_namespaces().any(|name| matches!(fate(fates, name), Some(Fate::Start(_) | Fate::Restart)))
 }
 
 /// Returns what becomes of the container that others use of a service: the first one.
@@ -42,9 +29,8 @@ fn fate(fates: &Fates<'_>, name: &str) -> Option<Fate> {
 /// Returns the names of the containers that use the container of `name`.
 pub(super) fn users(draft: &Draft<'_>, name: &ServiceName) -> Vec<String> {
     let services = draft.desired.services.values();
-    let users = services.filter(|service| names(service).any(|used| used == name.as_str()));
-    let containers = users.flat_map(Service::containers);
-    containers.filter_map(|(_, user)| user.container_name.clone()).collect()
+    let users = services.filter(|service| service.joined_services().any(|used| used == name.as_str()));
+    users.flat_map(Service::container_names).map(str::to_owned).collect()
 }
 
 /// Returns the definition of a service in which containers stand for the services that it names.

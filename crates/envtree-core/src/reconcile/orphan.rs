@@ -61,8 +61,8 @@ fn is_orphan(draft: &Draft<'_>, container: &ObservedContainer) -> bool {
             .desired
             .services
             .values()
-            .flat_map(Service::containers)
-            .any(|(_, service)| service.container_name.as_deref() == Some(container.name.as_str()))
+            .flat_map(Service::container_names)
+            .any(|name| name == container.name)
 }
 
 fn orphaned_networks(draft: &Draft<'_>) -> Vec<(String, String)> {

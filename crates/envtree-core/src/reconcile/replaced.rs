@@ -48,11 +48,7 @@ pub(super) fn removals(draft: &Draft<'_>, service: &ServiceName) -> Vec<StepId> 
 
 fn is_replaced(draft: &Draft<'_>, container: &ObservedContainer) -> bool {
     let service = container.service().and_then(|name| draft.desired.services.get(name));
-    let is_its = |service: &Service| {
-        service
-            .containers()
-            .any(|(_, service)| service.container_name.as_deref() == Some(container.name.as_str()))
-    };
+    let is_its = |service: &Service| service.container_names().any(|name| name == container.name);
     draft.is_own(container)
         // What envtree made itself has another name only where it belongs to no service any more.
         && !container.labels.contains_key(label::CONFIG_HASH)

@@ -1,6 +1,6 @@
 //! Services that have several containers, or none.
 
-use super::{Draft, ReconcileError, joined};
+use super::{Draft, ReconcileError};
 use crate::name::ServiceName;
 use crate::observed::ObservedContainer;
 use crate::service::Service;
@@ -38,7 +38,7 @@ pub(super) fn check(draft: &Draft<'_>, name: &ServiceName, service: &Service) ->
     }
     let is_empty = |used: &Service| used.replicas() == 0;
     let services = &draft.desired.services;
-    let used = joined::names(service).filter_map(|used| services.get_key_value(used));
+    let used = service.joined_services().filter_map(|used| services.get_key_value(used));
     if let Some((used, _)) = used.into_iter().find(|(_, used)| is_empty(used)) {
         return Err(ReconcileError::NoneToJoin { service: name.clone(), used: used.clone() });
     }
@@ -200,7 +200,7 @@ mod tests {
         let mut raw = raw(2);
         raw.services["postgres"].links.push("redis:cache".into());
         let project = isolate(&raw, &identity(), &assignments(&raw)).project;
-        let links = super::joined::links(&project, &project.services["postgres"]).join("\n");
+        let links = crate::reconcile::joined::links(&project, &project.services["postgres"]).join("\n");
         insta::assert_snapshot!(links, @"
         shop-fix-login-redis-1:cache
         shop-fix-login-redis-1:redis-1

@@ -62,9 +62,9 @@ pub(super) fn rejoined(
         return Vec::new();
     };
     let of_environment = draft.observed.networks.iter().filter(|network| {
-        let project = network.labels.get(label::COMPOSE_PROJECT);
         draft.owns(&network.labels)
-            && project.is_some_and(|project| draft.desired.name != *project.as_str())
+            && network.labels.contains_key(label::COMPOSE_PROJECT)
+            && !draft.is_of_project(&network.labels)
             && is_on(draft, old, &network.name)
     });
     of_environment
@@ -99,11 +99,7 @@ fn unwanted(draft: &Draft<'_>) -> Vec<(String, String)> {
     for container in &draft.observed.shared {
         let service = container.service().and_then(|name| draft.desired.shared.get(name));
         for network in &draft.observed.networks {
-            let is_own = draft.owns(&network.labels)
-                && network
-                    .labels
-                    .get(label::COMPOSE_PROJECT)
-                    .is_some_and(|project| draft.desired.name == *project.as_str());
+            let is_own = draft.owns(&network.labels) && draft.is_of_project(&network.labels);
             let key = network.labels.get(label::COMPOSE_NETWORK);
             let is_wanted = key.is_some_and(|key| {
                 service.is_some_and(|service| service.networks.contains_key(key.as_str()))

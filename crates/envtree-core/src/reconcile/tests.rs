@@ -4,7 +4,7 @@ use crate::isolate::{Isolated, isolate};
 use crate::service::{Condition, Dependency, Mount, MountSource};
 use crate::simulate::SimulatedEngine;
 
-fn options() -> ReconcileOptions {
+pub(super) fn options() -> ReconcileOptions {
     let identity = identity();
     ReconcileOptions {
         repository: identity.repository,

@@ -40,6 +40,12 @@ impl Service {
         (1..).zip(first.into_iter().chain(further))
     }
 
+    /// Returns the names of the containers of an isolated service, that of the first one first.
+    pub fn container_names(&self) -> impl Iterator<Item = &str> {
+        let first = self.container_name.as_deref().filter(|_| self.replicas() > 0);
+        first.into_iter().chain(self.further.iter().map(|replica| replica.container_name.as_str()))
+    }
+
     fn as_replica(&self, replica: &Replica) -> Self {
         let mut own = Self { further: Arc::default(), ..self.clone() };
         own.container_name = Some(replica.container_name.clone());

@@ -148,7 +148,13 @@ fn docker() -> Docker {
 }
 
 fn scope(project: &ProjectName) -> Scope {
-    Scope { project: project.clone(), images: vec![BUSYBOX.to_owned()], volumes: Vec::new(), shared: None }
+    Scope {
+        project: project.clone(),
+        images: vec![BUSYBOX.to_owned()],
+        volumes: Vec::new(),
+        built: true,
+        shared: None,
+    }
 }
 
 async fn clean(docker: &Docker, project: &ProjectName) -> Result<(), DockerError> {

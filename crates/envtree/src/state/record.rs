@@ -88,6 +88,13 @@ pub struct EnvironmentRecord {
     pub unknown: Map<String, Value>,
 }
 
+impl EnvironmentRecord {
+    /// Notes that a command has ended, and whether the Engine may still be at work for it.
+    pub(crate) fn settle(&mut self, is_cut_off: bool) {
+        self.unsettled = self.unsettled.take().filter(|_| is_cut_off);
+    }
+}
+
 /// What the Engine was asked for without a word of how it ended.
 ///
 /// The Engine goes on with it, so what is wanted may appear at any moment. If it was killed itself, it may have left

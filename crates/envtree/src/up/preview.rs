@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use envtree_core::adopt::Adopted;
 use envtree_core::engine::Scope;
 use envtree_core::isolate::own_images;
-use envtree_core::name::VolumeName;
+use envtree_core::name::{ProjectName, VolumeName};
 use envtree_core::observed::ObservedState;
 use envtree_core::plan::Plan;
 use envtree_core::project::Volume;
@@ -220,8 +220,9 @@ pub(crate) fn reconcile_options(
     }
 }
 
-/// Returns what an observation for this definition looks at.
-pub(crate) fn scope(definition: &Definition) -> Scope {
+/// Returns what an observation for this definition looks at, where `shared` is what the repository's environments share,
+/// whether or not this one does.
+pub(crate) fn scope(definition: &Definition, shared: Option<ProjectName>) -> Scope {
     let project = &definition.wanted.project;
     let mut images: Vec<String> = own_images(project, &project.name).into_values().collect();
     images.sort();
@@ -231,12 +232,11 @@ pub(crate) fn scope(definition: &Definition) -> Scope {
         if volume.external {
             volume.name.clone().unwrap_or_else(|| key.to_string())
         } else {
-            format!("{}_{key}", project.name)
+            project.name.object(key)
         }
     };
     let volumes = project.volumes.iter().map(name).collect();
-    let shared = definition.shared_project.clone();
-    Scope { project: project.name.clone(), images, volumes, shared }
+    Scope { project: project.name.clone(), images, volumes, built: false, shared }
 }
 
 /// Returns the steps for people. The pull or build of a missing image is not listed twice.
