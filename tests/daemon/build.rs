@@ -1,6 +1,10 @@
 //! Services whose images are built: each environment has its own, built once, said as it goes on, removed with it.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use crate::common::Sandbox;
 use crate::compose_file::with_compose;
@@ -134,6 +138,103 @@ secrets:
     assert!(!ran.stderr.contains("hunter22"), "{ran}");
     let history = docker(&["history", "--no-trunc", &format!("{}-web", sandbox.project("fix"))]);
     assert!(!history.contains("hunter22") && !history.contains("hello"), "{history}");
+}
+
+/// A server of this machine, which ends with the scenario.
+struct Server(Child);
+
+impl Server {
+    /// Serves the repositories below `folder` by git's own protocol; returns the port too.
+    fn of_git(folder: &Path) -> (Self, u16) {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut daemon = Command::new("git");
+        daemon.args(["daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1"]);
+        daemon.arg(format!("--port={port}")).arg(format!("--base-path={}", folder.display()));
+        let server = Self(daemon.stderr(Stdio::null()).process_group(0).spawn().unwrap());
+        eventually(|| TcpStream::connect(("127.0.0.1", port)).is_ok(), SOON);
+        (server, port)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // `git daemon` is a process of its own.
+        let _ = Command::new("kill").args(["-s", "TERM", "--", &format!("-{}", self.0.id())]).status();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_context_is_fetched_from_a_repository() {
+    let remote = with_build("services: {}\n", "COPY greeting /\n");
+    let (_server, port) = Server::of_git(&remote.repository());
+    let compose = format!(
+        "services:\n  web:\n    build: git://127.0.0.1:{port}/.git#main\n    command: sleep inf\n    init: true\n"
+    );
+    let sandbox = with_compose(&compose);
+    sandbox.up("fix");
+    assert_eq!(sandbox.inside("fix", "web", &["cat", "/greeting"]), "hello");
+    assert_eq!(sandbox.up("fix")["operations"], 0);
+}
+
+#[test]
+fn further_contexts_are_folders_images_and_what_other_services_build() {
+    let compose = "\
+services:
+  web:
+    build:
+      context: .
+      dockerfile_inline: |
+        FROM base
+        COPY --from=docs greeting /docs
+        COPY --from=plain /bin/busybox /plain
+      additional_contexts:
+        base: service:base
+        docs: ./docs
+        plain: docker-image://BASE
+    command: sleep inf
+    init: true
+  base:
+    build: { context: ., dockerfile_inline: \"FROM BASE\\nRUN echo based >/base\\n\" }
+    command: sleep inf
+    init: true
+";
+    let sandbox = with_build(&compose.replace("BASE", BASE), "");
+    sandbox.write("docs/greeting", "documented");
+    sandbox.git(&["add", "."]);
+    sandbox.git(&["commit", "-qm", "Document it"]);
+    let version = docker(&["version", "--format", "{{.Server.Version}}"]);
+    if version.starts_with("20.") {
+        let said = sandbox.fail(5, &["up", "fix"]);
+        assert!(said.contains("knows no `additional_contexts`"), "{said}");
+        return;
+    }
+    sandbox.up("fix");
+    assert_eq!(sandbox.inside("fix", "web", &["cat", "/base", "/docs"]), "based\ndocumented");
+    sandbox.inside("fix", "web", &["test", "-s", "/plain"]);
+}
+
+#[test]
+fn an_image_keeps_how_it_was_made_where_that_is_asked_for() {
+    let compose = "\
+services:
+  web:
+    build: { context: ., cache_to: [type=inline], cache_from: [127.0.0.1:5000/nobody/has:this] }
+    command: sleep inf
+    init: true
+  other:
+    build: { context: ., args: { BUILDKIT_INLINE_CACHE: 1 } }
+    command: sleep inf
+    init: true
+";
+    let sandbox = with_build(compose, "RUN echo made >/made\n");
+    sandbox.up("fix");
+    for service in ["web", "other"] {
+        let name = format!("{}-{service}", sandbox.project("fix"));
+        let saved = Command::new("docker").args(["save", &name]).output().unwrap().stdout;
+        let said = String::from_utf8_lossy(&saved).contains("moby.buildkit.cache.v0");
+        assert!(said, "{service}");
+    }
 }
 
 #[test]

@@ -69,11 +69,13 @@ pub(super) async fn build(
     );
     let (parts, sent) = mpsc::channel(16);
     let packing = archive.map(|archive| {
-        tokio::task::spawn_blocking(move || archive.pack(Parts { parts: parts.clone(), held: Vec::new() }))
+        let parts = Parts { parts: parts.clone(), held: Vec::new() };
+        tokio::task::spawn_blocking(move || archive.pack(parts))
     });
-    let is_local = packing.is_some();
+    // Without an archive nothing is sent, but there has to be a body.
+    drop(parts);
     let body = futures::stream::unfold(sent, |mut sent| async { Some((sent.recv().await?, sent)) });
-    let body = is_local.then(|| bollard::body_try_stream(body));
+    let body = Some(bollard::body_try_stream(body));
     let client = docker.client().await?.clone().with_timeout(PATIENCE);
     let options = options(build, dockerfile, surroundings);
     let credentials = docker.all_credentials().await;

@@ -243,15 +243,16 @@ impl Solve {
         for text in &definition.cache_to {
             let entry = cache_entry(text);
             match entry.r#type.as_str() {
-                // The image itself says how it was made; every BuildKit knows this argument.
-                "inline" => {
-                    attributes.insert("build-arg:BUILDKIT_INLINE_CACHE".to_owned(), "1".to_owned());
-                }
+                // The image itself says how it was made.
+                "inline" => cache.exports.push(entry),
                 "registry" | "gha" | "s3" | "azblob" if surroundings.containerd_store => {
                     cache.exports.push(entry);
                 }
                 _ => self.leave_out("cache_to", text),
             }
+        }
+        if asks_for_inline(definition) && cache.exports.iter().all(|entry| entry.r#type != "inline") {
+            cache.exports.push(cache_entry("type=inline"));
         }
         if !cache.imports.is_empty() {
             let imports: Vec<_> = cache
@@ -275,6 +276,12 @@ impl Solve {
 }
 
 const WITHOUT_CONTAINERD: &str = "the Engine can only do that with containerd's image store";
+
+/// Returns whether an argument asks for the inline cache, which is the client's part and not BuildKit's.
+fn asks_for_inline(definition: &Build) -> bool {
+    let value = definition.args.get("BUILDKIT_INLINE_CACHE").and_then(Option::as_deref);
+    value.is_some_and(|value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+}
 
 /// Reads a cache: `type=registry,ref=…`, or the name of an image alone.
 fn cache_entry(text: &str) -> CacheOptionsEntry {
@@ -386,16 +393,19 @@ mod tests {
             ..local()
         };
         let solve = solved(definition.clone());
-        assert_eq!(solve.request.frontend_attrs["build-arg:BUILDKIT_INLINE_CACHE"], "1");
         let cache = solve.request.cache.unwrap();
-        assert_eq!((cache.imports.len(), cache.exports.len()), (1, 0));
+        assert_eq!((cache.imports.len(), cache.exports.len()), (1, 1));
+        assert_eq!(cache.exports[0].r#type, "inline");
         insta::assert_snapshot!(solve.remarks.join("\n"), @"
         `cache_from: type=local,src=/x` is left out: the Engine's own BuildKit keeps no cache in folders
         `cache_to: type=registry,ref=reg/app:cache` is left out: the Engine can only do that with containerd's image store
         ");
         let containerd = Surroundings { containerd_store: true, ..Surroundings::default() };
         let cache = super::solve(&build(definition), "id", &containerd).unwrap().request.cache.unwrap();
-        assert_eq!(cache.exports[0].attrs["ref"], "reg/app:cache");
+        assert_eq!(cache.exports[1].attrs["ref"], "reg/app:cache");
+        let args = IndexMap::from([("BUILDKIT_INLINE_CACHE".to_owned(), Some("1".to_owned()))]);
+        let cache = solved(Build { args, ..local() }).request.cache.unwrap();
+        assert_eq!(cache.exports[0].r#type, "inline");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Builds by the classic builder, and what both builders take of a context.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::process::Command;
 
 use envtree_core::build::{Build, SshForward};
@@ -63,6 +66,46 @@ async fn the_classic_builder_says_what_failed_and_what_it_cannot_do() {
     let error =
         built(&stage, build(&stage, context.path(), Build { ssh, ..Build::default() })).await.unwrap_err();
     assert!(matches!(cause(&error), BuildError::NeedsBuildKit { key: "ssh", .. }), "{error:?}");
+}
+
+/// Serves an archive to whoever asks, as long as the test runs; returns where.
+fn served(archive: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = String::new();
+            let mut lines = BufReader::new(stream.try_clone().unwrap());
+            while lines.read_line(&mut request).unwrap_or(0) > 2 {}
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/x-tar\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                archive.len()
+            );
+            let body = if request.starts_with("HEAD") { &[][..] } else { &archive };
+            // Whoever asked may have gone.
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+        }
+    });
+    format!("http://{address}/context.tar")
+}
+
+#[tokio::test]
+async fn a_context_is_fetched_from_a_url() {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, text) in
+        [("Dockerfile", "FROM busybox:1\nCOPY greeting /\nRUN cat /greeting\n"), ("greeting", "file hello\n")]
+    {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, text.as_bytes()).unwrap();
+    }
+    let url = served(archive.into_inner().unwrap());
+    for stage in stages().await {
+        let definition = Build { no_cache: true, ..Build::default() };
+        let told = built(&stage, build(&stage, Path::new(&url), definition)).await.unwrap();
+        assert!(told.iter().any(|line| line == "| file hello"), "{told:#?}");
+    }
 }
 
 /// What stands in a `.dockerignore`. Where a pattern behind `!` has a wildcard for a folder, the `docker` program does
