@@ -208,3 +208,32 @@ volumes: { data: {} }
     };
     assert!(said.contains(&expected), "{said}");
 }
+
+#[test]
+fn a_profile_of_seccomp_comes_from_a_file() {
+    let compose = "\
+services:
+  app:
+    image: busybox:1
+    command: sleep inf
+    init: true
+    security_opt: ['seccomp:./profile.json']
+";
+    let profile = r#"{
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO" }]
+    }"#;
+    let sandbox = with_compose(compose);
+    sandbox.write("profile.json", profile);
+    sandbox.git(&["add", "."]);
+    sandbox.git(&["commit", "-qm", "Add a profile"]);
+    sandbox.up("one");
+    let ran = sandbox.run(&["exec", "one", "app", "--", "mkdir", "/made"]);
+    assert!(ran.stderr.contains("Operation not permitted"), "{ran}");
+    assert_eq!(sandbox.up("one")["operations"], 0);
+    // What the file says is part of what the service is.
+    std::fs::write(worktree(&sandbox, "app").join("profile.json"), r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#)
+        .unwrap();
+    sandbox.up("one");
+    sandbox.inside("one", "app", &["mkdir", "/made"]);
+}

@@ -70,6 +70,8 @@ pub struct LowerOptions<'a> {
     pub lookup: &'a dyn Fn(&str) -> Option<String>,
     /// Reads an environment file.
     pub read_env_file: &'a ReadEnvFile<'a>,
+    /// Returns the text of the file at an absolute path; nothing if there is no such file.
+    pub read_text: &'a dyn Fn(&str) -> Result<Option<String>, String>,
 }
 
 /// A project, and what was left out of it.

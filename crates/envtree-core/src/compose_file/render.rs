@@ -261,6 +261,7 @@ networks:
             profiles: &[],
             lookup: &|_| None,
             read_env_file: &|_| Ok(None),
+            read_text: &|_| Ok(None),
         };
         lower(&node(yaml), &options).unwrap().project
     }

@@ -119,6 +119,7 @@ fn lower_project(
         profiles: &profiles,
         lookup,
         read_env_file: &|request| reader.env_file(request, lookup),
+        read_text: &|path| request.files.read(Path::new(path)).map_err(|error| error.to_string()),
     };
     match lower(node, &options) {
         Ok(lowered) if !reader.has_failed() => Ok(lowered),

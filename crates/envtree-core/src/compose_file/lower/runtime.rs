@@ -1,9 +1,11 @@
 //! Settings of a container that the Engine takes as they are.
 
+use super::LowerOptions;
 use super::device::{lower_devices, lower_gpus};
 use super::limits::{lower_extra_hosts, lower_limits, lower_ulimits};
 use super::mount::lower_tmpfs;
-use super::section::Section;
+use super::path::resolved;
+use super::section::{Section, scalar};
 use super::unknown::Keys;
 use crate::service::{Logging, RuntimeOptions};
 
@@ -11,7 +13,7 @@ const LOGGING_KEYS: Keys = Keys { read: &["driver", "options"], ignored: &[], re
 const HARDWARE_ADDRESS: &str = "an address such as `02:42:ac:11:00:02`";
 
 /// Returns the settings of the service.
-pub(super) fn lower_runtime(service: &Section<'_>) -> RuntimeOptions {
+pub(super) fn lower_runtime(service: &Section<'_>, options: &LowerOptions<'_>) -> RuntimeOptions {
     RuntimeOptions {
         init: service.boolean("init"),
         tty: service.is_on("tty"),
@@ -21,7 +23,7 @@ pub(super) fn lower_runtime(service: &Section<'_>) -> RuntimeOptions {
         cap_add: service.texts("cap_add"),
         cap_drop: service.texts("cap_drop"),
         security_opt: lower_security(service),
-        seccomp: None,
+        seccomp: read_seccomp(service, options),
         group_add: service.texts("group_add"),
         extra_hosts: lower_extra_hosts(service),
         dns: service.texts("dns"),
@@ -75,4 +77,27 @@ fn lower_security(service: &Section<'_>) -> Vec<String> {
             })
         })
         .collect()
+}
+
+/// Returns the profile of seccomp that `security_opt` names by its path.
+///
+/// What cannot be read is warned about: the file is needed by no command that makes no container.
+fn read_seccomp(service: &Section<'_>, options: &LowerOptions<'_>) -> Option<String> {
+    let named = service.items("security_opt").iter().find_map(|item| {
+        let text = scalar(item)?;
+        let path = text.strip_prefix("seccomp").and_then(|rest| rest.strip_prefix(['=', ':']))?;
+        (!matches!(path, "unconfined" | "builtin")).then(|| (item, path.to_owned()))
+    });
+    let (item, path) = named?;
+    let absolute = resolved(&path, options)?;
+    let fault = match (options.read_text)(&absolute) {
+        Ok(Some(text)) => match serde_json::from_str::<serde_json::Value>(&text) {
+            Ok(profile) => return Some(profile.to_string()),
+            Err(error) => format!("`{absolute}` is no profile of seccomp in JSON: {error}"),
+        },
+        Ok(None) => format!("there is no file `{absolute}`"),
+        Err(cause) => cause,
+    };
+    service.warn(&item.place, format!("{fault}; the Engine will not start the service"));
+    None
 }

@@ -176,7 +176,7 @@ pub(super) fn lower_service(
         credential_spec: lower_credentials(&section),
         post_start: lower_hooks(&section, "post_start", scope.options),
         pre_stop: lower_hooks(&section, "pre_stop", scope.options),
-        runtime: lower_runtime(&section),
+        runtime: lower_runtime(&section, scope.options),
     };
     check_agreement(&section, &service);
     check_name(&section, &service);

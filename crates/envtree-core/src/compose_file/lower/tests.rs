@@ -24,6 +24,11 @@ fn lower_with(yaml: &str, profiles: &[&str]) -> Result<Lowered, Vec<Diagnostic>>
         profiles: &profiles,
         lookup: &|name| (name == "HOME").then(|| "/home/me".to_owned()),
         read_env_file: &files,
+        read_text: &|path| match path {
+            "/w/profile.json" => Ok(Some("{\"defaultAction\": \"SCMP_ACT_ALLOW\"}\n".to_owned())),
+            "/w/broken.json" => Ok(Some("{".to_owned())),
+            _ => Ok(None),
+        },
     };
     lower(&node(yaml), &options)
 }
@@ -103,6 +108,24 @@ fn texts_stand_for_numbers_and_booleans() {
     assert_eq!(web.health_check.unwrap().retries, Some(4));
     assert_eq!(web.runtime.ulimits["nofile"].hard, 5);
     assert_eq!(web.user.as_deref(), Some("1000"));
+}
+
+#[test]
+fn a_profile_of_seccomp_is_read_beside_the_file() {
+    let seccomp = |item: &str| web(&format!("security_opt: [{item}]")).runtime.seccomp;
+    let profile = Some(r#"{"defaultAction":"SCMP_ACT_ALLOW"}"#.to_owned());
+    assert_eq!(seccomp("seccomp=profile.json"), profile);
+    assert_eq!(seccomp("'seccomp:./profile.json'"), profile);
+    for item in ["seccomp=unconfined", "seccomp=builtin", "no-new-privileges", "seccomp=none.json"] {
+        assert_eq!(seccomp(item), None, "{item}");
+    }
+    let complaints = complaints_of("security_opt: ['seccomp=none.json']")
+        + "\n"
+        + &complaints_of("security_opt: ['seccomp=broken.json']");
+    insta::assert_snapshot!(complaints, @"
+    service `web`: there is no file `/w/none.json`; the Engine will not start the service
+    service `web`: `/w/broken.json` is no profile of seccomp in JSON: EOF while parsing an object at line 1 column 1; the Engine will not start the service
+    ");
 }
 
 #[test]
