@@ -197,6 +197,21 @@ fn an_interrupted_up_leaves_what_the_next_one_completes() {
 }
 
 #[test]
+fn a_command_starts_what_is_shared_and_the_next_down_stops_it() {
+    let sandbox = sandbox("shared: [store]\n");
+    let store = shared(&sandbox);
+    sandbox.up("one");
+    sandbox.succeed(&["down", "one"]);
+    assert!(!is_running(&store));
+    let ping = ["run", "-q", "one", "app", "--", "sh", "-c", "echo PING | nc -w 5 store 6379"];
+    assert_eq!(sandbox.succeed(&ping).stdout.trim_end(), "+PONG");
+    assert!(is_running(&store));
+    assert_eq!(sandbox.succeed(&ping).stdout.trim_end(), "+PONG");
+    sandbox.succeed(&["down", "one"]);
+    assert!(!is_running(&store));
+}
+
+#[test]
 fn what_cannot_be_shared_is_refused_with_its_place() {
     let refused = |settings: &str| sandbox(settings).fail(1, &["up", "one"]);
     insta::assert_snapshot!(refused("shared: [storr]\n"), @"error: main:envtree.yaml:1:10: no service is called `storr`; did you mean `store`?");

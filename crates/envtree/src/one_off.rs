@@ -129,12 +129,15 @@ impl Session {
         self.remove_half_made_volumes(record).await?;
         let choices =
             UpOptions { build: options.build, pull: options.pull, ..UpOptions::of(Some(&options.task)) };
-        let (record, observed, adopted) =
+        let (record, mut observed, adopted) =
             self.reserve_for(record, &definition, &choices, &BTreeSet::new()).await?;
         let mut environment = self.assemble(definition, &record)?;
         environment.warnings.extend(adopt::warnings(&record.project, &adopted));
         for warning in &environment.warnings {
             self.warn(warning.clone());
+        }
+        if one_off.dependencies && self.wake_shared(&record, &environment).await? {
+            (observed, _) = self.observe_and_adopt(&record, &environment.definition).await?;
         }
         let project = one_off_project(&environment.isolated.project, &one_off);
         let reconciling = reconcile_options(&environment, &choices, false);

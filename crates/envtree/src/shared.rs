@@ -129,11 +129,7 @@ impl Session {
         if !observed.networks.iter().any(|network| record.owns(&network.labels)) {
             return Ok(Vec::new());
         }
-        let observed = self.observe_project(&shared.record).await?;
-        let names: Vec<String> =
-            environment.isolated.project.shared.keys().map(ToString::to_string).collect();
-        let plan = plan_start(&observed, &record.repository.id, &names);
-        let mut done = self.carry_out(&shared.record, &plan, "start").await?.done;
+        let mut done = self.start_shared(&shared.record, environment).await?;
         let observed = self.observe_project(record).await?;
         let plan = envtree_core::reconcile::plan_joining(
             &environment.isolated.project,
@@ -142,6 +138,31 @@ impl Session {
         );
         done.extend(self.carry_out(record, &plan, "start").await?.done);
         Ok(done)
+    }
+
+    /// Starts what an environment shares if it was stopped, for a command that needs it. Returns whether anything was.
+    pub(crate) async fn wake_shared(
+        &self,
+        record: &EnvironmentRecord,
+        environment: &Environment,
+    ) -> Result<bool, Error> {
+        let (Some(shared), Some(_lock)) = (&environment.shared, self.lock_shared(record).await?) else {
+            return Ok(false);
+        };
+        Ok(!self.start_shared(&shared.record, environment).await?.is_empty())
+    }
+
+    /// Starts the shared services that an environment uses; the caller holds the lock. Returns what was done.
+    async fn start_shared(
+        &self,
+        shared: &EnvironmentRecord,
+        environment: &Environment,
+    ) -> Result<Vec<String>, Error> {
+        let observed = self.observe_project(shared).await?;
+        let names: Vec<String> =
+            environment.isolated.project.shared.keys().map(ToString::to_string).collect();
+        let plan = plan_start(&observed, &shared.repository.id, &names);
+        Ok(self.carry_out(shared, &plan, "start").await?.done)
     }
 
     /// Observes the project of an environment, and what it shares.
