@@ -25,6 +25,10 @@ pub(crate) const DOCKER_HOST: &str = "DOCKER_HOST";
 pub(crate) const DOCKER_CONTEXT: &str = "DOCKER_CONTEXT";
 /// The folder of Docker's own configuration: contexts and registry credentials.
 pub(crate) const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
+/// `0` builds images by the classic builder.
+pub(crate) const DOCKER_BUILDKIT: &str = "DOCKER_BUILDKIT";
+/// The platform of services that name none.
+pub(crate) const DOCKER_DEFAULT_PLATFORM: &str = "DOCKER_DEFAULT_PLATFORM";
 /// The folder below which envtree keeps its state.
 pub(crate) const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
 /// Any value but the empty one turns colours off.
@@ -32,7 +36,7 @@ pub(crate) const NO_COLOR: &str = "NO_COLOR";
 /// Read by the completion scripts' calls alone: the shell that asks.
 pub(crate) const COMPLETE: &str = "COMPLETE";
 
-const DESCRIBED: [(&str, &str); 11] = [
+const DESCRIBED: [(&str, &str); 13] = [
     (ENVTREE_CONFIG, "configuration of this machine [~/.config/envtree/config.yaml]"),
     (ENVTREE_STATE_DIR, "folder of envtree's state [$XDG_STATE_HOME/envtree]"),
     (ENVTREE_LOCK_TIMEOUT, "how long to wait for other envtree commands [2m]"),
@@ -42,6 +46,8 @@ const DESCRIBED: [(&str, &str); 11] = [
     (DOCKER_HOST, "endpoint of the Engine"),
     (DOCKER_CONTEXT, "Docker context, where DOCKER_HOST is not set"),
     (DOCKER_CONFIG, "folder of Docker's configuration [~/.docker]"),
+    (DOCKER_DEFAULT_PLATFORM, "platform of services that name none"),
+    (DOCKER_BUILDKIT, "0 builds images by the classic builder"),
     (XDG_STATE_HOME, "folder below which envtree keeps its state [~/.local/state]"),
     (NO_COLOR, "no colours"),
 ];
@@ -64,7 +70,7 @@ pub(crate) fn lock_timeout() -> Result<Duration, CommandError> {
 pub(crate) fn help() -> String {
     let mut text = String::from("Environment variables:\n");
     for (name, meaning) in DESCRIBED {
-        let _ = writeln!(text, "  {name:<20}  {meaning}");
+        let _ = writeln!(text, "  {name:<23}  {meaning}");
     }
     text.push_str(
         "\nExit status: 0 done, 1 input or repository, 2 usage, 3 a check found something to do,\n\

@@ -91,6 +91,10 @@ pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadE
     let mut lowered = lower_project(request, &node, &project_dir, &lookup, &reader)?;
     reader.hide(&mut lowered.warnings);
     warnings.extend(lowered.warnings);
+    let platform = lookup("DOCKER_DEFAULT_PLATFORM").filter(|platform| !platform.is_empty());
+    for service in lowered.project.services.values_mut().filter(|service| service.platform.is_none()) {
+        service.platform.clone_from(&platform);
+    }
     let files = sources.iter().filter(|source| !source.path.is_empty()).map(|source| &source.path);
     Ok(Wanted {
         project: lowered.project,

@@ -248,3 +248,22 @@ fn a_worktree_to_be_is_read_out_of_its_commit() {
     assert_eq!(images(&wanted), "db=brought");
     assert_eq!(wanted.compose_files, [top.join("compose.yaml")]);
 }
+
+#[test]
+fn a_platform_for_all_is_that_of_services_without_one() {
+    let shop = TestRepository::new();
+    shop.write(
+        "compose.yaml",
+        "services: { own: { image: a, platform: linux/arm64 }, none: { image: a } }\n",
+    );
+    let platforms = |environment: &[(&str, &str)]| {
+        let asked = Asked { environment, ..Asked::default() };
+        let wanted = load_from(&present(&shop), &asked).unwrap();
+        let services = wanted.project.services.into_values();
+        services.map(|service| service.platform.unwrap_or_default()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(platforms(&[]), "linux/arm64 ");
+    assert_eq!(platforms(&[("DOCKER_DEFAULT_PLATFORM", "linux/amd64")]), "linux/arm64 linux/amd64");
+    shop.write(".env", "DOCKER_DEFAULT_PLATFORM=linux/386\n");
+    assert_eq!(platforms(&[]), "linux/arm64 linux/386");
+}
