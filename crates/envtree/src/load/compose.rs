@@ -75,7 +75,7 @@ pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadE
     let named = named_files(request, &dotenv);
     let mut sources = find(request, named.as_ref())?;
     let project_dir = project_directory(request, &sources);
-    add_variables(request, &project_dir, &mut dotenv)?;
+    add_variables(request, &project_dir, named.is_none(), &mut dotenv)?;
     sources.extend(request.one_off.map(|one_off| Source {
         path: String::new(),
         display: "the options of the command".into(),

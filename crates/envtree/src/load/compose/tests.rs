@@ -267,3 +267,20 @@ fn a_platform_for_all_is_that_of_services_without_one() {
     shop.write(".env", "DOCKER_DEFAULT_PLATFORM=linux/386\n");
     assert_eq!(platforms(&[]), "linux/arm64 linux/386");
 }
+
+#[test]
+fn the_variables_are_those_beside_the_file_unless_env_at_the_top_names_it() {
+    let shop = TestRepository::new();
+    let file = service("db", "x$T$U");
+    shop.write("sub/c.yaml", &file);
+    shop.write(".env", "T=top\nU=top\n");
+    let process = Asked { environment: &[("COMPOSE_FILE", "sub/c.yaml")], ..Asked::default() };
+    assert_eq!(load(&shop, &process), "db=x");
+    shop.write("sub/.env", "T=sub\n");
+    assert_eq!(load(&shop, &process), "db=xsub");
+    assert_eq!(load(&shop, &Asked { named: &["sub/c.yaml"], ..Asked::default() }), "db=xsub");
+    shop.write("sub/compose.yaml", &file);
+    assert_eq!(load(&shop, &Asked { here: "sub", ..Asked::default() }), "db=xsub");
+    shop.write(".env", "T=top\nU=top\nCOMPOSE_FILE=sub/c.yaml\n");
+    assert_eq!(load(&shop, &Asked::default()), "db=xtoptop");
+}

@@ -16,7 +16,8 @@ const DISABLED: &str = "COMPOSE_DISABLE_ENV_FILE";
 
 /// Returns the variables that may name Compose files: those of the named files, else of `.env` at the worktree's top.
 ///
-/// With Compose files on the command line, the `.env` beside the first of them counts alone.
+/// With Compose files on the command line or in the process's `COMPOSE_FILE`, the `.env` beside the first of them counts
+/// alone.
 pub(super) fn load_variables(request: &ComposeRequest<'_>) -> Result<IndexMap<String, String>, LoadError> {
     let top = request.files.top();
     let mut variables = IndexMap::new();
@@ -29,7 +30,7 @@ pub(super) fn load_variables(request: &ComposeRequest<'_>) -> Result<IndexMap<St
                 variables.extend(read);
             }
         }
-        None if request.named.is_empty() && !is_disabled(request) => {
+        None if reads_top(request) && !is_disabled(request) => {
             variables.extend(load_file(request, &top.join(".env"), &variables)?.unwrap_or_default());
         }
         None => {}
@@ -37,21 +38,31 @@ pub(super) fn load_variables(request: &ComposeRequest<'_>) -> Result<IndexMap<St
     Ok(variables)
 }
 
-/// Adds what the `.env` of the project's folder says beyond `variables`.
+/// Adds what the `.env` of the project's folder says beyond `variables`. Where nobody named the files, and they were found
+/// further down, it counts alone.
 pub(super) fn add_variables(
     request: &ComposeRequest<'_>,
     project_dir: &Path,
+    is_found: bool,
     variables: &mut IndexMap<String, String>,
 ) -> Result<(), LoadError> {
-    let is_read = request.named.is_empty() && project_dir == request.files.top();
-    if is_read || env_files(request).is_some() || is_disabled(request) {
+    let is_top = project_dir == request.files.top();
+    if is_top && reads_top(request) || env_files(request).is_some() || is_disabled(request) {
         return Ok(());
+    }
+    if is_found && !is_top {
+        variables.clear();
     }
     let more = load_file(request, &project_dir.join(".env"), &IndexMap::new())?;
     for (name, value) in more.unwrap_or_default() {
         variables.entry(name).or_insert(value);
     }
     Ok(())
+}
+
+fn reads_top(request: &ComposeRequest<'_>) -> bool {
+    let is_named = request.environment.get("COMPOSE_FILE").is_some_and(|list| !list.is_empty());
+    request.named.is_empty() && !is_named
 }
 
 fn env_files(request: &ComposeRequest<'_>) -> Option<Vec<PathBuf>> {
