@@ -228,6 +228,37 @@ fn what_a_killed_envtree_leaves_behind_is_removed_by_down_and_rm_and_once_it_has
 }
 
 #[test]
+fn a_name_that_another_container_has_is_refused_and_nothing_happens_to_that() {
+    let sandbox = sandbox();
+    done(&sandbox, &["up", "fix", "--no-wait"]);
+    let foreign = format!("{}-foreign", sandbox.project("fix"));
+    docker(&["run", "--detach", "--init", "--name", &foreign, "busybox:1", "sleep", "inf"]);
+    let own = sandbox.container("fix", "cache");
+    let kept = format!("{}-kept", sandbox.project("fix"));
+    done(&sandbox, &["run", "fix", "app", "--keep", "--name", &kept]);
+    let life = |name: &str| {
+        let container = inspect("container", name);
+        (
+            container["Id"].clone(),
+            container["State"]["StartedAt"].clone(),
+            container["State"]["Status"].clone(),
+        )
+    };
+    let lives = || [&foreign, &own, &kept].map(|name| life(name));
+    let before = lives();
+    for name in [&foreign, &own, &kept] {
+        for further in [&["--no-deps"][..], &["--keep"]] {
+            let run = [&["run", "fix", "app", "--name", name][..], further].concat();
+            let told = refused(&sandbox, 1, &run).stderr;
+            let taken = format!("error: a container named `{}` exists already\n", sandbox.redact(name));
+            assert!(told.starts_with(&taken), "{told}");
+        }
+    }
+    assert_eq!(lives(), before);
+    docker(&["rm", "--force", &foreign]);
+}
+
+#[test]
 fn a_command_at_a_terminal_has_one_that_is_left_as_it_was() {
     let sandbox = sandbox();
     done(&sandbox, &["up", "fix", "--no-wait"]);

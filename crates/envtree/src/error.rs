@@ -222,6 +222,12 @@ pub enum Error {
         /// How many it may have.
         most: u32,
     },
+    /// A command is to run in a container whose name another one has.
+    #[error("a container named `{container}` exists already")]
+    ContainerNameTaken {
+        /// The name.
+        container: String,
+    },
     /// What was to be published is no port.
     #[error("`{text}` is not `[[address:]published:]target[/protocol]`")]
     NotAPort {

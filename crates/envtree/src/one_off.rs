@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use envtree_core::compose_file::lower::parse_port;
 use envtree_core::config_hash::hex;
+use envtree_core::label;
 use envtree_core::name::ServiceName;
 use envtree_core::observed::ObservedState;
 use envtree_core::one_off::{Ended, OneOff, OneOffPlan, one_off_project, plan_one_off};
@@ -12,8 +13,8 @@ use envtree_core::plan::{Await, Plan};
 use envtree_core::project::Project;
 use envtree_core::reconcile::{BuildPolicy, ReconcileOptions, plan_images};
 use envtree_core::service::{Port, PullPolicy};
-use envtree_docker::Docker;
 use envtree_docker::attach::AttachedControl;
+use envtree_docker::{Docker, DockerError};
 use serde_json::{Map, Value, json};
 
 use crate::adopt;
@@ -126,6 +127,7 @@ impl Session {
         self.docker.facts().await?;
         let definition = self.define_one_off(record, options)?;
         let one_off = one_off(record, options)?;
+        self.check_name(&one_off).await?;
         self.remove_half_made_volumes(record).await?;
         let choices =
             UpOptions { build: options.build, pull: options.pull, ..UpOptions::of(Some(&options.task)) };
@@ -157,11 +159,33 @@ impl Session {
         match run.await {
             Ok(run) => Ok(run),
             Err(error) => {
-                // What was not made needs no removal, and the first failure says more than a second.
-                let _ = self.docker.remove_container(&one_off.container, true).await;
+                // The first failure says more than a second.
+                let _ = self.remove_one_off(&record, &one_off).await;
                 Err(self.with_containers(error).await)
             }
         }
+    }
+
+    /// Refuses a name that another container has, whoever made it: it would be taken for the command's own.
+    async fn check_name(&self, one_off: &OneOff) -> Result<(), Error> {
+        match self.docker.inspect_container(&one_off.container).await {
+            Ok(_) => Err(Error::ContainerNameTaken { container: one_off.container.clone() }),
+            Err(DockerError::ContainerMissing { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes the command's container, if it was made; another of its name stays.
+    async fn remove_one_off(&self, record: &EnvironmentRecord, one_off: &OneOff) -> Result<(), Error> {
+        let observed = self.observe_project(record).await?;
+        let is_made = observed.containers.iter().any(|container| {
+            container.name == one_off.container
+                && container.labels.get(label::COMPOSE_SLUG) == Some(&one_off.slug)
+        });
+        if is_made {
+            self.docker.remove_container(&one_off.container, true).await?;
+        }
+        Ok(())
     }
 
     async fn start_container(&self, one_off: &OneOff, options: &RunOptions) -> Result<Run, Error> {

@@ -177,6 +177,9 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
         Error::PortsTaken(_) => shown.hint(format!("`envtree up{TASK} --reassign-ports` picks others")).note("nothing was started"),
         Error::Ports(_) => shown.hint("`envtree ls --all` shows who holds them; `envtree rm TASK` frees those of a task; `ports.range` in the machine's configuration widens the range"),
         Error::SubnetsExhausted { .. } => shown.hint("`envtree ls --all` shows who holds them; `network.pool` in the machine's configuration names another pool"),
+        Error::ContainerNameTaken { .. } => {
+            shown.hint("choose another name, or remove the container").note("nothing was changed")
+        }
         Error::NameTaken { .. } => shown.hint("choose another task name").note("nothing was changed"),
         Error::NotInWorktree { .. } => shown.hint("go to a worktree, or name a task: `envtree up TASK`"),
         Error::NoContainerOfNumber { known, .. } => shown.hint(format!("it has {}", numbers(&known))),
