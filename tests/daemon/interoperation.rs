@@ -161,6 +161,8 @@ fn envtree_takes_over_what_compose_made_of_the_worktree() {
     assert_eq!(sandbox.objects("fix").len(), 4);
     let volume = format!("{}_data", sandbox.project("fix"));
     assert_eq!(environment(&sandbox, "fix")["volumes"][0]["name"], volume);
+    // Some Engines take what is written for the volume's making.
+    sandbox.inside("fix", "app", &["touch", "/data/later"]);
     assert_eq!(sandbox.up("fix")["operations"], 0);
 
     // Compose makes the containers its own once more, and envtree takes them back.

@@ -71,7 +71,9 @@ pub fn adopt(observed: &mut ObservedState, adoption: &Adoption<'_>) -> Adopted {
         }
     }
     for volume in observed.volumes.iter_mut().filter(|volume| is_of_compose(&volume.labels)) {
-        let is_known = adoption.volumes.get(&volume.name) == Some(&volume.created);
+        let is_same =
+            |created: &String| created.is_empty() || volume.created.is_empty() || *created == volume.created;
+        let is_known = adoption.volumes.get(&volume.name).is_some_and(is_same);
         let has_own_name = volume
             .labels
             .get(label::COMPOSE_VOLUME)
@@ -183,8 +185,12 @@ mod tests {
         engine.state.containers.clear();
         assert_eq!(adopted(&mut engine.clone(), &AdoptedVolumes::new(), &[DATA]), Adopted::default());
         let mut later = engine.clone();
+        // What the Engine does not tell the age of is known by its name.
+        assert_eq!(adopted(&mut later, &known, &[]).volumes, known);
+        let mut later = engine.clone();
         later.state.volumes[0].created = "later".into();
-        assert_eq!(adopted(&mut later, &known, &[]), Adopted::default());
+        let earlier = AdoptedVolumes::from([(DATA.to_owned(), "earlier".to_owned())]);
+        assert_eq!(adopted(&mut later, &earlier, &[]), Adopted::default());
         assert_eq!(adopted(&mut engine, &known, &[]).volumes, known);
         let removal =
             RemovalOptions { repository: identity().repository, volumes: true, ..RemovalOptions::default() };

@@ -110,7 +110,8 @@ pub struct ObservedVolume {
     pub name: String,
     /// The driver.
     pub driver: String,
-    /// When it was made, in the Engine's words: with its name, that tells it from every later one.
+    /// When it was made, in the Engine's words: with its name, that tells it from every later one. Empty where the Engine
+    /// does not tell.
     pub created: String,
     /// All labels.
     pub labels: IndexMap<String, String>,

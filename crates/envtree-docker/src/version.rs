@@ -39,6 +39,8 @@ impl ApiVersion {
     /// The first version that obeys a health check's `start_interval`; earlier ones drop it without a word.
     const START_INTERVAL: Self = Self::new(1, 44);
 
+    /// The first version that is known to tell when a volume was made; earlier ones tell of its folder's last change.
+    pub(crate) const VOLUME_AGE: Self = Self::new(1, 43);
     /// The first version whose containers bear annotations.
     pub(crate) const ANNOTATIONS: Self = Self::new(1, 43);
     /// The first version that takes a hardware address for each network of a container.

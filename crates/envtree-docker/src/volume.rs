@@ -17,6 +17,7 @@ use crate::engine::Docker;
 use crate::error::DockerError;
 use crate::failure::EngineFailure;
 use crate::observe::sorted;
+use crate::version::ApiVersion;
 
 impl Docker {
     /// Makes a volume. One of the same name is done if it belongs to the same environment.
@@ -31,7 +32,7 @@ impl Docker {
         };
         let created = self.send_create_volume(request).await?;
         // Asked for a name that exists, the Engine answers 201 with the volume that is there, whosever it is.
-        match stranger(volume, &observed_volume(created)) {
+        match stranger(volume, &observed_volume(created, false)) {
             Some(owner) => Err(DockerError::VolumeAlreadyExists { volume: name.to_owned(), owner }),
             None => Ok(()),
         }
@@ -70,9 +71,10 @@ impl Docker {
 
     /// Returns the volume of that name, if there is one.
     pub async fn inspect_volume(&self, name: &str) -> Result<Option<ObservedVolume>, DockerError> {
+        let tells_age = self.tells_age().await?;
         let client = self.client().await?;
         match client.inspect_volume(name).await.map_err(EngineFailure::from) {
-            Ok(volume) => Ok(Some(observed_volume(volume))),
+            Ok(volume) => Ok(Some(observed_volume(volume, tells_age))),
             Err(failure) if failure.is(404) => Ok(None),
             Err(source) => Err(DockerError::InspectVolume { volume: name.to_owned(), source }),
         }
@@ -106,7 +108,14 @@ impl Docker {
             .await
             .map_err(|error| DockerError::ListVolumes(error.into()))?;
         let volumes = answer.volumes.unwrap_or_default();
-        Ok(volumes.into_iter().map(observed_volume).collect())
+        let tells_age = self.tells_age().await?;
+        Ok(volumes.into_iter().map(|volume| observed_volume(volume, tells_age)).collect())
+    }
+
+    /// Returns whether the Engine tells when a volume was made, and not when its folder was last changed.
+    async fn tells_age(&self) -> Result<bool, DockerError> {
+        let facts = self.facts().await?;
+        Ok(facts.is_podman() || facts.api >= ApiVersion::VOLUME_AGE)
     }
 
     /// Returns the bytes that each local volume takes up. The Engine walks all of them, so this can take seconds.
@@ -170,11 +179,12 @@ fn stranger(wanted: &Volume, existing: &ObservedVolume) -> Option<String> {
     })
 }
 
-fn observed_volume(volume: EngineVolume) -> ObservedVolume {
+fn observed_volume(volume: EngineVolume, tells_age: bool) -> ObservedVolume {
+    let created = volume.created_at.filter(|_| tells_age);
     ObservedVolume {
         name: volume.name,
         driver: volume.driver,
-        created: volume.created_at.map(|time| time.unix_timestamp().to_string()).unwrap_or_default(),
+        created: created.map(|time| time.unix_timestamp().to_string()).unwrap_or_default(),
         labels: sorted(volume.labels),
     }
 }
