@@ -212,6 +212,27 @@ fn a_command_starts_what_is_shared_and_the_next_down_stops_it() {
 }
 
 #[test]
+fn a_service_that_becomes_shared_has_no_container_of_its_own_any_more() {
+    let sandbox = sandbox("");
+    sandbox.up("one");
+    let worktree = sandbox.json(&["status", "one"])["environment"]["worktree"].clone();
+    std::fs::write(format!("{}/envtree.yaml", worktree.as_str().unwrap()), "shared: [store]\n").unwrap();
+    sandbox.up("one");
+    let project = sandbox.project("one");
+    let objects = sandbox.objects("one");
+    // Its data stay.
+    assert_eq!(
+        objects,
+        [format!("{project}-app-1"), format!("{project}_default"), format!("{project}_data")]
+    );
+    let id = inspect("container", &shared(&sandbox))["Id"].clone();
+    for _ in 0..2 {
+        assert_eq!(sandbox.up("one")["operations"], 0);
+    }
+    assert_eq!(inspect("container", &shared(&sandbox))["Id"], id);
+}
+
+#[test]
 fn what_cannot_be_shared_is_refused_with_its_place() {
     let refused = |settings: &str| sandbox(settings).fail(1, &["up", "one"]);
     insta::assert_snapshot!(refused("shared: [storr]\n"), @"error: main:envtree.yaml:1:10: no service is called `storr`; did you mean `store`?");

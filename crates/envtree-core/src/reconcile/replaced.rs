@@ -1,7 +1,8 @@
-//! Containers that make way: those that Docker Compose made under other names than envtree gives, and those of commands
-//! that have ended.
+//! Containers that make way: those that Docker Compose made under other names than envtree gives, those of services that
+//! are shared now, and those of commands that have ended.
 //!
-//! Left running, the first would work on the same volumes as the containers that take their place.
+//! Left running, the first would work on the same volumes as the containers that take their place, and the second would
+//! answer beside the shared ones.
 
 use super::Draft;
 use crate::label;
@@ -11,7 +12,8 @@ use crate::one_off::Ended;
 use crate::plan::StepId;
 use crate::service::Service;
 
-/// Plans the removal of adopted containers that run a service of the project under another name.
+/// Plans the removal of adopted containers that run a service of the project under another name, and of the own ones of
+/// what is shared.
 pub(super) fn plan_replaced(draft: &mut Draft<'_>) {
     let replaced: Vec<&ObservedContainer> =
         draft.observed.containers.iter().filter(|container| is_replaced(draft, container)).collect();
@@ -47,7 +49,11 @@ pub(super) fn removals(draft: &Draft<'_>, service: &ServiceName) -> Vec<StepId> 
 }
 
 fn is_replaced(draft: &Draft<'_>, container: &ObservedContainer) -> bool {
-    let service = container.service().and_then(|name| draft.desired.services.get(name));
+    let name = container.service();
+    if name.is_some_and(|name| draft.desired.shared.contains_key(name)) {
+        return draft.is_own(container);
+    }
+    let service = name.and_then(|name| draft.desired.services.get(name));
     let is_its = |service: &Service| service.container_names().any(|name| name == container.name);
     draft.is_own(container)
         // What envtree made itself has another name only where it belongs to no service any more.
