@@ -115,7 +115,10 @@ impl Scope<'_> {
 
     fn is_active(&self, profiles: &[String]) -> bool {
         let active = self.options.profiles;
-        profiles.is_empty() || active.iter().any(|name| name == "*" || profiles.contains(name))
+        let is_asked_for = |name: &String| name == "*" || profiles.contains(name);
+        // An empty name, such as `${A:-}` leaves, stands for no profile at all.
+        let is_unnamed = active.is_empty() && profiles.iter().any(String::is_empty);
+        profiles.is_empty() || is_unnamed || active.iter().any(is_asked_for)
     }
 }
 

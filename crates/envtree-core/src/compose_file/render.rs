@@ -157,7 +157,7 @@ fn file_object(object: &FileObject, key: &str, own_name: &str) -> Value {
     settings.on("external", object.external);
     settings.some("file", object.file.clone());
     settings.some("environment", object.environment.clone());
-    settings.some("content", object.content.clone());
+    settings.some("content", object.content.clone().filter(|text| !text.is_empty()));
     settings.mapping("labels", &object.labels, text);
     settings.into()
 }

@@ -46,7 +46,7 @@ pub fn number_text(text: &str) -> String {
         return plain.to_owned();
     }
     match plain.parse::<f64>() {
-        Ok(number) if number != 0.0 && !(1e-4..1e21).contains(&number.abs()) => {
+        Ok(number) if number != 0.0 && !(1e-4..1e6).contains(&number.abs()) => {
             let text = format!("{number:e}");
             let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
             let (sign, digits) = match exponent.strip_prefix('-') {
@@ -85,7 +85,10 @@ pub fn is_number(text: &str) -> bool {
     let starts = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let fraction = unsigned.strip_prefix('.').unwrap_or(unsigned);
-    starts(fraction) && (integer(text).is_some() || is_decimal(&unsigned.replace('_', "")))
+    let plain = unsigned.replace('_', "");
+    // What is too large for a number is a text, such as the hash `4e88123`.
+    let is_finite = || plain.parse::<f64>().is_ok_and(f64::is_finite);
+    starts(fraction) && (integer(text).is_some() || is_decimal(&plain) && is_finite())
 }
 
 /// Returns whether `text` is digits with an optional fraction and exponent, without a sign.
@@ -109,11 +112,34 @@ mod tests {
 
     #[test]
     fn numbers_become_texts_as_compose_writes_them() {
-        let written =
-            ["1.10", "0440", "1e3", "1_000", "12345678901234567890", ".5", "1e-7", "1e21", "+5", "0899"];
+        let written = [
+            "1.10",
+            "0440",
+            "1e3",
+            "1_000",
+            "12345678901234567890",
+            ".5",
+            "1e-7",
+            "1e6",
+            "20240101.1",
+            "+5",
+            "0899",
+        ];
         assert_eq!(
             written.map(number_text),
-            ["1.1", "288", "1000", "1000", "12345678901234567890", "0.5", "1e-07", "1e+21", "5", "899"]
+            [
+                "1.1",
+                "288",
+                "1000",
+                "1000",
+                "12345678901234567890",
+                "0.5",
+                "1e-07",
+                "1e+06",
+                "2.02401011e+07",
+                "5",
+                "899"
+            ]
         );
     }
 

@@ -75,6 +75,9 @@ pub struct VolumeOptions {
     pub subpath: Option<String>,
     /// Labels of an anonymous volume.
     pub labels: IndexMap<String, String>,
+    /// How `SELinux` labels a named volume: `z` for several containers, `Z` for this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selinux: Option<String>,
 }
 
 /// How a path of the host is mounted.

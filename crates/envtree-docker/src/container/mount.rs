@@ -26,7 +26,7 @@ pub(super) fn mounts(
     for mount in &container.definition.mounts {
         check(container, mount, api)?;
         let anonymous = inherited.shift_remove(&mount.target);
-        match older_form(mount, api) {
+        match older_form(container, mount, api)? {
             Some(line) => binds.push(line),
             None => mounts.push(engine_mount(container, mount, anonymous)?),
         }
@@ -63,16 +63,27 @@ fn check(container: &NewContainer, mount: &Mount, api: ApiVersion) -> Result<(),
     needed.demand(api, &container.service, what)
 }
 
-/// Returns a bind mount in the form of old, where only that will do.
+/// Returns a mount in the form of old, where only that will do.
 ///
 /// Of the two ways to ask for a bind mount, only the older one makes a missing folder on every Engine, and only it labels
 /// for `SELinux`; it cannot express a path with a colon.
-fn older_form(mount: &Mount, api: ApiVersion) -> Option<String> {
-    let MountSource::Bind { path, options } = &mount.source else {
-        return None;
-    };
-    let makes_path = options.makes_path() && api < ApiVersion::CREATE_MOUNTPOINT;
-    if makes_path || options.selinux.is_some() { bind_line(mount, path, options) } else { None }
+fn older_form(
+    container: &NewContainer,
+    mount: &Mount,
+    api: ApiVersion,
+) -> Result<Option<String>, DockerError> {
+    Ok(match &mount.source {
+        MountSource::Bind { path, options } => {
+            let makes_path = options.makes_path() && api < ApiVersion::CREATE_MOUNTPOINT;
+            let words = [options.selinux.as_deref(), options.propagation.as_deref()];
+            (makes_path || options.selinux.is_some()).then(|| bind_line(mount, path, &words)).flatten()
+        }
+        MountSource::Volume { volume: Some(key), options } if options.selinux.is_some() => {
+            let words = [options.selinux.as_deref(), options.nocopy.then_some("nocopy")];
+            bind_line(mount, &volume_name(container, key)?, &words)
+        }
+        _ => None,
+    })
 }
 
 fn engine_mount(
@@ -192,15 +203,14 @@ fn bind_mount(mount: &Mount, path: &str, options: &BindOptions) -> EngineMount {
     }
 }
 
-/// Returns `path:target:options`, or nothing if a colon in a path would be read as a separator.
-fn bind_line(mount: &Mount, path: &str, options: &BindOptions) -> Option<String> {
-    if path.contains(':') || mount.target.contains(':') {
+/// Returns `source:target:options`, or nothing if a colon in a path would be read as a separator.
+fn bind_line(mount: &Mount, source: &str, options: &[Option<&str>]) -> Option<String> {
+    if source.contains(':') || mount.target.contains(':') {
         return None;
     }
     let access = if mount.read_only { "ro" } else { "rw" };
-    let words = [options.selinux.as_deref(), options.propagation.as_deref()].into_iter().flatten();
-    let words: Vec<&str> = std::iter::once(access).chain(words).collect();
-    Some(format!("{path}:{}:{}", mount.target, words.join(",")))
+    let words: Vec<&str> = std::iter::once(access).chain(options.iter().copied().flatten()).collect();
+    Some(format!("{source}:{}:{}", mount.target, words.join(",")))
 }
 
 fn tmpfs_mount(mount: &Mount, size: Option<i64>, mode: Option<u32>) -> EngineMount {

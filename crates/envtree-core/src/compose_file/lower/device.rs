@@ -12,7 +12,7 @@ const SHORT: &str = "`/path[:/path-in-the-container[:permissions]]`";
 
 /// Returns the devices of the host that the service is given.
 pub(super) fn lower_devices(service: &Section<'_>) -> Vec<Device> {
-    let items = service.items("devices").iter().enumerate();
+    let items = service.filled_items("devices").enumerate();
     items
         .filter_map(|(index, item)| {
             let name = format!("devices[{index}]");

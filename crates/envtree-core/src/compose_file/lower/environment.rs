@@ -23,9 +23,15 @@ pub(super) fn lower_environment(
         variables.insert(name, value);
     };
     for (name, value) in env_files(service, options) {
-        set(name, value);
+        // In a file, the name alone of a variable that the caller has not says nothing.
+        if value.is_some() || (options.lookup)(&name).is_some() {
+            set(name, value);
+        }
     }
     for pair in service.pairs("environment") {
+        if pair.key.is_empty() && pair.value.is_none() {
+            continue;
+        }
         if pair.key.is_empty() {
             service.error(&pair.node.place, "a variable without a name");
         } else {

@@ -105,7 +105,7 @@ fn lower_object(kind: Kind, section: &Section<'_>, options: &LowerOptions<'_>) -
         name,
         file: section.text("file").map(|path| resolved(&path, options).unwrap_or(path)),
         environment: section.text("environment"),
-        content: section.text("content"),
+        content: section.parsed("content", "a text", |text| Some(text.to_owned())),
         external,
         labels: section.labels("labels"),
     }
@@ -131,11 +131,12 @@ fn long_grant(section: &Section<'_>, kind: Kind, scope: &Scope<'_>) -> Option<Gr
     let source = section.required("source")?;
     let node = section.node("source")?;
     let mut grant = grant(section, node, kind, source, scope)?;
-    grant.target = section.text("target").filter(|target| !target.is_empty());
+    grant.target = section.text("target");
     if let Some(target) = &grant.target {
         grant.path = if target.starts_with('/') { target.clone() } else { kind.folder().to_owned() + target };
     }
-    let number = |key| section.parsed(key, "a number", |text| text.parse::<u32>().ok().map(|_| text.into()));
+    let number =
+        |key| section.parsed_text(key, "a number", |text| text.parse::<u32>().ok().map(|_| text.into()));
     (grant.uid, grant.gid, grant.mode) = (number("uid"), number("gid"), lower_mode(section));
     if let Origin::File(_) = grant.origin {
         for key in ["uid", "gid", "mode"] {

@@ -2,7 +2,7 @@
 
 use super::Scope;
 use super::path::{cleaned, resolved};
-use super::section::{Section, scalar};
+use super::section::{Section, is_empty_text, scalar};
 use super::unknown::{Keys, hint};
 use crate::compose_file::node::{Node, Value};
 use crate::compose_file::scalar::integer;
@@ -45,7 +45,7 @@ pub(super) fn lower_mounts(service: &Section<'_>, scope: &Scope<'_>) -> Vec<Moun
 
 /// Returns the memory that the service mounts, as `path[:options]`.
 pub(super) fn lower_tmpfs(service: &Section<'_>) -> Vec<String> {
-    let items = service.item_or_items("tmpfs").iter();
+    let items = service.item_or_items("tmpfs").iter().filter(|item| !is_empty_text(item));
     items
         .filter_map(|item| {
             let text = service.parsed_node("tmpfs", item, "a list of texts", |text| Some(text.to_owned()))?;
@@ -99,6 +99,9 @@ fn apply_option(service: &Section<'_>, item: &Node, option: &str, mount: &mut Mo
         ("rw" | "cached" | "delegated" | "consistent", _) => {}
         ("nocopy", MountSource::Volume { options, .. }) => options.nocopy = true,
         ("z" | "Z", MountSource::Bind { options, .. }) => options.selinux = Some(option.to_owned()),
+        ("z" | "Z", MountSource::Volume { volume: Some(_), options }) => {
+            options.selinux = Some(option.to_owned());
+        }
         (option, MountSource::Bind { options, .. }) if PROPAGATIONS.contains(&option) => {
             options.propagation = Some(option.to_owned());
         }
@@ -157,9 +160,13 @@ fn long_mount(service: &Section<'_>, name: &str, item: &Node, scope: &Scope<'_>)
         return None;
     };
     let target = absolute_target(service, item, &target)?;
-    let source = section.text("source").filter(|source| !source.is_empty());
+    let source = section.text("source");
     let source = match (section.text("type").as_deref(), source) {
         (Some("bind"), Some(path)) => long_bind(service, &section, item, &path, scope)?,
+        // An empty text is the project's own folder.
+        (Some("bind"), None) if section.node("source").is_some() => {
+            long_bind(service, &section, item, ".", scope)?
+        }
         (Some("bind" | "image"), None) => {
             missing("source");
             return None;
@@ -233,6 +240,7 @@ fn long_volume(
             nocopy: given.is_on("nocopy"),
             subpath: given.text("subpath"),
             labels: given.labels("labels"),
+            ..VolumeOptions::default()
         };
     }
     Some(source)

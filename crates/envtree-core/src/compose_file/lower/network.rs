@@ -57,10 +57,11 @@ pub(super) fn lower_attachments(
     service: &Section<'_>,
     scope: &Scope<'_>,
 ) -> IndexMap<NetworkName, Attachment> {
-    if let (Some(entry), Some(_)) = (service.entries().get("network_mode"), service.node("networks")) {
+    let mode = service.entries().get("network_mode").filter(|_| service.filled("network_mode").is_some());
+    if let (Some(entry), Some(_)) = (mode, service.node("networks")) {
         service.error(&entry.key_place, "`network_mode` cannot stand beside `networks`");
     }
-    if service.node("network_mode").is_some() {
+    if mode.is_some() {
         return IndexMap::new();
     }
     let mut found: Vec<(NetworkName, Attachment)> = Vec::new();
@@ -110,7 +111,7 @@ pub(super) fn default_network() -> NetworkName {
 
 fn attachment(section: &Section<'_>) -> Attachment {
     let address = |key| {
-        section.parsed(key, "an IP address", |text| {
+        section.parsed_text(key, "an IP address", |text| {
             text.parse::<IpAddr>().ok().map(|address| address.to_string())
         })
     };
@@ -155,9 +156,9 @@ fn pools(ipam: &Section<'_>) -> Vec<IpamPool> {
         .filter_map(|(index, item)| {
             let pool = ipam.within(&format!("config[{index}]"), item, &POOL_KEYS)?;
             Some(IpamPool {
-                subnet: pool.parsed("subnet", "a subnet such as `10.1.0.0/24`", parse_subnet),
-                ip_range: pool.parsed("ip_range", "a range such as `10.1.0.0/28`", parse_subnet),
-                gateway: pool.parsed("gateway", "an IP address", |text| {
+                subnet: pool.parsed_text("subnet", "a subnet such as `10.1.0.0/24`", parse_subnet),
+                ip_range: pool.parsed_text("ip_range", "a range such as `10.1.0.0/28`", parse_subnet),
+                gateway: pool.parsed_text("gateway", "an IP address", |text| {
                     text.parse::<IpAddr>().ok().map(|address| address.to_string())
                 }),
                 aux_addresses: pool.labels("aux_addresses"),

@@ -87,7 +87,8 @@ fn parse_protocol(text: &str) -> Option<Protocol> {
         .find(|protocol| protocol.as_str().eq_ignore_ascii_case(text))
 }
 
-/// Splits the host's address off; an IPv6 address stands in brackets, or before two further colons.
+/// Splits the host's address off; an IPv6 address stands in brackets, or before two further colons. An empty one is
+/// none.
 fn split_address(text: &str) -> Option<(Option<String>, &str)> {
     let Some((before, _)) = text.rsplit_once(':') else {
         return Some((None, text));
@@ -96,7 +97,10 @@ fn split_address(text: &str) -> Option<(Option<String>, &str)> {
         return Some((None, text));
     };
     let rest = &text[address.len() + 1..];
-    Some((Some(parse_address(address)?), rest))
+    match address {
+        "" => Some((None, rest)),
+        address => Some((Some(parse_address(address)?), rest)),
+    }
 }
 
 fn parse_address(text: &str) -> Option<String> {
@@ -116,13 +120,15 @@ fn long_port(service: &Section<'_>, name: &str, item: &Node) -> Option<Port> {
         section.error(section.place, format!("{} is missing: the container's port", section.name("target")));
     }
     let port = "a port from 1 to 65535";
-    let published = section.parsed("published", "a port or a range of ports", parse_range);
+    let published = section.parsed_text("published", "a port or a range of ports", parse_range);
     Some(Port {
         target: section.parsed("target", port, |text| text.parse::<u16>().ok().filter(|port| *port > 0))?,
         published: published.as_ref().map(|range| *range.start()).filter(|port| *port != 0),
         published_last: published.filter(|range| range.len() > 1).map(|range| *range.end()),
-        host_ip: section.parsed("host_ip", "an IP address", parse_address),
-        protocol: section.parsed("protocol", "`tcp`, `udp` or `sctp`", parse_protocol).unwrap_or_default(),
+        host_ip: section.parsed_text("host_ip", "an IP address", parse_address),
+        protocol: section
+            .parsed_text("protocol", "`tcp`, `udp` or `sctp`", parse_protocol)
+            .unwrap_or_default(),
         app_protocol: section.text("app_protocol"),
         name: section.text("name"),
         mode: section.word("mode", &["ingress", "host"]).filter(|mode| mode != "ingress"),
@@ -133,7 +139,7 @@ fn long_port(service: &Section<'_>, name: &str, item: &Node) -> Option<Port> {
 pub(super) fn lower_expose(service: &Section<'_>) -> Vec<String> {
     let expected = "a list of `port[-port][/protocol]`";
     let mut exposed = Vec::new();
-    for item in service.items("expose") {
+    for item in service.filled_items("expose") {
         let port = service.parsed_node("expose", item, expected, |text| {
             let (ports, _) = split_protocol(text)?;
             parse_range(ports).map(|_| text.to_owned())

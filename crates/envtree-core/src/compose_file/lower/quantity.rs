@@ -42,7 +42,7 @@ fn nanoseconds_of(unit: &str) -> Option<u128> {
     })
 }
 
-/// Parses a size in bytes: a number, or one with a unit of `k m g t p`, in powers of 1024, `b` or `ib` after it.
+/// Parses a size in bytes: a number, or one with a unit of `k m g t p`, in powers of 1024, `b`, `i` or `ib` after it.
 ///
 /// `-1` stands for no limit.
 pub(super) fn parse_bytes(text: &str) -> Option<i64> {
@@ -51,7 +51,8 @@ pub(super) fn parse_bytes(text: &str) -> Option<i64> {
     }
     let (number, unit) = text.split_at(text.find(|c: char| !is_numeric(c)).unwrap_or(text.len()));
     let unit = unit.trim().to_ascii_lowercase();
-    let power = match unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(&unit) {
+    let unit = unit.strip_suffix('b').unwrap_or(&unit);
+    let power = match unit.strip_suffix('i').unwrap_or(unit) {
         "" => 0,
         "k" => 10,
         "m" => 20,

@@ -26,7 +26,7 @@ pub(super) fn lower_runtime(service: &Section<'_>, options: &LowerOptions<'_>) -
         seccomp: read_seccomp(service, options),
         group_add: service.texts("group_add"),
         extra_hosts: lower_extra_hosts(service),
-        dns: service.texts("dns"),
+        dns: service.texts("dns").into_iter().filter(|address| !address.is_empty()).collect(),
         dns_search: service.texts("dns_search"),
         dns_opt: service.texts("dns_opt"),
         domainname: service.text("domainname"),
@@ -59,7 +59,7 @@ pub(super) fn lower_runtime(service: &Section<'_>, options: &LowerOptions<'_>) -
 
 /// Returns a hardware address, checked.
 pub(super) fn lower_mac_address(section: &Section<'_>) -> Option<String> {
-    section.parsed("mac_address", HARDWARE_ADDRESS, |text| {
+    section.parsed_text("mac_address", HARDWARE_ADDRESS, |text| {
         let mut parts = text.split([':', '-']);
         let is_byte = |part: &str| part.len() == 2 && u8::from_str_radix(part, 16).is_ok();
         (parts.clone().count() == 6 && parts.all(is_byte)).then(|| text.to_owned())
@@ -68,7 +68,7 @@ pub(super) fn lower_mac_address(section: &Section<'_>) -> Option<String> {
 
 /// Returns security options: `no-new-privileges`, or a name and a value.
 fn lower_security(service: &Section<'_>) -> Vec<String> {
-    let items = service.items("security_opt").iter();
+    let items = service.filled_items("security_opt");
     items
         .filter_map(|item| {
             let expected = "a list of `name=value`, or `no-new-privileges`";

@@ -137,9 +137,24 @@ impl<'a> Section<'a> {
         self.error(&node.place, format!("{} must be {expected}, not {found}", self.name(key)));
     }
 
-    /// Returns a text; a number or a boolean counts as the text that is written.
+    /// Returns the value of `key`, unless it is nothing or an empty text, such as `${A:-}` leaves.
+    pub(super) fn filled(&self, key: &str) -> Option<&'a Node> {
+        self.node(key).filter(|node| !is_empty_text(node))
+    }
+
+    /// Returns a text; a number or a boolean counts as the text that is written, and an empty text as nothing.
     pub(super) fn text(&self, key: &str) -> Option<String> {
-        self.parsed(key, "a text", |text| Some(text.to_owned()))
+        self.parsed_text(key, "a text", |text| Some(text.to_owned()))
+    }
+
+    /// Returns what `parse` makes of a text that Compose knows as a text alone: an empty one is nothing.
+    pub(super) fn parsed_text<T>(
+        &self,
+        key: &str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.parsed_node(key, self.filled(key)?, expected, parse)
     }
 
     /// Returns what `parse` makes of a text, number or boolean.
@@ -213,12 +228,12 @@ impl<'a> Section<'a> {
     /// Returns one of `words`.
     pub(super) fn word(&self, key: &str, words: &[&str]) -> Option<String> {
         let expected = format!("one of `{}`", words.join("`, `"));
-        self.parsed(key, &expected, |text| words.contains(&text).then(|| text.to_owned()))
+        self.parsed_text(key, &expected, |text| words.contains(&text).then(|| text.to_owned()))
     }
 
     /// Returns a text that must be there.
     pub(super) fn required(&self, key: &str) -> Option<String> {
-        if self.node(key).is_none() {
+        if self.filled(key).is_none() {
             self.error(self.place, format!("{} is missing", self.name(key)));
         }
         self.text(key)
@@ -245,6 +260,11 @@ impl<'a> Section<'a> {
                 &[]
             }
         }
+    }
+
+    /// Returns the items of a list that are no empty texts.
+    pub(super) fn filled_items(&self, key: &str) -> impl Iterator<Item = &'a Node> {
+        self.items(key).iter().filter(|item| !is_empty_text(item))
     }
 
     /// Returns the items of a list; anything else counts as the only item of one.
@@ -304,6 +324,11 @@ impl<'a> Section<'a> {
     pub(super) fn labels(&self, key: &str) -> IndexMap<String, String> {
         self.pairs(key).into_iter().map(|pair| (pair.key, pair.value.unwrap_or_default())).collect()
     }
+}
+
+/// Returns whether a value is an empty text, such as `${A:-}` leaves.
+pub(super) fn is_empty_text(node: &Node) -> bool {
+    matches!(&node.value, Value::Text(text) if text.is_empty())
 }
 
 /// Returns a scalar as it is written.

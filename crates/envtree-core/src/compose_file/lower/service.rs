@@ -202,7 +202,8 @@ fn lower_credentials(section: &Section<'_>) -> IndexMap<String, String> {
 /// Reports a name that several containers would have.
 fn check_name(section: &Section<'_>, service: &Service) {
     let key = if service.scale.is_some() { "scale" } else { "deploy.replicas" };
-    if let (Some(entry), 2..) = (section.entries().get("container_name"), service.replicas()) {
+    let name = section.entries().get("container_name").filter(|_| service.container_name.is_some());
+    if let (Some(entry), 2..) = (name, service.replicas()) {
         section.error(
             &entry.key_place,
             format!(
@@ -242,7 +243,7 @@ fn check_agreement(section: &Section<'_>, service: &Service) {
 }
 
 fn lower_image(section: &Section<'_>) -> String {
-    let image = section.text("image").filter(|image| !image.is_empty());
+    let image = section.text("image");
     if image.is_none() && section.node("build").is_none() && section.node("provider").is_none() {
         section.error(section.place, "`image` and `build` are missing: one of them is needed");
     }
@@ -289,7 +290,7 @@ fn lower_pull_policy(section: &Section<'_>) -> Option<PullPolicy> {
     const DAY: u64 = 24 * 60 * 60;
     let expected = "`always`, `missing`, `never`, `build`, `daily`, `weekly` or `every_<time>`";
     let after = section.duration("pull_refresh_after");
-    let policy = section.parsed("pull_policy", expected, |text| {
+    let policy = section.parsed_text("pull_policy", expected, |text| {
         Some(match text {
             "always" => PullPolicy::Always,
             "missing" | "if_not_present" => PullPolicy::Missing,

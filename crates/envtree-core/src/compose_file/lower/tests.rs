@@ -129,6 +129,25 @@ fn a_profile_of_seccomp_is_read_beside_the_file() {
 }
 
 #[test]
+fn empty_texts_are_nothing() {
+    let web = web(
+        "build: {context: ., dockerfile: ''}, platform: '', container_name: '', scale: 2, network_mode: '', dns: [''], \
+         networks: {default: {ipv4_address: ''}}, security_opt: [''], tmpfs: '', expose: [''], devices: [''], \
+         environment: [''], ports: [{target: 80, published: '', host_ip: '', protocol: '', mode: ''}, ':81:81', '::82']",
+    );
+    assert_eq!((web.build.unwrap().dockerfile, web.platform, web.container_name), (None, None, None));
+    assert_eq!(web.network_mode, None);
+    assert_eq!((web.runtime.dns.len(), web.runtime.security_opt.len(), web.runtime.tmpfs.len()), (0, 0, 0));
+    assert_eq!((web.runtime.devices.len(), web.environment.len()), (0, 0));
+    let ports: Vec<_> = web.ports.iter().map(|port| (port.published, port.target, &port.host_ip)).collect();
+    assert_eq!(ports, [(None, 80, &None), (Some(81), 81, &None), (None, 82, &None)]);
+    insta::assert_snapshot!(complaints_of("configs: [{source: ''}], healthcheck: {interval: ''}"), @"
+    service `web`: `configs[0].source` is missing
+    service `web`: `healthcheck.interval` must be a time with a unit, such as `30s`, not ``
+    ");
+}
+
+#[test]
 fn variables_come_from_files_the_service_and_the_caller() {
     let web =
         web("env_file: [a.env, {path: none.env, required: false}], environment: [A=own, HOME, NONE, E=]");

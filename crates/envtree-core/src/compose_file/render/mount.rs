@@ -7,12 +7,13 @@ use crate::name::VolumeName;
 use crate::service::{Mount, MountSource};
 
 pub(super) fn mount(mount: &Mount) -> Value {
-    let (mut settings, mut inner) = (Settings::default(), Settings::default());
+    let (mut settings, mut inner, mut bind) = (Settings::default(), Settings::default(), Settings::default());
     let (kind, source) = match &mount.source {
         MountSource::Volume { volume, options } => {
             inner.on("nocopy", options.nocopy);
             inner.some("subpath", options.subpath.clone());
             inner.mapping("labels", &options.labels, text);
+            bind.some("selinux", options.selinux.clone());
             ("volume", volume.as_ref().map(VolumeName::as_str))
         }
         MountSource::Bind { path, options } => {
@@ -37,5 +38,6 @@ pub(super) fn mount(mount: &Mount) -> Value {
     settings.set("target", mount.target.clone());
     settings.on("read_only", mount.read_only);
     settings.inner(kind, inner);
+    settings.inner("bind", bind);
     settings.into()
 }
