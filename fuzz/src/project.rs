@@ -49,6 +49,7 @@ pub(crate) fn load(input: &str) -> bool {
             };
             parse.map(Some).map_err(|error| error.to_string())
         },
+        read_text: &|_| Ok(Some(input.to_owned())),
     };
     lower(&assembled.node, &options).map(|lowered| render(&lowered.project)).is_ok()
 }

@@ -155,7 +155,14 @@ fn data_stays_until_rm(sandbox: &Sandbox, one: &Value) {
     sandbox.succeed(&["down", "fix-one"]);
     sandbox.succeed(&["down", "two"]);
     assert_eq!(inspect("container", &server(sandbox))["State"]["Running"], false);
-    sandbox.succeed(&["rm", "--yes", "fix-one"]);
+    // A list leads to the environment's own database.
+    let listed = sandbox.json(&["status", "fix-one"]).to_string();
+    assert!(listed.contains("/dev_fix_one\""), "{listed}");
+    let removed = sandbox.succeed(&["rm", "--yes", "fix-one"]);
+    assert!(removed.stdout.contains("2 databases"), "{removed}");
+    for database in ["  database dev_fix_one of ", "  database test_fix_one of "] {
+        assert!(removed.stdout.contains(database), "{removed}");
+    }
     assert_eq!(inspect("container", &server(sandbox))["State"]["Running"], false);
     sandbox.up("two");
     let databases = "SELECT datname FROM pg_database WHERE datname ~ '^(dev|test)_' ORDER BY 1";

@@ -50,7 +50,7 @@ pub(crate) fn asked(steps: &[String]) -> Option<String> {
 /// Counts what was removed: `2 containers, 1 network`; nothing is `nothing on the Engine`.
 pub(crate) fn removed(steps: &[String]) -> String {
     let mut text = String::new();
-    for noun in ["container", "network", "volume", "image"] {
+    for noun in ["container", "network", "volume", "database", "image"] {
         let count = objects(steps, "remove").filter(|object| object.starts_with(noun)).count();
         if count > 0 {
             let comma = if text.is_empty() { "" } else { ", " };
@@ -60,9 +60,10 @@ pub(crate) fn removed(steps: &[String]) -> String {
     if text.is_empty() { "nothing on the Engine".to_owned() } else { text }
 }
 
-/// Returns the names of the volumes that were removed.
-pub(crate) fn removed_volumes(steps: &[String]) -> impl Iterator<Item = &str> {
-    objects(steps, "remove").filter_map(|object| object.strip_prefix("volume "))
+/// Returns the volumes and databases that were removed, each as `volume shop-x_data`.
+pub(crate) fn removed_data(steps: &[String]) -> impl Iterator<Item = &str> {
+    objects(steps, "remove")
+        .filter(|object| ["volume ", "database "].iter().any(|kind| object.starts_with(kind)))
 }
 
 /// Returns what steps of this verb were done to.
@@ -121,6 +122,6 @@ mod tests {
     fn removed_objects_are_counted_by_their_kind() {
         assert_eq!(removed(&steps()), "1 container, 1 network, 2 volumes");
         assert_eq!(removed(&[]), "nothing on the Engine");
-        assert_eq!(removed_volumes(&steps()).collect::<Vec<_>>(), ["shop-x_data", "shop-x_more"]);
+        assert_eq!(removed_data(&steps()).collect::<Vec<_>>(), ["volume shop-x_data", "volume shop-x_more"]);
     }
 }

@@ -112,7 +112,10 @@ impl Session {
             let plan = plan_start(&observed, &record.repository.id, std::slice::from_ref(server));
             self.carry_out(shared, &plan, "remove").await?;
             self.drop_on(&container.name, server, &dropping(known, &record.id), known).await?;
-            done.push(format!("drop databases of {} on {}", record.project, container.name));
+            let account = Account::new(known, &record.id, "");
+            for database in [account.database, account.test_database] {
+                done.push(format!("remove database {database} of {}", container.name));
+            }
         }
         Ok(done)
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use envtree_core::database::Account;
 use envtree_core::known_image::{Credentials, KnownImage};
 use envtree_core::label;
 use envtree_core::observed::{ContainerState, Health, ObservedContainer, ObservedState};
@@ -91,14 +92,14 @@ fn services(record: &EnvironmentRecord, look: &Look<'_>) -> Vec<ServiceStatus> {
     let own = containers.iter().filter(|container| record.owns(&container.labels) && !container.is_one_off());
     let mut services: Vec<ServiceStatus> = own
         .filter_map(|container| {
-            service_status((container.service()?, container.number()), Some(container), record, look)
+            service_status((container.service()?, container.number()), Some(container), None, record, look)
         })
         .collect();
     let defined = look.environment.map(|environment| &environment.isolated.project.services);
     for (name, service) in defined.into_iter().flatten() {
         for (number, _) in service.containers() {
             if !services.iter().any(|made| *name == *made.name.as_str() && made.number == number) {
-                services.extend(service_status((name, number), None, record, look));
+                services.extend(service_status((name, number), None, None, record, look));
             }
         }
     }
@@ -127,7 +128,8 @@ fn shared_services(look: &Look<'_>) -> Vec<ServiceStatus> {
     };
     let look = &Look { environment: Some(&shared.environment), observed: None, git: None, trusted: None };
     let statuses = project.shared.iter().filter_map(|(name, service)| {
-        let status = service_status((name, 1), joined(service), &shared.record, look)?;
+        let account = project.accounts.get(name);
+        let status = service_status((name, 1), joined(service), account, &shared.record, look)?;
         Some(ServiceStatus { shared: true, ..status })
     });
     statuses.collect()
@@ -136,6 +138,7 @@ fn shared_services(look: &Look<'_>) -> Vec<ServiceStatus> {
 fn service_status(
     (name, number): (&str, u32),
     container: Option<&ObservedContainer>,
+    account: Option<&Account>,
     record: &EnvironmentRecord,
     look: &Look<'_>,
 ) -> Option<ServiceStatus> {
@@ -155,7 +158,7 @@ fn service_status(
         exit_code: container.and_then(ObservedContainer::exit_code),
         ready: container.is_some_and(|container| is_ready(container, defined, is_a_job)),
         shared: false,
-        ports: held.map(|reservation| port_status(reservation, &image, defined)).collect(),
+        ports: held.map(|reservation| port_status(reservation, &image, defined, account)).collect(),
         image,
     })
 }
@@ -172,7 +175,12 @@ fn is_ready(container: &ObservedContainer, defined: Option<&Service>, is_job: bo
     }
 }
 
-fn port_status(reservation: &PortReservation, image: &str, defined: Option<&Service>) -> PortStatus {
+fn port_status(
+    reservation: &PortReservation,
+    image: &str,
+    defined: Option<&Service>,
+    account: Option<&Account>,
+) -> PortStatus {
     let host = match reservation.address {
         address if address.is_unspecified() => "127.0.0.1".to_owned(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),
@@ -190,8 +198,8 @@ fn port_status(reservation: &PortReservation, image: &str, defined: Option<&Serv
         .and_then(|port| port.app_protocol.as_deref());
     let url = match known {
         Some(known) => {
-            let credentials =
-                defined.map(|service| known.credentials(&service.environment, &[])).unwrap_or_default();
+            let of_server = || Some(known.credentials(&defined?.environment, &[]));
+            let credentials = account.map(Account::credentials).or_else(of_server).unwrap_or_default();
             // A password is nobody's business in a list.
             known.url(&host, reservation.published, &Credentials { password: None, ..credentials })
         }

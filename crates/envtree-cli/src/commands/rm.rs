@@ -89,8 +89,8 @@ fn removed(report: &RemoveReport, verbose: bool) -> String {
         shown.push_str(&text::lines("  ", &steps));
     } else {
         // Their data is gone with them.
-        for volume in done::removed_volumes(&report.done) {
-            let _ = writeln!(shown, "  volume {volume}");
+        for object in done::removed_data(&report.done) {
+            let _ = writeln!(shown, "  {object}");
         }
     }
     if let Some(worktree) = &report.worktree {

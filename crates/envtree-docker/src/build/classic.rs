@@ -75,11 +75,11 @@ pub(super) async fn build(
     // Without an archive nothing is sent, but there has to be a body.
     drop(parts);
     let body = futures::stream::unfold(sent, |mut sent| async { Some((sent.recv().await?, sent)) });
-    let body = Some(bollard::body_try_stream(body));
     let client = docker.client().await?.clone().with_timeout(PATIENCE);
     let options = options(build, dockerfile, surroundings);
     let credentials = docker.all_credentials().await;
-    let mut answers = Box::pin(client.build_image(options, Some(credentials), body));
+    let mut answers =
+        Box::pin(client.build_image(options, Some(credentials), Some(bollard::body_try_stream(body))));
     let mut steps = Steps { progress, current: None, output: Vec::new() };
     let mut failed = None;
     while let Some(answer) = answers.next().await {
