@@ -11,7 +11,7 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 
 use super::interpolate::interpolate;
-use super::merge::{finish, merge};
+use super::merge::{Tags, canonical, finish, merge};
 use super::node::{Diagnostic, Entry, Node, Place, Value};
 use super::parse::parse_documents;
 use path::joined;
@@ -81,7 +81,12 @@ pub fn assemble(
         extended: Cell::new(0),
     };
     let scope = Scope { run: &run, directory, lookup, extended: RefCell::default() };
-    let node = scope.load(sources, &mut Vec::new())?.ok_or_else(|| Diagnostic {
+    let loaded = scope.load(sources, &mut Vec::new()).map_err(|mut error| {
+        // It may repeat a name or a path of a file.
+        error.message = error.message.replace(char::is_control, " ");
+        error
+    })?;
+    let node = loaded.ok_or_else(|| Diagnostic {
         place: Place {
             file: sources.first().map_or("", |source| &source.display).into(),
             line: 1,
@@ -152,14 +157,15 @@ impl Scope<'_> {
         let mut merged: Option<Node> = None;
         for source in sources {
             for mut document in self.documents(source)? {
-                self.extend_services(&mut document, source)?;
+                let tags = Rc::new(Tags::take(&mut document));
+                self.extend_services(&mut document, source, &tags)?;
                 including.push(source.path.clone());
                 self.include(&mut document, including)?;
                 including.pop();
-                merged = Some(match merged {
-                    None => finish(document),
-                    Some(base) => merge(base, document)?,
-                });
+                if let Some(base) = &mut merged {
+                    tags.clear(base);
+                }
+                merged = Some(over(merged, document)?);
             }
         }
         Ok(merged)
@@ -187,6 +193,16 @@ impl Scope<'_> {
         }
         Ok(documents)
     }
+}
+
+/// Returns what files up to here come to, of which `document` is the last; its tags are taken off.
+fn over(merged: Option<Node>, document: Node) -> Result<Node, Diagnostic> {
+    let mut merged = match merged {
+        None => finish(document),
+        Some(base) => merge(base, document)?,
+    };
+    canonical(&mut merged);
+    Ok(merged)
 }
 
 /// Returns the entries of the mapping at `key`, if it is one.
