@@ -151,10 +151,10 @@ fn extends_itself_and_what_is_included_can_be_reset() {
 #[test]
 fn paths_of_included_and_extended_files_become_absolute() {
     let main = "include: [a/b.yaml]\nservices: {web: {extends: {file: c/d.yaml, service: x}, volumes: ['./w:/w']}}\n";
-    let included = "services: {db: {build: {args: {A: 1}}, env_file: [x.env, {path: y.env}], volumes: ['./v:/v', 'n:/n']}}\nsecrets: {s: {file: s.txt}}\nvolumes: {n: {driver: local, driver_opts: {o: bind, device: ./n}}}\n";
-    let extended = "services: {x: {build: ., volumes: [{type: bind, source: ../v, target: /v}, '~/h:/h']}}\n";
+    let included = "services: {db: {build: {args: {A: 1}, ssh: {a: ../a, default: null}}, env_file: [x.env, {path: y.env}], volumes: ['./v:/v', 'n:/n']}}\nsecrets: {s: {file: s.txt}}\nvolumes: {n: {driver: local, driver_opts: {o: bind, device: ./n}}}\n";
+    let extended = "services: {x: {build: {context: ., ssh: [default, k=./k, h=~/k]}, volumes: [{type: bind, source: ../v, target: /v}, '~/h:/h']}}\n";
     assert_eq!(
         together(&[("compose.yaml", main), ("a/b.yaml", included), ("c/d.yaml", extended)]),
-        r#"{"services":{"web":{"build":{"context":"/w/c"},"volumes":[{"type":"bind","source":"/w/v","target":"/v"},"~/h:/h","./w:/w"]},"db":{"build":{"args":{"A":1},"context":"/w/a"},"env_file":["/w/a/x.env",{"path":"/w/a/y.env"}],"volumes":["/w/a/v:/v","n:/n"]}},"volumes":{"n":{"driver":"local","driver_opts":{"o":"bind","device":"/w/a/n"}}},"secrets":{"s":{"file":"/w/a/s.txt"}}}"#
+        r#"{"services":{"web":{"build":{"context":"/w/c","ssh":{"default":null,"k":"/w/c/k","h":"~/k"}},"volumes":[{"type":"bind","source":"/w/v","target":"/v"},"~/h:/h","./w:/w"]},"db":{"build":{"args":{"A":1},"ssh":{"a":"/w/a","default":null},"context":"/w/a"},"env_file":["/w/a/x.env",{"path":"/w/a/y.env"}],"volumes":["/w/a/v:/v","n:/n"]}},"volumes":{"n":{"driver":"local","driver_opts":{"o":"bind","device":"/w/a/n"}}},"secrets":{"s":{"file":"/w/a/s.txt"}}}"#
     );
 }
