@@ -80,7 +80,7 @@ pub fn assemble(
         size: Cell::new(0),
         extended: Cell::new(0),
     };
-    let scope = Scope { run: &run, directory, lookup, extended: RefCell::default() };
+    let scope = Scope { run: &run, directory, base: directory, lookup, extended: RefCell::default() };
     let loaded = scope.load(sources, &mut Vec::new()).map_err(|mut error| {
         // It may repeat a name or a path of a file.
         error.message = error.message.replace(char::is_control, " ");
@@ -144,8 +144,10 @@ impl Run<'_> {
 /// What the files of one project share: the main one, or one that is included.
 struct Scope<'a> {
     run: &'a Run<'a>,
-    /// The absolute folder from which relative paths count.
+    /// The absolute folder in which relative paths of Compose files are looked up.
     directory: &'a str,
+    /// The folder from which relative paths of services count: the same one, unless that is written with `~`.
+    base: &'a str,
     lookup: &'a Lookup<'a>,
     /// The services of files that others extend, by absolute path.
     extended: RefCell<BTreeMap<String, Rc<extend::Base>>>,
@@ -178,6 +180,14 @@ impl Scope<'_> {
             return Err(Diagnostic { place: place.clone(), message });
         }
         Ok(joined(self.directory, path))
+    }
+
+    /// Returns the folder from which relative paths of services count in a file of an absolute folder.
+    fn base_in(&self, folder: &str) -> String {
+        match folder.strip_prefix(self.directory) {
+            Some(within) if within.is_empty() || within.starts_with('/') => format!("{}{within}", self.base),
+            _ => folder.to_owned(),
+        }
     }
 
     /// Returns the documents of a file with their variables filled in.

@@ -146,7 +146,7 @@ impl Scope<'_> {
         }
         let mut services = IndexMap::new();
         if let Some(mut tree) = merged {
-            rebase(&mut tree, folder(&path))?;
+            rebase(&mut tree, &self.base_in(folder(&path)))?;
             services = section(&mut tree, "services").map(std::mem::take).unwrap_or_default();
         }
         let base = Rc::new(Base { display: source.display, services, tags: Rc::new(tags) });

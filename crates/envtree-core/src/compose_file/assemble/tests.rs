@@ -158,3 +158,21 @@ fn paths_of_included_and_extended_files_become_absolute() {
         r#"{"services":{"web":{"build":{"context":"/w/c","ssh":{"default":null,"k":"/w/c/k","h":"~/k"}},"volumes":[{"type":"bind","source":"/w/v","target":"/v"},"~/h:/h","./w:/w"]},"db":{"build":{"args":{"A":1},"ssh":{"a":"/w/a","default":null},"context":"/w/a"},"env_file":["/w/a/x.env",{"path":"/w/a/y.env"}],"volumes":["/w/a/v:/v","n:/n"]}},"volumes":{"n":{"driver":"local","driver_opts":{"o":"bind","device":"/w/a/n"}}},"secrets":{"s":{"file":"/w/a/s.txt"}}}"#
     );
 }
+
+#[test]
+fn a_project_directory_of_the_home_is_one_for_services_alone() {
+    let main = "include: [{path: a.yaml, project_directory: ~/q}]\n";
+    let included =
+        "include: [i/b.yaml]\nservices: {a: {extends: {file: c/d.yaml, service: x}, env_file: e.env}}\n";
+    let nested = "services: {b: {image: b, volumes: ['./v:/v']}}\n";
+    let extended = "services: {x: {build: .}}\n";
+    assert_eq!(
+        together(&[
+            ("compose.yaml", main),
+            ("a.yaml", included),
+            ("~/q/i/b.yaml", nested),
+            ("~/q/c/d.yaml", extended)
+        ]),
+        r#"{"services":{"a":{"build":{"context":"~/q/c"},"env_file":"~/q/e.env"},"b":{"image":"b","volumes":["~/q/i/v:/v"]}}}"#
+    );
+}
