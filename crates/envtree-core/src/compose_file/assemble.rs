@@ -11,7 +11,7 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 
 use super::interpolate::interpolate;
-use super::merge::{finish, merge};
+use super::merge::{Tags, canonical, finish, merge};
 use super::node::{Diagnostic, Entry, Node, Place, Value};
 use super::parse::parse_documents;
 use path::joined;
@@ -80,8 +80,13 @@ pub fn assemble(
         size: Cell::new(0),
         extended: Cell::new(0),
     };
-    let scope = Scope { run: &run, directory, lookup, extended: RefCell::default() };
-    let node = scope.load(sources, &mut Vec::new())?.ok_or_else(|| Diagnostic {
+    let scope = Scope { run: &run, directory, base: directory, lookup, extended: RefCell::default() };
+    let loaded = scope.load(sources, &mut Vec::new()).map_err(|mut error| {
+        // It may repeat a name or a path of a file.
+        error.message = error.message.replace(char::is_control, " ");
+        error
+    })?;
+    let node = loaded.ok_or_else(|| Diagnostic {
         place: Place {
             file: sources.first().map_or("", |source| &source.display).into(),
             line: 1,
@@ -139,8 +144,10 @@ impl Run<'_> {
 /// What the files of one project share: the main one, or one that is included.
 struct Scope<'a> {
     run: &'a Run<'a>,
-    /// The absolute folder from which relative paths count.
+    /// The absolute folder in which relative paths of Compose files are looked up.
     directory: &'a str,
+    /// The folder from which relative paths of services count: the same one, unless that is written with `~`.
+    base: &'a str,
     lookup: &'a Lookup<'a>,
     /// The services of files that others extend, by absolute path.
     extended: RefCell<BTreeMap<String, Rc<extend::Base>>>,
@@ -152,14 +159,15 @@ impl Scope<'_> {
         let mut merged: Option<Node> = None;
         for source in sources {
             for mut document in self.documents(source)? {
-                self.extend_services(&mut document, source)?;
+                let tags = Rc::new(Tags::take(&mut document));
+                self.extend_services(&mut document, source, &tags)?;
                 including.push(source.path.clone());
                 self.include(&mut document, including)?;
                 including.pop();
-                merged = Some(match merged {
-                    None => finish(document),
-                    Some(base) => merge(base, document)?,
-                });
+                if let Some(base) = &mut merged {
+                    tags.clear(base);
+                }
+                merged = Some(over(merged, document)?);
             }
         }
         Ok(merged)
@@ -172,6 +180,14 @@ impl Scope<'_> {
             return Err(Diagnostic { place: place.clone(), message });
         }
         Ok(joined(self.directory, path))
+    }
+
+    /// Returns the folder from which relative paths of services count in a file of an absolute folder.
+    fn base_in(&self, folder: &str) -> String {
+        match folder.strip_prefix(self.directory) {
+            Some(within) if within.is_empty() || within.starts_with('/') => format!("{}{within}", self.base),
+            _ => folder.to_owned(),
+        }
     }
 
     /// Returns the documents of a file with their variables filled in.
@@ -187,6 +203,16 @@ impl Scope<'_> {
         }
         Ok(documents)
     }
+}
+
+/// Returns what files up to here come to, of which `document` is the last; its tags are taken off.
+fn over(merged: Option<Node>, document: Node) -> Result<Node, Diagnostic> {
+    let mut merged = match merged {
+        None => finish(document),
+        Some(base) => merge(base, document)?,
+    };
+    canonical(&mut merged);
+    Ok(merged)
 }
 
 /// Returns the entries of the mapping at `key`, if it is one.

@@ -2,18 +2,19 @@
 //!
 //! `$$` is a dollar sign, and so is a `$` before anything but a name or `{`. As in Compose 2.26, a default is looked at
 //! whether it is used or not: a required variable in it must be set, which the specification does not ask for.
-//! Messages show names and syntax, never a variable's value.
+//! Messages show names and syntax, never a variable's value, but for those that the message of a required variable names.
 
 use indexmap::IndexMap;
 
-use super::node::{Diagnostic, Node, Value};
+use super::node::{Diagnostic, Node, Place, Value};
 use super::scalar::number_text;
 
 /// How deep defaults may be nested in defaults.
 const DEPTH_LIMIT: usize = 50;
 /// How many bytes a text, or all texts of a file together, may have once they are filled in.
 const SIZE_LIMIT: usize = 16 * 1024 * 1024;
-
+/// The sections whose entries messages name.
+const SECTIONS: [&str; 5] = ["services", "networks", "volumes", "configs", "secrets"];
 /// How many variables without value are named for one text.
 const UNSET_LIMIT: usize = 100;
 
@@ -34,8 +35,41 @@ pub fn interpolate(
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<Diagnostic>, Diagnostic> {
     let mut walk = Walk { lookup, warnings: IndexMap::new(), size: 0 };
-    walk.node(node)?;
-    Ok(walk.warnings.into_values().collect())
+    match walk.node(node) {
+        Ok(()) => Ok(walk.warnings.into_values().collect()),
+        Err(fault) => Err(fault.diagnostic()),
+    }
+}
+
+/// What is wrong with a text, and the keys that lead to it, the last one first.
+struct Fault {
+    place: Place,
+    message: String,
+    keys: Vec<String>,
+}
+
+impl Fault {
+    fn at(node: &Node, message: String) -> Self {
+        Self { place: node.place.clone(), message, keys: Vec::new() }
+    }
+
+    fn within(mut self, key: String) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    fn diagnostic(mut self) -> Diagnostic {
+        self.keys.reverse();
+        let (owner, keys) = match self.keys.as_slice() {
+            [section, name, keys @ ..] if SECTIONS.contains(&section.as_str()) => {
+                (format!("{} `{name}`: ", section.trim_end_matches('s')), keys)
+            }
+            keys => (String::new(), keys),
+        };
+        let key = keys.join(".").replace(".[", "[");
+        let key = if key.is_empty() { key } else { format!("`{key}`: ") };
+        Diagnostic { place: self.place, message: format!("{owner}{key}{}", self.message) }
+    }
 }
 
 /// A tree on the way to being filled in.
@@ -48,18 +82,22 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn node(&mut self, node: &mut Node) -> Result<(), Diagnostic> {
+    fn node(&mut self, node: &mut Node) -> Result<(), Fault> {
         match &mut node.value {
-            Value::List(items) => items.iter_mut().try_for_each(|item| self.node(item)),
-            Value::Map(entries) => entries.values_mut().try_for_each(|entry| self.node(&mut entry.node)),
+            Value::List(items) => items.iter_mut().enumerate().try_for_each(|(index, item)| {
+                self.node(item).map_err(|fault| fault.within(format!("[{index}]")))
+            }),
+            Value::Map(entries) => entries.iter_mut().try_for_each(|(key, entry)| {
+                self.node(&mut entry.node).map_err(|fault| fault.within(key.clone()))
+            }),
             Value::Text(text) if text.contains('$') => {
                 let interpolated = match interpolate_text(text, self.lookup) {
                     Ok(interpolated) => interpolated,
-                    Err(message) => return Err(node.diagnostic(message)),
+                    Err(message) => return Err(Fault::at(node, message)),
                 };
                 self.size = self.size.saturating_add(interpolated.text.len());
                 if self.size > SIZE_LIMIT {
-                    return Err(node.diagnostic(too_long()));
+                    return Err(Fault::at(node, too_long()));
                 }
                 node.value = Value::Text(interpolated.text);
                 for name in interpolated.unset {
@@ -192,13 +230,13 @@ impl<'text> Reference<'text> {
         match rule.operator {
             '+' if counts => out.text.push_str(&operand.text),
             '-' if !counts => out.text.push_str(&operand.text),
-            '?' if !counts => return Err(self.missing(value.is_some(), rule.operand)),
+            '?' if !counts => return Err(self.missing(value.is_some(), &operand.text)),
             _ => out.text.push_str(&value.unwrap_or_default()),
         }
         Ok(())
     }
 
-    /// Returns the error about a required variable; its message is shown as written, so that no value is.
+    /// Returns the error about a required variable, with its message.
     fn missing(&self, is_set: bool, message: &str) -> String {
         let state = if is_set { "empty" } else { "not set" };
         let name = self.name;
@@ -356,7 +394,8 @@ mod tests {
         fills_to(&[
             ("${M?}", "error: required variable `M` is not set"),
             ("${EMPTY:?}", "error: required variable `EMPTY` is empty"),
-            ("${M:?say $FOO}", "error: required variable `M` is not set: say $FOO"),
+            ("${M:?say $FOO}", "error: required variable `M` is not set: say first"),
+            ("${M:?say ${N} $$ ${N:-${A}}}", "error: required variable `M` is not set: say  $ a"),
         ]);
     }
 
@@ -402,7 +441,7 @@ mod tests {
         let error = "the variables up to here stand for more than 16 MiB".to_owned();
         assert_eq!(interpolate_text(&"$A".repeat(100), &huge), Err(error.clone()));
         let mut node = parse("c.yaml", &"- $A\n".repeat(100)).unwrap();
-        assert_eq!(interpolate(&mut node, &huge).unwrap_err().message, error);
+        assert_eq!(interpolate(&mut node, &huge).unwrap_err().message, format!("`[16]`: {error}"));
     }
 
     #[test]
@@ -423,9 +462,29 @@ mod tests {
     }
 
     #[test]
-    fn an_error_in_a_tree_has_its_place() {
-        let mut node = parse("c.yaml", "a:\n  b: ${X\n").unwrap();
-        let error = interpolate(&mut node, &lookup).unwrap_err();
-        assert_eq!(error.to_string(), "c.yaml:2:6: `${X` is not closed by `}`");
+    fn an_error_in_a_tree_has_its_place_and_keys() {
+        let errors: Vec<_> = [
+            "services:\n  web:\n    image: ${X\n",
+            "services:\n  web:\n    environment:\n      - ${}\n",
+            "services:\n  web:\n    build: {args: {A: '${M:?say which}'}}\n",
+            "services:\n  web: ${M?}\n",
+            "secrets: {key: {file: '${M?}'}}\n",
+            "name: ${M?}\n",
+            "x-a: [{b: '${M?}'}]\n",
+        ]
+        .map(|text| {
+            let mut node = parse("c.yaml", text).unwrap();
+            interpolate(&mut node, &lookup).unwrap_err().to_string()
+        })
+        .into();
+        insta::assert_snapshot!(errors.join("\n"), @"
+        c.yaml:3:12: service `web`: `image`: `${X` is not closed by `}`
+        c.yaml:4:9: service `web`: `environment[0]`: `${` stands before something that is no variable name; `$$` writes a dollar sign
+        c.yaml:3:23: service `web`: `build.args.A`: required variable `M` is not set: say which
+        c.yaml:2:8: service `web`: required variable `M` is not set
+        c.yaml:1:23: secret `key`: `file`: required variable `M` is not set
+        c.yaml:1:7: `name`: required variable `M` is not set
+        c.yaml:1:11: `x-a[0].b`: required variable `M` is not set
+        ");
     }
 }

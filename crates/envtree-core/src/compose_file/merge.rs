@@ -7,32 +7,34 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use super::node::{Diagnostic, Entry, MergeTag, Node, Value};
+use super::node::{Diagnostic, Entry, Node, Value};
+pub use canonical::canonical;
 use pools::merge_pools;
+pub use tags::Tags;
 use unique::unique;
 
+mod canonical;
 mod pools;
+mod tags;
 mod unique;
 
 /// Returns `base` with `over` merged over it. Neither tags of `over` nor doubles remain.
-pub fn merge(base: Node, over: Node) -> Result<Node, Diagnostic> {
+pub fn merge(mut base: Node, mut over: Node) -> Result<Node, Diagnostic> {
+    Tags::take(&mut over).clear(&mut base);
     let merged = merge_at(base, over, &mut Vec::new())?;
-    Ok(finish(merged))
+    Ok(unique(merged, &mut Vec::new()))
 }
 
-/// Returns the service `base` with the service that extends it merged over it.
-///
-/// The tags of `over` remain, because they also say what becomes of the same service in earlier files.
+/// Returns the service `base` with the service that extends it merged over it; neither has tags.
 pub fn extend(base: Node, over: Node) -> Result<Node, Diagnostic> {
     merge_at(base, over, &mut vec!["services".to_owned(), String::new()])
 }
 
-/// Returns a tree without tags and doubles: what `!reset` marks is gone, what `!override` marks stands as it is.
+/// Returns a tree without tags and doubles.
 ///
 /// A single file goes through this alone.
-pub fn finish(node: Node) -> Node {
-    let place = node.place.clone();
-    let node = without_tags(node).unwrap_or(Node { place, tag: None, value: Value::Null });
+pub fn finish(mut node: Node) -> Node {
+    Tags::take(&mut node);
     unique(node, &mut Vec::new())
 }
 
@@ -88,9 +90,6 @@ fn rule(path: &[String]) -> Rule {
 }
 
 fn merge_at(base: Node, over: Node, path: &mut Vec<String>) -> Result<Node, Diagnostic> {
-    if over.tag.is_some() || base.tag == Some(MergeTag::Reset) {
-        return Ok(over);
-    }
     let rule = rule(path);
     if rule == Rule::Replace {
         return Ok(over);
@@ -100,7 +99,7 @@ fn merge_at(base: Node, over: Node, path: &mut Vec<String>) -> Result<Node, Diag
     }
     let (base, over) = (normal(base, rule), normal(over, rule));
     match rule {
-        Rule::KeyValues => later_entries(base, over, path),
+        Rule::KeyValues => Ok(lines(later_entries(base, over, path)?)),
         Rule::Hosts => appended_once(base, over, path),
         Rule::Pools => merge_pools(base, over, path),
         Rule::Logging if !same_driver(&base, &over) => Ok(over),
@@ -174,6 +173,25 @@ fn later_entries(base: Node, over: Node, path: &[String]) -> Result<Node, Diagno
     }
 }
 
+/// Makes a list of `KEY=value` of a mapping, as Compose does with all that it merges: later files find no key in it to
+/// reset. A mapping that holds anything but texts stays, and lowering reports it.
+fn lines(node: Node) -> Node {
+    let Value::Map(entries) = &node.value else { return node };
+    let line = |(key, Entry { key_place, node }): (&String, &Entry)| {
+        let text = match &node.value {
+            Value::Null => key.clone(),
+            Value::Bool(value) => format!("{key}={value}"),
+            Value::Number(text) | Value::Text(text) => format!("{key}={text}"),
+            Value::List(_) | Value::Map(_) => return None,
+        };
+        Some(Node { place: key_place.clone(), tag: None, value: Value::Text(text) })
+    };
+    match entries.iter().map(line).collect() {
+        Some(lines) => Node { value: Value::List(lines), ..node },
+        None => node,
+    }
+}
+
 fn appended_once(base: Node, over: Node, path: &[String]) -> Result<Node, Diagnostic> {
     match (base.value, over.value) {
         (Value::List(mut items), Value::List(later)) => {
@@ -200,10 +218,7 @@ fn same_driver(base: &Node, over: &Node) -> bool {
 fn normal(node: Node, rule: Rule) -> Node {
     let Node { place, tag, value } = node;
     let value = match (rule, value) {
-        (Rule::KeyValues, Value::List(items)) => keyed(items, |text| match text.split_once('=') {
-            Some((key, value)) => (key.to_owned(), Value::Text(value.to_owned())),
-            None => (text.to_owned(), Value::Null),
-        }),
+        (Rule::KeyValues, Value::List(items)) => keyed(items, key_and_value),
         (Rule::Names, Value::List(items)) => keyed(items, |text| (text.to_owned(), Value::Null)),
         (Rule::Dependencies, Value::List(items)) => dependencies(items),
         (Rule::Texts, value @ Value::Text(_)) => {
@@ -238,6 +253,13 @@ fn keyed(items: Vec<Node>, split: impl Fn(&str) -> (String, Value)) -> Value {
     Value::Map(entries)
 }
 
+fn key_and_value(text: &str) -> (String, Value) {
+    match text.split_once('=') {
+        Some((key, value)) => (key.to_owned(), Value::Text(value.to_owned())),
+        None => (text.to_owned(), Value::Null),
+    }
+}
+
 fn dependencies(items: Vec<Node>) -> Value {
     let mut value = keyed(items, |text| (text.to_owned(), Value::Null));
     if let Value::Map(entries) = &mut value {
@@ -253,22 +275,13 @@ fn dependencies(items: Vec<Node>) -> Value {
     value
 }
 
-/// Makes a list of `host=address` of either form.
+/// Makes a list of a mapping of hosts; as in Compose, lines of a list stay as they are written.
 fn hosts(value: Value) -> Value {
     let line = |host: &str, address: &Node| match &address.value {
         Value::Text(text) => Node { value: Value::Text(format!("{host}={text}")), ..address.clone() },
         _ => address.clone(),
     };
     let items = match value {
-        Value::List(items) => items
-            .into_iter()
-            .map(|item| match &item.value {
-                Value::Text(text) if !text.contains('=') => {
-                    Node { value: Value::Text(text.replacen(':', "=", 1)), ..item }
-                }
-                _ => item,
-            })
-            .collect(),
         Value::Map(entries) => entries
             .iter()
             .flat_map(|(host, entry)| match &entry.node.value {
@@ -279,26 +292,6 @@ fn hosts(value: Value) -> Value {
         other => return other,
     };
     Value::List(items)
-}
-
-fn without_tags(node: Node) -> Option<Node> {
-    if node.tag == Some(MergeTag::Reset) {
-        return None;
-    }
-    let value = match node.value {
-        Value::List(items) => Value::List(items.into_iter().filter_map(without_tags).collect()),
-        Value::Map(entries) => Value::Map(
-            entries
-                .into_iter()
-                .filter_map(|(key, entry)| {
-                    let node = without_tags(entry.node)?;
-                    Some((key, Entry { node, ..entry }))
-                })
-                .collect(),
-        ),
-        value => value,
-    };
-    Some(Node { place: node.place, tag: None, value })
 }
 
 #[cfg(test)]
@@ -340,8 +333,8 @@ mod tests {
                 "environment: {A: 9, C: c, D: null}, labels: [k=w, l]"
             ),
             json!({
-                "environment": {"A": 9, "B": "2=3", "C": "c", "D": null},
-                "labels": {"k": "w", "l": null},
+                "environment": ["A=9", "B=2=3", "C=c", "D"],
+                "labels": ["k=w", "l"],
             })
         );
     }
@@ -409,7 +402,7 @@ mod tests {
     fn several_addresses_of_a_host_are_kept() {
         assert_eq!(
             merged("extra_hosts: ['a:10.0.0.1', 'b=10.0.0.2']", "extra_hosts: {a: 10.0.0.3, b: 10.0.0.2}"),
-            json!({"extra_hosts": ["a=10.0.0.1", "b=10.0.0.2", "a=10.0.0.3"]})
+            json!({"extra_hosts": ["a:10.0.0.1", "b=10.0.0.2", "a=10.0.0.3"]})
         );
     }
 
@@ -417,10 +410,50 @@ mod tests {
     fn reset_removes_and_override_replaces() {
         assert_eq!(
             merged(
-                "image: a, ports: ['1:1'], environment: {A: 1, B: 2}, expose: [1]",
-                "ports: {'!reset': []}, environment: {A: {'!reset': null}}, expose: {'!override': [2]}",
+                "image: a, ports: ['1:1'], healthcheck: {test: x, retries: 2}, expose: [1]",
+                "ports: {'!reset': []}, healthcheck: {test: {'!reset': null}}, expose: {'!override': [2]}",
             ),
-            json!({"image": "a", "environment": {"B": 2}, "expose": [2]})
+            json!({"image": "a", "healthcheck": {"retries": 2}, "expose": [2]})
+        );
+    }
+
+    #[test]
+    fn nothing_in_a_list_is_reset() {
+        let over = "environment: {A: {'!reset': null}, C: 3}";
+        assert_eq!(merged("environment: {A: 1, B: 2}", over), json!({"environment": ["B=2", "C=3"]}));
+        assert_eq!(merged("environment: [A=1, B=2]", over), json!({"environment": ["A=1", "B=2", "C=3"]}));
+    }
+
+    #[test]
+    fn a_tag_within_a_tagged_value_does_not_matter() {
+        let mut over =
+            node("{a: {'!override': {b: {'!reset': null}, c: {'!override': 1}}}, d: {e: {'!reset': null}}}");
+        let mut base = node("{d: {e: 1, f: [2]}}");
+        let tags = Tags::take(&mut over);
+        tags.clear(&mut base);
+        assert_eq!((json(&over), json(&base)), (json!({"a": {"c": 1}, "d": {}}), json!({"d": {"f": [2]}})));
+        let mut other = node("{b: 1, c: 2}");
+        tags.within("a").unwrap().clear(&mut other);
+        assert_eq!(json(&other), json!({"b": 1, "c": 2}));
+    }
+
+    #[test]
+    fn short_forms_become_long_ones_unless_they_hold_doubles() {
+        let mut tree = node(
+            "{services: {a: {build: x, depends_on: [b], gpus: all, networks: [m, m]}, b: {build: {ssh: [default, k=./k], additional_contexts: [c=./c]}}}}",
+        );
+        canonical(&mut tree);
+        assert_eq!(
+            json(&tree)["services"],
+            json!({
+                "a": {
+                    "build": {"context": "x"},
+                    "depends_on": {"b": {"condition": "service_started", "required": true}},
+                    "gpus": [{"count": "all"}],
+                    "networks": ["m", "m"],
+                },
+                "b": {"build": {"ssh": {"default": null, "k": "./k"}, "additional_contexts": {"c": "./c"}}},
+            })
         );
     }
 

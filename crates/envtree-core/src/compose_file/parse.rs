@@ -558,6 +558,9 @@ mod tests {
             "a: b: c\n",
             "a: 1\nb\n",
             "a: @x\n",
+            "a: \"b\u{1}c\"\n",
+            "a: 'b\u{7f}'\n",
+            "a: |\n  b\u{85}\u{2}\n",
             "- a\nb: 1\n",
         ]
         .map(tree)
@@ -570,6 +573,9 @@ mod tests {
         compose.yaml:1:5: a `:` cannot stand here; a text that contains `: ` needs quotes, a nested mapping its own line
         compose.yaml:2:1: a `:` is expected after this key
         compose.yaml:1:4: a text that begins with `@` needs quotes
+        compose.yaml:1:6: a control character cannot stand in YAML; in double quotes, `\u0001` writes it
+        compose.yaml:1:6: a control character cannot stand in YAML; in double quotes, `\u007F` writes it
+        compose.yaml:2:3: a control character cannot stand in YAML; in double quotes, `\u0002` writes it
         compose.yaml:2:1: a key or `- ` of the lines above is expected here; is the indentation right?
         ");
     }

@@ -15,6 +15,12 @@ pub(super) fn explain(error: &ScanError) -> String {
         ErrorKind::InvalidQuotedScalarIndent => {
             "a quote of the lines above is not closed, or its text goes on without indentation"
         }
+        ErrorKind::UnexpectedCharacter { character } if character.is_control() => {
+            let code = u32::from(*character);
+            return format!(
+                "a control character cannot stand in YAML; in double quotes, `\\u{code:04X}` writes it"
+            );
+        }
         ErrorKind::UnexpectedCharacter { character } => {
             let character = character.escape_debug();
             return format!("a text that begins with `{character}` needs quotes");

@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 
 use super::path::folder;
 use super::rebase::rebase;
-use super::{Scope, Source, section};
-use crate::compose_file::merge::{extend, finish, merge};
+use super::{Scope, Source, over, section};
+use crate::compose_file::merge::{Tags, extend};
 use crate::compose_file::node::{Diagnostic, Entry, Node, Value};
 use crate::nearest::nearest;
 
@@ -19,6 +19,8 @@ pub(super) struct Base {
     /// The file as messages show it.
     display: String,
     services: IndexMap<String, Entry>,
+    /// The tags of its last document.
+    tags: Rc<Tags>,
 }
 
 /// What `extends` says.
@@ -36,37 +38,46 @@ type Link = (String, String);
 struct Way {
     /// The services that led to the one at hand.
     chain: Vec<Link>,
-    /// The services that are extended.
-    done: IndexMap<Link, Node>,
+    /// The files that led to the one at hand, and that itself.
+    files: Vec<Rc<Base>>,
+    /// The services that are extended, by the files that led to them, and name.
+    done: IndexMap<(Vec<String>, String), Node>,
 }
 
 impl Scope<'_> {
     /// Extends every service of a document of `source`.
-    pub(super) fn extend_services(&self, document: &mut Node, source: &Source) -> Result<(), Diagnostic> {
+    pub(super) fn extend_services(
+        &self,
+        document: &mut Node,
+        source: &Source,
+        tags: &Rc<Tags>,
+    ) -> Result<(), Diagnostic> {
         let Some(services) = section(document, "services") else { return Ok(()) };
         if services.values().all(|entry| entry.node.entry("extends").is_none()) {
             return Ok(());
         }
-        let base = Base { display: source.display.clone(), services: services.clone() };
-        let mut way = Way::default();
+        let base = Base { display: source.display.clone(), services: services.clone(), tags: tags.clone() };
+        let mut way = Way { files: vec![Rc::new(base)], ..Way::default() };
         for (name, entry) in services {
             if entry.node.entry("extends").is_some() {
-                entry.node = self.extended(&base, name, &mut way)?;
+                entry.node = self.extended(name, &mut way)?;
             }
         }
         Ok(())
     }
 
-    /// Returns a service of `base` with all that it extends merged under it.
-    fn extended(&self, base: &Base, name: &str, way: &mut Way) -> Result<Node, Diagnostic> {
+    /// Returns a service of the file at hand with all that it extends merged under it.
+    fn extended(&self, name: &str, way: &mut Way) -> Result<Node, Diagnostic> {
+        let base = way.files.last().expect("it begins with a file").clone();
         let node = &base.services[name].node;
         let Some(entry) = node.entry("extends") else {
             return Ok(node.clone());
         };
-        let link = (base.display.clone(), name.to_owned());
-        if let Some(node) = way.done.get(&link) {
+        let id = (way.files.iter().map(|file| file.display.clone()).collect(), name.to_owned());
+        if let Some(node) = way.done.get(&id) {
             return Ok(node.clone());
         }
+        let link = (base.display.clone(), name.to_owned());
         let extends = read(&entry.node, name)?;
         if way.chain.contains(&link) {
             return Err(extends.service.diagnostic(circle(&way.chain, &link)));
@@ -75,39 +86,38 @@ impl Scope<'_> {
             let message = format!("service `{name}`: more than {CHAIN_LIMIT} services extend each other");
             return Err(extends.service.diagnostic(message));
         }
-        way.chain.push(link.clone());
-        let parent = match extends.file {
-            None => self.parent(base, name, &extends, way)?,
-            Some((node, file)) => {
-                let other = self.base(file, node)?;
-                self.parent(&other, name, &extends, way)?
+        way.chain.push(link);
+        let length = way.files.len();
+        if let Some((node, file)) = extends.file {
+            way.files.push(self.base(file, node)?);
+        }
+        let mut parent = self.parent(name, &extends, way)?;
+        // As in Compose, every file on the way takes away what it has a tag for at a service of this name.
+        for file in &way.files {
+            if let Some(tags) = file.tags.within("services").and_then(|tags| tags.within(name)) {
+                tags.clear(&mut parent);
             }
-        };
+        }
+        way.files.truncate(length);
         way.chain.pop();
         let mut service = node.clone();
         if let Value::Map(entries) = &mut service.value {
             entries.shift_remove("extends");
         }
-        // What the parent's own tags mean is between the parent and what it extends.
-        let parent = finish(parent);
         let merged = match parent.value {
             Value::Null => service,
             _ => extend(parent, service)?,
         };
         self.run.count_extended(&merged)?;
-        way.done.insert(link, merged.clone());
+        way.done.insert(id, merged.clone());
         Ok(merged)
     }
 
-    fn parent(
-        &self,
-        base: &Base,
-        name: &str,
-        extends: &Extends<'_>,
-        way: &mut Way,
-    ) -> Result<Node, Diagnostic> {
+    /// Returns what the service `name` extends, which lies in the file at hand.
+    fn parent(&self, name: &str, extends: &Extends<'_>, way: &mut Way) -> Result<Node, Diagnostic> {
+        let base = way.files.last().expect("it begins with a file").clone();
         if base.services.contains_key(extends.name) {
-            return self.extended(base, extends.name, way);
+            return self.extended(extends.name, way);
         }
         let near = nearest(extends.name, base.services.keys().map(String::as_str));
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
@@ -126,18 +136,20 @@ impl Scope<'_> {
         }
         let source = self.run.source(&path, &node.place)?;
         let mut merged: Option<Node> = None;
-        for document in self.documents(&source)? {
-            merged = Some(match merged {
-                None => finish(document),
-                Some(base) => merge(base, document)?,
-            });
+        let mut tags = Tags::default();
+        for mut document in self.documents(&source)? {
+            tags = Tags::take(&mut document);
+            if let Some(base) = &mut merged {
+                tags.clear(base);
+            }
+            merged = Some(over(merged, document)?);
         }
         let mut services = IndexMap::new();
         if let Some(mut tree) = merged {
-            rebase(&mut tree, folder(&path))?;
+            rebase(&mut tree, &self.base_in(folder(&path)))?;
             services = section(&mut tree, "services").map(std::mem::take).unwrap_or_default();
         }
-        let base = Rc::new(Base { display: source.display, services });
+        let base = Rc::new(Base { display: source.display, services, tags: Rc::new(tags) });
         self.extended.borrow_mut().insert(path, base.clone());
         Ok(base)
     }

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use super::path::{folder, joined};
 use super::rebase::{name_contexts, rebase};
 use super::{Lookup, Scope, section};
+use crate::compose_file::lower::path::cleaned;
 use crate::compose_file::node::{Diagnostic, Entry, Node, Place, Value};
 use crate::nearest::nearest;
 
@@ -68,9 +69,20 @@ impl Scope<'_> {
             }
             sources.push(self.run.source(&path, place)?);
         }
-        let directory = match inclusion.directory {
-            Some(directory) => joined(self.directory, directory),
-            None => folder(&sources[0].path).to_owned(),
+        let (directory, base) = match inclusion.directory {
+            // As in Compose, `~` is a folder like any other to Compose files, and the home to what services mount.
+            Some(directory) if directory.starts_with('~') => {
+                let base = format!("~/{}", directory[1..].trim_start_matches('/'));
+                (cleaned(&format!("{}/{directory}", self.directory)), base)
+            }
+            Some(directory) => {
+                let directory = joined(self.directory, directory);
+                (directory.clone(), directory)
+            }
+            None => {
+                let directory = folder(&sources[0].path);
+                (directory.to_owned(), self.base_in(directory))
+            }
         };
         let variables = self.variables(inclusion, &directory)?;
         let lookup = |name: &str| {
@@ -80,14 +92,19 @@ impl Scope<'_> {
                 Some(value.clone())
             })
         };
-        let scope =
-            Scope { run: self.run, directory: &directory, lookup: &lookup, extended: RefCell::default() };
+        let scope = Scope {
+            run: self.run,
+            directory: &directory,
+            base: &base,
+            lookup: &lookup,
+            extended: RefCell::default(),
+        };
         let Some(mut project) = scope.load(&sources, including)? else {
             return Ok(Node { place: inclusion.paths[0].0.clone(), tag: None, value: Value::Null });
         };
         fill_environment(&mut project, &lookup);
         name_contexts(&mut project);
-        rebase(&mut project, &directory)?;
+        rebase(&mut project, &base)?;
         Ok(project)
     }
 

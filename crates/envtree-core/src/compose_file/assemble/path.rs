@@ -2,13 +2,14 @@
 
 use crate::compose_file::lower::path::cleaned;
 
-/// Returns `path` joined to the absolute folder `base`, without `.` and `..`; absolute paths and those of the home
-/// stay as they are.
+/// Returns `path` joined to the folder `base`, which is absolute or one of the home, without `.` and `..`; absolute
+/// paths and those of the home stay as they are.
 pub(super) fn joined(base: &str, path: &str) -> String {
     if path.starts_with(['/', '~']) || is_of_windows(path) {
         return path.to_owned();
     }
-    cleaned(&format!("{base}/{path}"))
+    let path = cleaned(&format!("/{base}/{path}"));
+    if base.starts_with('~') { path[1..].to_owned() } else { path }
 }
 
 /// Returns the folder of an absolute path.
@@ -38,6 +39,7 @@ mod tests {
         assert_eq!(joined("/a", "../../x"), "/x");
         assert_eq!(joined("/a", "/x/"), "/x/");
         assert_eq!(joined("/a", "~/x"), "~/x");
+        assert_eq!(joined("~/q", "./x/../y"), "~/q/y");
         assert_eq!(joined("/a", r"C:\x"), r"C:\x");
         assert_eq!((folder("/a/b"), folder("/a")), ("/a", "/"));
     }

@@ -63,6 +63,14 @@ fn rebase_build(build: &mut Node, base: &str) {
         Value::Text(_) => context(build, base),
         Value::Map(_) => {
             with(build, "context", |node| context(node, base));
+            with(build, "ssh", |keys| {
+                let Value::Map(entries) = &mut keys.value else { return };
+                for entry in entries.values_mut() {
+                    if let Value::Text(path) = &mut entry.node.value {
+                        *path = joined(base, path);
+                    }
+                }
+            });
             with(build, "additional_contexts", |contexts| match &mut contexts.value {
                 Value::Map(entries) => {
                     entries.values_mut().for_each(|entry| context(&mut entry.node, base));

@@ -60,6 +60,19 @@ fn a_file_that_lies_elsewhere_is_refused() {
 }
 
 #[test]
+fn no_message_holds_control_characters() {
+    let text = "services: {a: {extends: \"b\\u0085c\"}}\n";
+    assert_eq!(
+        together(&[("compose.yaml", text)]),
+        "compose.yaml:1:25: service `a` extends `b c`, but compose.yaml has no such service"
+    );
+    assert_eq!(
+        together(&[("compose.yaml", "include: [\"a\\u0007\"]\n")]),
+        "compose.yaml:1:11: there is no file `a `"
+    );
+}
+
+#[test]
 fn a_long_chain_of_included_files_is_an_error() {
     let texts: Vec<(String, String)> = (0..100)
         .map(|number| (format!("{number}.yaml"), format!("include: [{}.yaml]\n", number + 1)))
@@ -98,12 +111,68 @@ fn tags_of_an_extending_service_mean_what_it_extends_and_earlier_files() {
 }
 
 #[test]
+fn tags_of_an_extended_file_mean_what_its_services_extend() {
+    let main = "services: {a: {extends: {file: s.yaml, service: b}}}\n";
+    let middle =
+        "services: {b: {extends: {file: t.yaml, service: c}, ports: !reset [], expose: !override [2]}}\n";
+    let last = "services: {c: {image: x, ports: ['1:1'], expose: [1]}}\n";
+    assert_eq!(
+        together(&[("compose.yaml", main), ("s.yaml", middle), ("t.yaml", last)]),
+        r#"{"services":{"a":{"image":"x","expose":[2]}}}"#
+    );
+}
+
+#[test]
+fn tags_mean_a_service_of_the_same_name_in_every_file_on_the_way() {
+    let main = "services: {a: {extends: {file: s.yaml, service: b}}, b: {image: y, command: !reset null}}\n";
+    let other =
+        "services: {a: {ports: !override [3]}, b: {extends: c, ports: [2]}, c: {image: x, command: c}}\n";
+    assert_eq!(
+        together(&[("compose.yaml", main), ("s.yaml", other)]),
+        r#"{"services":{"a":{"image":"x"},"b":{"image":"y"}}}"#
+    );
+}
+
+#[test]
+fn extends_itself_and_what_is_included_can_be_reset() {
+    let main = "services: {a: {extends: b, image: x}, b: {image: y, command: z}}\n---\nservices: {a: {extends: !reset null}}\n";
+    assert_eq!(
+        together(&[("compose.yaml", main)]),
+        r#"{"services":{"a":{"image":"x","command":"z"},"b":{"image":"y","command":"z"}}}"#
+    );
+    let main = "include: [i.yaml]\nservices: {a: {image: x}}\nnetworks: {n: !reset null}\n";
+    let included = "networks: {n: {driver: bridge}}\n";
+    assert_eq!(
+        together(&[("compose.yaml", main), ("i.yaml", included)]),
+        r#"{"services":{"a":{"image":"x"}},"networks":{"n":{"driver":"bridge"}}}"#
+    );
+}
+
+#[test]
 fn paths_of_included_and_extended_files_become_absolute() {
     let main = "include: [a/b.yaml]\nservices: {web: {extends: {file: c/d.yaml, service: x}, volumes: ['./w:/w']}}\n";
-    let included = "services: {db: {build: {args: {A: 1}}, env_file: [x.env, {path: y.env}], volumes: ['./v:/v', 'n:/n']}}\nsecrets: {s: {file: s.txt}}\nvolumes: {n: {driver: local, driver_opts: {o: bind, device: ./n}}}\n";
-    let extended = "services: {x: {build: ., volumes: [{type: bind, source: ../v, target: /v}, '~/h:/h']}}\n";
+    let included = "services: {db: {build: {args: {A: 1}, ssh: {a: ../a, default: null}}, env_file: [x.env, {path: y.env}], volumes: ['./v:/v', 'n:/n']}}\nsecrets: {s: {file: s.txt}}\nvolumes: {n: {driver: local, driver_opts: {o: bind, device: ./n}}}\n";
+    let extended = "services: {x: {build: {context: ., ssh: [default, k=./k, h=~/k]}, volumes: [{type: bind, source: ../v, target: /v}, '~/h:/h']}}\n";
     assert_eq!(
         together(&[("compose.yaml", main), ("a/b.yaml", included), ("c/d.yaml", extended)]),
-        r#"{"services":{"web":{"build":"/w/c","volumes":[{"type":"bind","source":"/w/v","target":"/v"},"~/h:/h","./w:/w"]},"db":{"build":{"args":{"A":1},"context":"/w/a"},"env_file":["/w/a/x.env",{"path":"/w/a/y.env"}],"volumes":["/w/a/v:/v","n:/n"]}},"volumes":{"n":{"driver":"local","driver_opts":{"o":"bind","device":"/w/a/n"}}},"secrets":{"s":{"file":"/w/a/s.txt"}}}"#
+        r#"{"services":{"web":{"build":{"context":"/w/c","ssh":{"default":null,"k":"/w/c/k","h":"~/k"}},"volumes":[{"type":"bind","source":"/w/v","target":"/v"},"~/h:/h","./w:/w"]},"db":{"build":{"args":{"A":1},"ssh":{"a":"/w/a","default":null},"context":"/w/a"},"env_file":["/w/a/x.env",{"path":"/w/a/y.env"}],"volumes":["/w/a/v:/v","n:/n"]}},"volumes":{"n":{"driver":"local","driver_opts":{"o":"bind","device":"/w/a/n"}}},"secrets":{"s":{"file":"/w/a/s.txt"}}}"#
+    );
+}
+
+#[test]
+fn a_project_directory_of_the_home_is_one_for_services_alone() {
+    let main = "include: [{path: a.yaml, project_directory: ~/q}]\n";
+    let included =
+        "include: [i/b.yaml]\nservices: {a: {extends: {file: c/d.yaml, service: x}, env_file: e.env}}\n";
+    let nested = "services: {b: {image: b, volumes: ['./v:/v']}}\n";
+    let extended = "services: {x: {build: .}}\n";
+    assert_eq!(
+        together(&[
+            ("compose.yaml", main),
+            ("a.yaml", included),
+            ("~/q/i/b.yaml", nested),
+            ("~/q/c/d.yaml", extended)
+        ]),
+        r#"{"services":{"a":{"build":{"context":"~/q/c"},"env_file":"~/q/e.env"},"b":{"image":"b","volumes":["~/q/i/v:/v"]}}}"#
     );
 }
