@@ -68,18 +68,17 @@ pub(super) async fn build(
         |archive| archive.dockerfile.clone(),
     );
     let (parts, sent) = mpsc::channel(16);
-    let packing = archive.map(|archive| {
-        let parts = Parts { parts: parts.clone(), held: Vec::new() };
+    // Without an archive nothing is sent, but there has to be a body.
+    let packing = archive.map(move |archive| {
+        let parts = Parts { parts, held: Vec::new() };
         tokio::task::spawn_blocking(move || archive.pack(parts))
     });
-    // Without an archive nothing is sent, but there has to be a body.
-    drop(parts);
-    let body = futures::stream::unfold(sent, |mut sent| async { Some((sent.recv().await?, sent)) });
+    let parts = futures::stream::unfold(sent, |mut sent| async { Some((sent.recv().await?, sent)) });
+    let body = Some(bollard::body_try_stream(parts));
     let client = docker.client().await?.clone().with_timeout(PATIENCE);
     let options = options(build, dockerfile, surroundings);
-    let credentials = docker.all_credentials().await;
-    let mut answers =
-        Box::pin(client.build_image(options, Some(credentials), Some(bollard::body_try_stream(body))));
+    let credentials = Some(docker.all_credentials().await);
+    let mut answers = Box::pin(client.build_image(options, credentials, body));
     let mut steps = Steps { progress, current: None, output: Vec::new() };
     let mut failed = None;
     while let Some(answer) = answers.next().await {
