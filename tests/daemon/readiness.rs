@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{Ran, Sandbox};
-use crate::stage::{IDLE, WEB, answer, commit, containers, done, environment, port, refused, sandbox_with};
+use crate::stage::{
+    IDLE, WEB, answer, commit, containers, docker, done, environment, port, refused, sandbox_with,
+};
 
 fn with(compose: &str) -> Sandbox {
     sandbox_with(&[("compose.yaml", compose)])
@@ -23,6 +25,15 @@ fn script(script: &str, more: &str) -> String {
     format!(
         "services:\n  app:\n    image: busybox:1\n    init: true\n    command: [sh, -c, {quoted}]\n{more}"
     )
+}
+
+/// Returns all that a service of the environment `fix` has written so far.
+fn output(sandbox: &Sandbox, service: &str) -> String {
+    let filter = format!("label=com.docker.compose.service={service}");
+    let worktree = format!("label=dev.envtree.worktree={}", crate::stage::worktree(sandbox, "fix").display());
+    let id =
+        docker(sandbox, &["container", "ls", "--all", "--quiet", "--filter", &filter, "--filter", &worktree]);
+    docker(sandbox, &["logs", &id])
 }
 
 #[test]
@@ -229,4 +240,29 @@ fn http_is_asked_for_an_answer_and_not_for_a_connection() {
     done(&sandbox, &["up", "served"]);
     assert_eq!(environment(&sandbox, "served")["services"][0]["ready"], true);
     assert!(port(&sandbox, "served", "web") >= 20_000);
+}
+
+#[test]
+fn a_job_with_a_volume_that_nobody_named_is_started_once_although_it_fails() {
+    let job = script("echo no such table; exit 4", "    volumes: [/data]\n");
+    let sandbox = with(&job);
+    let ran = refused(&sandbox, 5, &["up", "fix"]);
+    assert!(ran.stderr.contains("service `app` exited with status 4"), "{ran}");
+    assert_eq!(output(&sandbox, "app"), "no such table");
+}
+
+#[test]
+fn a_server_that_never_answers_is_waited_for_once() {
+    let compose = "\
+services:
+  cache:
+    image: redis:8
+    command: redis-server --port 7000
+";
+    let sandbox = with(compose);
+    let started = Instant::now();
+    let ran = refused(&sandbox, 5, &["up", "fix", "--timeout", "20s"]);
+    let elapsed = started.elapsed();
+    assert!(ran.stderr.contains("service `cache` was not ready after"), "{ran}");
+    assert!(elapsed >= Duration::from_secs(20) && elapsed < Duration::from_secs(40), "{elapsed:?}");
 }
