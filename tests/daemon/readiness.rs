@@ -243,12 +243,46 @@ fn http_is_asked_for_an_answer_and_not_for_a_connection() {
 }
 
 #[test]
+fn a_job_on_the_image_of_a_server_is_done_when_it_ends_well() {
+    let compose = "\
+services:
+  db:
+    image: postgres:17
+    environment: { POSTGRES_PASSWORD: secret }
+    healthcheck: { test: pg_isready -h 127.0.0.1 -U postgres, interval: 1s, retries: 100 }
+  migrate:
+    image: postgres:17
+    environment: { PGPASSWORD: secret }
+    command: psql -h db -U postgres -c 'CREATE TABLE goods AS SELECT 1'
+    depends_on: { db: { condition: service_healthy } }
+";
+    let sandbox = with(compose);
+    done(&sandbox, &["up", "fix"]);
+    assert_eq!(environment(&sandbox, "fix")["state"], "ready");
+    assert_eq!(output(&sandbox, "migrate"), "SELECT 1");
+}
+
+#[test]
 fn a_job_with_a_volume_that_nobody_named_is_started_once_although_it_fails() {
     let job = script("echo no such table; exit 4", "    volumes: [/data]\n");
     let sandbox = with(&job);
     let ran = refused(&sandbox, 5, &["up", "fix"]);
     assert!(ran.stderr.contains("service `app` exited with status 4"), "{ran}");
     assert_eq!(output(&sandbox, "app"), "no such table");
+}
+
+#[test]
+fn the_image_of_a_server_may_run_something_else() {
+    let compose = "\
+services:
+  client:
+    image: postgres:17
+    command: sleep inf
+    init: true
+";
+    let sandbox = with(compose);
+    done(&sandbox, &["up", "fix"]);
+    assert_eq!(environment(&sandbox, "fix")["services"][0]["ready"], true);
 }
 
 #[test]
