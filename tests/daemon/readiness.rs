@@ -300,3 +300,28 @@ services:
     assert!(ran.stderr.contains("service `cache` was not ready after"), "{ran}");
     assert!(elapsed >= Duration::from_secs(20) && elapsed < Duration::from_secs(40), "{elapsed:?}");
 }
+
+#[test]
+fn what_the_engine_does_not_publish_is_not_waited_for() {
+    let compose = "\
+services:
+  cache: { image: 'redis:8', ports: ['6379'], networks: [back] }
+  web:
+    image: busybox:1
+    command: httpd -f -p 80
+    init: true
+    ports: ['80']
+    networks: [back]
+networks:
+  back: { internal: true }
+";
+    let sandbox = with(compose);
+    let ran = done(&sandbox, &["up", "fix"]);
+    for service in ["cache", "web"] {
+        let warning = format!("warning: service `{service}`: the Engine publishes none of its ports");
+        assert_eq!(ran.stderr.matches(&warning).count(), 1, "{ran}");
+    }
+    let environment = environment(&sandbox, "fix");
+    assert_eq!(environment["state"], "ready");
+    assert_eq!(environment["services"][0]["ports"], serde_json::json!([]));
+}

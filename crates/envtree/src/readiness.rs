@@ -279,7 +279,10 @@ impl<'a> Readiness<'a> {
         known: Option<KnownImage>,
     ) -> Option<(SocketAddr, Option<&'s Port>)> {
         let main = known.map(KnownImage::port);
-        let mut tcp = service.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+        // Not all that a file publishes the Engine publishes too: on internal networks it does not.
+        let is_published = |port: &&Port| detail.ports.contains_key(&format!("{}/tcp", port.target));
+        let tcp = service.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+        let mut tcp = tcp.filter(is_published);
         let port = tcp.clone().find(|port| Some(port.target) == main).or_else(|| tcp.next());
         if let Some(port) = port {
             let host = envtree_core::variables::reachable_host(port);
