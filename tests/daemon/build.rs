@@ -178,6 +178,25 @@ fn a_context_is_fetched_from_a_repository() {
 }
 
 #[test]
+fn a_service_that_runs_a_tag_of_a_build_runs_the_environments_own_image() {
+    let compose = "\
+services:
+  base:
+    build: { context: ., tags: ['shop/tagged:1'] }
+    command: sleep inf
+    init: true
+  user:
+    image: shop/tagged:1
+    command: sleep inf
+    init: true
+    depends_on: [base]
+";
+    let sandbox = with_build(compose, "COPY greeting /\n");
+    sandbox.up("one");
+    assert_eq!(sandbox.inside("one", "user", &["cat", "/greeting"]), "hello");
+}
+
+#[test]
 fn further_contexts_are_folders_images_and_what_other_services_build() {
     let compose = "\
 services:

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{Ran, Sandbox};
-use crate::stage::{IDLE, WEB, answer, commit, containers, done, environment, port, refused, sandbox_with};
+use crate::stage::{
+    IDLE, WEB, answer, commit, containers, docker, done, environment, port, refused, sandbox_with,
+};
 
 fn with(compose: &str) -> Sandbox {
     sandbox_with(&[("compose.yaml", compose)])
@@ -23,6 +25,15 @@ fn script(script: &str, more: &str) -> String {
     format!(
         "services:\n  app:\n    image: busybox:1\n    init: true\n    command: [sh, -c, {quoted}]\n{more}"
     )
+}
+
+/// Returns all that a service of the environment `fix` has written so far.
+fn output(sandbox: &Sandbox, service: &str) -> String {
+    let filter = format!("label=com.docker.compose.service={service}");
+    let worktree = format!("label=dev.envtree.worktree={}", crate::stage::worktree(sandbox, "fix").display());
+    let id =
+        docker(sandbox, &["container", "ls", "--all", "--quiet", "--filter", &filter, "--filter", &worktree]);
+    docker(sandbox, &["logs", &id])
 }
 
 #[test]
@@ -229,4 +240,88 @@ fn http_is_asked_for_an_answer_and_not_for_a_connection() {
     done(&sandbox, &["up", "served"]);
     assert_eq!(environment(&sandbox, "served")["services"][0]["ready"], true);
     assert!(port(&sandbox, "served", "web") >= 20_000);
+}
+
+#[test]
+fn a_job_on_the_image_of_a_server_is_done_when_it_ends_well() {
+    let compose = "\
+services:
+  db:
+    image: postgres:17
+    environment: { POSTGRES_PASSWORD: secret }
+    healthcheck: { test: pg_isready -h 127.0.0.1 -U postgres, interval: 1s, retries: 100 }
+  migrate:
+    image: postgres:17
+    environment: { PGPASSWORD: secret }
+    command: psql -h db -U postgres -c 'CREATE TABLE goods AS SELECT 1'
+    depends_on: { db: { condition: service_healthy } }
+";
+    let sandbox = with(compose);
+    done(&sandbox, &["up", "fix"]);
+    assert_eq!(environment(&sandbox, "fix")["state"], "ready");
+    assert_eq!(output(&sandbox, "migrate"), "SELECT 1");
+}
+
+#[test]
+fn a_job_with_a_volume_that_nobody_named_is_started_once_although_it_fails() {
+    let job = script("echo no such table; exit 4", "    volumes: [/data]\n");
+    let sandbox = with(&job);
+    let ran = refused(&sandbox, 5, &["up", "fix"]);
+    assert!(ran.stderr.contains("service `app` exited with status 4"), "{ran}");
+    assert_eq!(output(&sandbox, "app"), "no such table");
+}
+
+#[test]
+fn the_image_of_a_server_may_run_something_else() {
+    let compose = "\
+services:
+  client:
+    image: postgres:17
+    command: sleep inf
+    init: true
+";
+    let sandbox = with(compose);
+    done(&sandbox, &["up", "fix"]);
+    assert_eq!(environment(&sandbox, "fix")["services"][0]["ready"], true);
+}
+
+#[test]
+fn a_server_that_never_answers_is_waited_for_once() {
+    let compose = "\
+services:
+  cache:
+    image: redis:8
+    command: redis-server --port 7000
+";
+    let sandbox = with(compose);
+    let started = Instant::now();
+    let ran = refused(&sandbox, 5, &["up", "fix", "--timeout", "20s"]);
+    let elapsed = started.elapsed();
+    assert!(ran.stderr.contains("service `cache` was not ready after"), "{ran}");
+    assert!(elapsed >= Duration::from_secs(20) && elapsed < Duration::from_secs(40), "{elapsed:?}");
+}
+
+#[test]
+fn what_the_engine_does_not_publish_is_not_waited_for() {
+    let compose = "\
+services:
+  cache: { image: 'redis:8', ports: ['6379'], networks: [back] }
+  web:
+    image: busybox:1
+    command: httpd -f -p 80
+    init: true
+    ports: ['80']
+    networks: [back]
+networks:
+  back: { internal: true }
+";
+    let sandbox = with(compose);
+    let ran = done(&sandbox, &["up", "fix"]);
+    for service in ["cache", "web"] {
+        let warning = format!("warning: service `{service}`: the Engine publishes none of its ports");
+        assert_eq!(ran.stderr.matches(&warning).count(), 1, "{ran}");
+    }
+    let environment = environment(&sandbox, "fix");
+    assert_eq!(environment["state"], "ready");
+    assert_eq!(environment["services"][0]["ports"], serde_json::json!([]));
 }

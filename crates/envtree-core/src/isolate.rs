@@ -9,7 +9,7 @@ use crate::config_hash::{network_hash, service_hash, volume_hash};
 use crate::known_image::KnownImage;
 use crate::label;
 use crate::name::{EnvironmentId, NetworkName, ProjectName, ServiceName, VolumeName};
-use crate::port::{PortKey, wanted_by_container};
+use crate::port::{PortKey, are_published, wanted_by_container};
 use crate::project::{Network, Project, Volume};
 use crate::service::{Hook, MountSource, Service};
 use crate::subnet::Subnet;
@@ -84,9 +84,14 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
     let mut isolated = project.clone();
     isolated.name = identity.project.clone();
     image::isolate_images(&mut isolated, identity, &mut warnings);
+    let none = IndexMap::new();
+    let ports_of = |name: &ServiceName| {
+        if are_published(project, &project.services[name]) { &assignments.ports } else { &none }
+    };
     for (name, service) in &mut isolated.services {
         isolate_names(name, service, identity);
-        isolate_ports(name, service, 1, &assignments.ports);
+        isolate_ports(name, service, 1, ports_of(name));
+        warnings.extend(warning_of_internal_ports(name, service, project));
         warn_of_host(name, service, &mut warnings);
         warnings.extend(replica::warning_of_hardware(name, service));
         warn_of_shared_mounts(name, service, identity, &mut warnings);
@@ -118,7 +123,7 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
         let added = add_variables(service, &assignments.inside);
         let hash = service_hash(service, &added);
         label_service(name, service, identity, hash);
-        service.further = replica::further(name, service, identity, &assignments.ports, &added);
+        service.further = replica::further(name, service, identity, ports_of(name), &added);
         label_dependencies(service, &isolated.shared);
     }
     Isolated { project: isolated, warnings }
@@ -158,6 +163,15 @@ fn isolate_ports(name: &ServiceName, service: &mut Service, number: u32, assigne
     if !held.is_empty() {
         service.labels.insert(label::PORTS.into(), held.join(","));
     }
+}
+
+/// Says that nobody reaches the ports of a service from outside its networks.
+fn warning_of_internal_ports(name: &ServiceName, service: &Service, project: &Project) -> Option<String> {
+    (!service.ports.is_empty() && !are_published(project, service)).then(|| {
+        format!(
+            "service `{name}`: the Engine publishes none of its ports, because all its networks are `internal`"
+        )
+    })
 }
 
 /// Says what of the host every environment shares, because the service asks for the host's own.
@@ -407,6 +421,37 @@ pub(crate) mod tests {
         raw.services["redis"].ports[0].host_ip = Some("0.0.0.0".into());
         let project = isolate(&raw, &identity(), &assignments(&raw)).project;
         assert_eq!(project.services["redis"].ports[0].host_ip.as_deref(), Some("0.0.0.0"));
+    }
+
+    #[test]
+    fn ports_behind_internal_networks_alone_are_not_published() {
+        let mut raw = raw_postgres_redis();
+        let back = NetworkName::new("back").unwrap();
+        raw.networks.insert(back.clone(), Network { internal: true, ..Network::default() });
+        raw.services["postgres"].networks.insert(back.clone(), Attachment::default());
+        raw.services["redis"].networks = IndexMap::from([(back, Attachment::default())]);
+        raw.services["redis"].set_replicas(2);
+        // Held from before the network was internal.
+        let mut assignments = assignments(&raw);
+        assert_eq!(assignments.ports.len(), 1);
+        assignments.ports.extend(
+            wanted_by_container(&ServiceName::new("redis").unwrap(), &raw.services["redis"], 2)
+                .into_iter()
+                .zip([20007]),
+        );
+        let Isolated { project, warnings } = isolate(&raw, &identity(), &assignments);
+        assert_eq!(project.services["postgres"].ports[0].published, Some(20000));
+        let redis = project.services["redis"].containers();
+        assert_eq!(
+            redis.map(|(_, container)| container.ports[0].published).collect::<Vec<_>>(),
+            [None, None]
+        );
+        assert_eq!(
+            warnings,
+            [
+                "service `redis`: the Engine publishes none of its ports, because all its networks are `internal`"
+            ]
+        );
     }
 
     #[test]

@@ -64,6 +64,38 @@ impl KnownImage {
         Self::recognise(declared.unwrap_or(&service.image))
     }
 
+    /// Recognises the server that a service runs: its image's, unless an entrypoint or a command takes its place.
+    pub fn run_by(service: &Service) -> Option<Self> {
+        let known = Self::of(service)?;
+        let first = |words: &Option<Vec<String>>| words.as_ref().and_then(|words| words.first()).cloned();
+        let is_server = match (first(&service.entrypoint), first(&service.command)) {
+            (Some(program), _) => known.is_server(&program),
+            // The entrypoints of these images hand options to the server, Redis' also the path of its settings.
+            (None, Some(word)) => {
+                word.starts_with('-')
+                    || known.is_server(&word)
+                    || (known == Self::Redis && word.strip_suffix(".conf").is_some())
+            }
+            (None, None) => true,
+        };
+        is_server.then_some(known)
+    }
+
+    /// Returns whether `program`, a name or a path, is a server of the family.
+    fn is_server(self, program: &str) -> bool {
+        let names: &[&str] = match self {
+            Self::Postgres => &["postgres"],
+            Self::MySql | Self::MariaDb => &["mysqld", "mysqld_safe", "mariadbd", "mariadbd-safe"],
+            Self::Redis => {
+                &["redis-server", "redis-stack-server", "valkey-server", "keydb-server", "dragonfly"]
+            }
+            Self::RabbitMq => &["rabbitmq-server"],
+            Self::Nats => &["nats-server"],
+            Self::MongoDb => &["mongod"],
+        };
+        names.contains(&program.rsplit('/').next().unwrap_or(program))
+    }
+
     /// Returns the port that the protocol is spoken on inside the container.
     pub fn port(self) -> u16 {
         match self {
@@ -211,6 +243,24 @@ mod tests {
             assert_eq!(KnownImage::recognise(image), Some(KnownImage::Postgres), "{image}");
         }
         assert_eq!(KnownImage::recognise("postgres-exporter"), None);
+    }
+
+    #[test]
+    fn a_server_runs_where_nothing_else_takes_its_place() {
+        let words = |text: &str| Some(text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let of = |image: &str, entrypoint, command| {
+            KnownImage::run_by(&Service { image: image.into(), entrypoint, command, ..Service::default() })
+        };
+        let postgres = |command| of("postgres:17", None, words(command)).is_some();
+        assert_eq!(of("postgres:17", None, None), Some(KnownImage::Postgres));
+        assert!(postgres("postgres -c fsync=off") && postgres("-c fsync=off"));
+        assert!(!postgres("psql -h db -U postgres") && !postgres("sleep inf"));
+        let redis = |command| of("redis:8", None, words(command)).is_some();
+        assert!(redis("/usr/local/bin/redis-server --port 1") && redis("/etc/redis/redis.conf"));
+        assert!(!redis("redis-cli ping"));
+        assert_eq!(of("postgres:17", words("/wait.sh"), words("postgres")), None);
+        assert!(of("redis:8", words("redis-server --save 60"), None).is_some());
+        assert_eq!(of("busybox:1", None, None), None);
     }
 
     #[test]

@@ -13,7 +13,8 @@ use crate::plan::{Operation, Plan};
 /// Returns whether `after` differs from `before` by more than the steps of `plan` that `done` lists, as a plan shows
 /// them, and the unwanted end of what they started.
 ///
-/// Only objects of the Compose project `project` count, by whether they exist and, containers, by whether they run.
+/// Only objects of the Compose project `project` count, by whether they exist and, containers, by whether they run. A
+/// volume that nobody named comes with its container, and is no object by itself.
 pub fn is_overtaken(
     project: &str,
     before: &ObservedState,
@@ -61,7 +62,8 @@ fn objects(project: &str, state: &ObservedState) -> BTreeMap<Object, bool> {
     };
     let containers = state.containers.iter().filter(|container| is_own(&container.labels));
     let networks = state.networks.iter().filter(|network| is_own(&network.labels));
-    let volumes = state.volumes.iter().filter(|volume| is_own(&volume.labels));
+    let is_named = |labels: &indexmap::IndexMap<String, String>| !labels.contains_key(label::ANONYMOUS);
+    let volumes = state.volumes.iter().filter(|volume| is_own(&volume.labels) && is_named(&volume.labels));
     containers
         .map(|container| ((Kind::Container, container.name.clone()), container.is_active()))
         .chain(networks.map(|network| ((Kind::Network, network.name.clone()), false)))
@@ -98,8 +100,10 @@ mod tests {
     use indexmap::IndexMap;
 
     use super::*;
+    use crate::name::ServiceName;
     use crate::observed::{ContainerState, ObservedContainer, ObservedVolume};
-    use crate::plan::Step;
+    use crate::plan::{NewContainer, Step};
+    use crate::service::Service;
 
     fn labels() -> IndexMap<String, String> {
         IndexMap::from([(label::COMPOSE_PROJECT.to_owned(), "shop".to_owned())])
@@ -173,5 +177,25 @@ mod tests {
         let (before, after) = (state(&[], &[]), state(&[("db", RUNNING)], &[]));
         assert!(is_overtaken("shop", &before, &Plan::default(), &[], &after));
         assert!(!is_overtaken("other", &before, &Plan::default(), &[], &after));
+    }
+
+    #[test]
+    fn the_unnamed_volume_of_a_container_that_was_made_is_none() {
+        let before = state(&[], &[]);
+        let mut after = state(&[("db", EXITED)], &["shop_db_data_0a1b2c3d"]);
+        let container = NewContainer {
+            name: "db".into(),
+            service: ServiceName::new("db").unwrap(),
+            definition: Service::default(),
+            volume_names: IndexMap::new(),
+            network: None,
+            inherited_volumes: IndexMap::new(),
+            image_volumes: vec!["/data".into()],
+        };
+        let plan = plan(vec![Operation::CreateContainer(Box::new(container))]);
+        let done: Vec<String> = plan.steps.iter().map(|step| step.operation.to_string()).collect();
+        assert!(is_overtaken("shop", &before, &plan, &done, &after));
+        after.volumes[0].labels.insert(label::ANONYMOUS.into(), "db:/data".into());
+        assert!(!is_overtaken("shop", &before, &plan, &done, &after));
     }
 }

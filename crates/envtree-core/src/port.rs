@@ -66,13 +66,26 @@ pub struct PortsExhausted {
     pub held: usize,
 }
 
+/// Returns whether the Engine publishes the ports of a service of `project`.
+///
+/// Where all networks of the service are internal, it publishes none of them and says nothing.
+pub fn are_published(project: &Project, service: &Service) -> bool {
+    let is_internal = |key| project.networks.get(key).is_some_and(|network| network.internal);
+    service.networks.is_empty() || !service.networks.keys().all(is_internal)
+}
+
 /// Returns a key for every published port of every container of `project`, in the order of the file.
 pub fn wanted_by_services(project: &Project) -> Vec<PortKey> {
     let of_service = |(name, service)| {
         let numbers = 1..=Service::replicas(service);
         numbers.flat_map(move |number| wanted_by_container(name, service, number))
     };
-    project.services.iter().flat_map(of_service).collect()
+    project
+        .services
+        .iter()
+        .filter(|(_, service)| are_published(project, service))
+        .flat_map(of_service)
+        .collect()
 }
 
 /// Returns a key for every entry of a service's `ports`, in their order, for the container of that number.

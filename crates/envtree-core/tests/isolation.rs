@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use envtree_core::isolate::{Assignments, Isolated, isolate};
 use envtree_core::label;
 use envtree_core::name::ServiceName;
-use envtree_core::port::{Owner, PortKey, assign, wanted_by_services};
+use envtree_core::port::{Owner, PortKey, are_published, assign, wanted_by_services};
 use envtree_core::project::Project;
 use envtree_core::service::{Protocol, Service};
 use envtree_core::subnet::Subnet;
@@ -47,7 +47,8 @@ fn claims(project: &Project) -> Vec<String> {
     let mut claims = Vec::new();
     for (_, service) in project.services.values().flat_map(Service::containers) {
         claims.push(format!("container {}", service.container_name.as_deref().unwrap_or("?")));
-        claims.extend(service.ports.iter().map(|port| format!("port {:?}", port.published)));
+        let ports = service.ports.iter().filter(|_| are_published(project, &service));
+        claims.extend(ports.map(|port| format!("port {:?}", port.published)));
     }
     for network in project.networks.values().filter(|network| !network.external) {
         claims.push(format!("network {}", network.name.as_deref().unwrap_or("?")));

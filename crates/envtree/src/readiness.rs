@@ -4,7 +4,8 @@
 //! first check, envtree runs the check's command itself; of Postgres and Redis it first asks for an answer, which is
 //! quicker and takes no processor time from the start of the server. Any other service is ready when it answers:
 //! Postgres and Redis in their protocols, HTTP where the file says `app_protocol: http`, else TCP. A service that
-//! publishes nothing and is not known is ready when it has run for [`STEADY`]. Ports on another machine are not asked.
+//! publishes nothing and runs no known server is ready when it has run for [`STEADY`], or has ended well where nothing
+//! starts it again. Ports on another machine are not asked.
 
 mod fault;
 mod watched;
@@ -224,7 +225,7 @@ impl<'a> Readiness<'a> {
 
     /// Asks a running service without a health check whether it answers.
     async fn probe(&self, service: &Service, detail: &ContainerDetail) -> Probe {
-        let known = KnownImage::of(service);
+        let known = KnownImage::run_by(service);
         if self.docker.is_remote().await.unwrap_or(false) {
             return self.probe_remotely(service, detail, known).await;
         }
@@ -278,7 +279,10 @@ impl<'a> Readiness<'a> {
         known: Option<KnownImage>,
     ) -> Option<(SocketAddr, Option<&'s Port>)> {
         let main = known.map(KnownImage::port);
-        let mut tcp = service.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+        // Not all that a file publishes the Engine publishes too: on internal networks it does not.
+        let is_published = |port: &&Port| detail.ports.contains_key(&format!("{}/tcp", port.target));
+        let tcp = service.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+        let mut tcp = tcp.filter(is_published);
         let port = tcp.clone().find(|port| Some(port.target) == main).or_else(|| tcp.next());
         if let Some(port) = port {
             let host = envtree_core::variables::reachable_host(port);
@@ -327,7 +331,7 @@ fn put_off(check: Option<&HealthCheck>) -> Duration {
 
 /// Returns whether a service's own protocol tells whether it is ready.
 fn answers(service: &Service) -> bool {
-    matches!(KnownImage::of(service), Some(KnownImage::Postgres | KnownImage::Redis))
+    matches!(KnownImage::run_by(service), Some(KnownImage::Postgres | KnownImage::Redis))
 }
 
 /// Returns what makes a server of the image speak, if anything does; nothing at all where it speaks first.
@@ -354,7 +358,7 @@ pub(crate) fn is_job(project: &Project, name: &str) -> bool {
 /// Returns whether a service may have done its work by ending: it serves nothing, and nothing restarts it.
 pub(crate) fn may_end(service: &Service) -> bool {
     service.ports.is_empty()
-        && KnownImage::of(service).is_none()
+        && KnownImage::run_by(service).is_none()
         && matches!(service.restart, RestartPolicy::No | RestartPolicy::OnFailure(_))
 }
 
@@ -385,6 +389,18 @@ fn age(detail: &ContainerDetail) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_may_end_whatever_its_image_and_a_server_may_not() {
+        let service = |command: &str| Service {
+            image: "postgres:17".into(),
+            command: Some(vec![command.into()]),
+            ..Service::default()
+        };
+        assert!(may_end(&service("psql")) && !answers(&service("psql")));
+        assert!(!may_end(&service("postgres")) && answers(&service("postgres")));
+        assert!(!may_end(&Service { restart: RestartPolicy::Always, ..service("psql") }));
+    }
 
     #[test]
     fn a_check_that_the_engine_runs_soon_is_left_to_it() {

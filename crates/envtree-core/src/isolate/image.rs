@@ -1,7 +1,8 @@
 //! Images that are built: each environment has its own, whatever the file calls them.
 //!
 //! Two worktrees that build `image: shop/web:dev` would otherwise overwrite each other's. An image is named as Compose
-//! names one without `image`: `<project>-<service>`. Services that run it by the file's name run the environment's own.
+//! names one without `image`: `<project>-<service>`. Services that run it by the file's name, or by one of the `tags` of
+//! its build, run the environment's own.
 
 use indexmap::IndexMap;
 
@@ -18,6 +19,12 @@ pub fn own_images(project: &Project, name: &ProjectName) -> IndexMap<ServiceName
     let mut built: IndexMap<&str, String> = IndexMap::new();
     for (key, service) in project.services.iter().filter(|(_, service)| service.build.is_some()) {
         built.entry(&service.image).or_insert_with(|| own(key));
+    }
+    // A name that a service gives its image goes before the same one among another's tags.
+    for (key, service) in &project.services {
+        for tag in service.build.iter().flat_map(|build| &build.tags) {
+            built.entry(tag).or_insert_with(|| own(key));
+        }
     }
     let image = |(key, service): (&ServiceName, &crate::service::Service)| {
         let image = if service.build.is_some() {
@@ -106,6 +113,20 @@ mod tests {
         assert_eq!(build.labels[label::COMPOSE_PROJECT], "shop-fix-login");
         assert!(build.labels.contains_key(label::REPOSITORY));
         assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_tag_of_a_build_leads_to_the_environments_own_image() {
+        let tagged = |tag: &str| Build { tags: vec![tag.to_owned()], ..Build::default() };
+        let Isolated { project, .. } =
+            isolated(&[("user", service("shop/tagged:1", 80)), ("base", built("", tagged("shop/tagged:1")))]);
+        assert_eq!(project.services["user"].image, "shop-fix-login-base");
+        let Isolated { project, .. } = isolated(&[
+            ("other", built("", tagged("shop/named"))),
+            ("named", built("shop/named", Build::default())),
+            ("second", service("shop/named", 81)),
+        ]);
+        assert_eq!(project.services["second"].image, "shop-fix-login-named");
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn an_anonymous_volume_moves_to_the_container_that_replaces_its_own() {
 fn a_diverged_network_takes_its_containers_with_it() {
     let mut raw = raw_postgres_redis();
     let mut engine = engine_with(&isolated(&raw));
-    raw.networks["default"].internal = true;
+    raw.networks["default"].attachable = true;
     let plan = reconcile(&isolated(&raw), &engine.state, &options()).unwrap();
     engine.apply(&plan).unwrap();
     assert!(reconcile(&isolated(&raw), &engine.state, &options()).unwrap().is_empty());
