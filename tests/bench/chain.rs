@@ -41,7 +41,7 @@ fn chain() -> Result<String, Fault> {
         )?;
         writeln!(
             text,
-            "    healthcheck: {{ test: [CMD, nc, -z, 127.0.0.1, '80'], interval: 1s, timeout: 5s, retries: 60 }}"
+            "    healthcheck: {{ test: nc -w 1 127.0.0.1 80 </dev/null, interval: 1s, timeout: 5s, retries: 60 }}"
         )?;
         if let Some(before) = link.checked_sub(1) {
             writeln!(text, "    depends_on: {{ link-{before}: {{ condition: service_healthy }} }}")?;
