@@ -101,6 +101,7 @@ impl Docker {
     pub(crate) async fn list_volumes(
         &self,
         options: ListVolumesOptions,
+        tells_age: bool,
     ) -> Result<Vec<ObservedVolume>, DockerError> {
         let client = self.client().await?;
         let answer = client
@@ -108,12 +109,11 @@ impl Docker {
             .await
             .map_err(|error| DockerError::ListVolumes(error.into()))?;
         let volumes = answer.volumes.unwrap_or_default();
-        let tells_age = self.tells_age().await?;
         Ok(volumes.into_iter().map(|volume| observed_volume(volume, tells_age)).collect())
     }
 
     /// Returns whether the Engine tells when a volume was made, and not when its folder was last changed.
-    async fn tells_age(&self) -> Result<bool, DockerError> {
+    pub(crate) async fn tells_age(&self) -> Result<bool, DockerError> {
         let facts = self.facts().await?;
         Ok(facts.is_podman() || facts.api >= ApiVersion::VOLUME_AGE)
     }
