@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::common::Sandbox;
 use crate::compose_file::with_compose;
+use crate::stage::IDLE;
 use crate::support::{docker, inspect};
 
 /// Returns the worktree of the task `one`, as the container of a service has it.
@@ -211,19 +212,12 @@ volumes: { data: {} }
 
 #[test]
 fn a_profile_of_seccomp_comes_from_a_file() {
-    let compose = "\
-services:
-  app:
-    image: busybox:1
-    command: sleep inf
-    init: true
-    security_opt: ['seccomp:./profile.json']
-";
+    let compose = format!("{IDLE}    security_opt: ['seccomp:./profile.json']\n");
     let profile = r#"{
         "defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [{ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO" }]
     }"#;
-    let sandbox = with_compose(compose);
+    let sandbox = with_compose(&compose);
     sandbox.write("profile.json", profile);
     sandbox.git(&["add", "."]);
     sandbox.git(&["commit", "-qm", "Add a profile"]);

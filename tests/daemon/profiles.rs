@@ -1,7 +1,7 @@
 //! Profiles: which services an environment has, and jobs that must be done before others start.
 
 use crate::common::Sandbox;
-use crate::stage::{commit, done, environment, refused, sandbox_with};
+use crate::stage::{IDLE, commit, done, environment, refused, sandbox_with};
 use crate::support::SOON;
 
 const COMPOSE: &str = "\
@@ -60,17 +60,11 @@ fn profiles_come_from_the_variable_and_from_the_settings_too() {
 
 #[test]
 fn a_service_that_needs_one_of_a_profile_that_is_off_is_refused_with_its_place() {
-    let compose = "\
-services:
-  app:
-    image: busybox:1
-    command: sleep inf
-    init: true
-    depends_on:
+    let more = "    depends_on:
       debugger: { condition: service_started }
   debugger: { image: busybox:1, command: sleep inf, init: true, profiles: [debug] }
 ";
-    let sandbox = sandbox_with(&[("compose.yaml", compose)]);
+    let sandbox = sandbox_with(&[("compose.yaml", &format!("{IDLE}{more}"))]);
     insta::assert_snapshot!(refused(&sandbox, 1, &["up", "fix"]).stderr, @"error: main:compose.yaml:7:17: service `app`: service `debugger` is required, but its profile is not active: `debug`");
     done(&sandbox, &["up", "fix", "--profile", "debug"]);
     assert_eq!(made(&sandbox), ["app running", "debugger running"]);

@@ -7,6 +7,14 @@ use crate::stage::{
     IDLE, WEB, answer, commit, containers, docker, done, environment, port, refused, sandbox_with,
 };
 
+/// A server that listens on another port than its image says.
+const CACHE_ELSEWHERE: &str = "\
+services:
+  cache:
+    image: redis:8
+    command: redis-server --port 7000
+";
+
 fn with(compose: &str) -> Sandbox {
     sandbox_with(&[("compose.yaml", compose)])
 }
@@ -29,11 +37,7 @@ fn script(script: &str, more: &str) -> String {
 
 /// Returns all that a service of the environment `fix` has written so far.
 fn output(sandbox: &Sandbox, service: &str) -> String {
-    let filter = format!("label=com.docker.compose.service={service}");
-    let worktree = format!("label=dev.envtree.worktree={}", crate::stage::worktree(sandbox, "fix").display());
-    let id =
-        docker(sandbox, &["container", "ls", "--all", "--quiet", "--filter", &filter, "--filter", &worktree]);
-    docker(sandbox, &["logs", &id])
+    docker(sandbox, &["logs", &sandbox.container("fix", service)])
 }
 
 #[test]
@@ -69,15 +73,10 @@ services:
 
 #[test]
 fn a_health_check_is_run_although_the_server_answers_elsewhere() {
-    let compose = "\
-services:
-  cache:
-    image: redis:8
-    command: redis-server --port 7000
-    ports: ['6379']
+    let more = "    ports: ['6379']
     healthcheck: { test: ['CMD', 'redis-cli', '-p', '7000', 'ping'], interval: 10m }
 ";
-    let sandbox = with(compose);
+    let sandbox = with(&format!("{CACHE_ELSEWHERE}{more}"));
     done(&sandbox, &["up", "fix"]);
 }
 
@@ -287,13 +286,7 @@ services:
 
 #[test]
 fn a_server_that_never_answers_is_waited_for_once() {
-    let compose = "\
-services:
-  cache:
-    image: redis:8
-    command: redis-server --port 7000
-";
-    let sandbox = with(compose);
+    let sandbox = with(CACHE_ELSEWHERE);
     let started = Instant::now();
     let ran = refused(&sandbox, 5, &["up", "fix", "--timeout", "20s"]);
     let elapsed = started.elapsed();

@@ -25,23 +25,30 @@ impl Docker {
     pub(crate) async fn observe_scope(&self, scope: &Scope) -> Result<ObservedState, DockerError> {
         // Connected first, so that parallel requests do not each look for the endpoint.
         self.client().await?;
-        let tells_age = self.tells_age().await?;
         let project = label_filter(label::COMPOSE_PROJECT, Some(&scope.project));
         let (containers, shared, networks, volumes, named, images, built) = try_join!(
             self.list_containers(&project),
             self.list_shared(scope),
             self.list_networks(None),
-            self.list_volumes(ListVolumesOptionsBuilder::new().filters(&project).build(), tells_age),
+            self.list_volumes(ListVolumesOptionsBuilder::new().filters(&project).build()),
             future::try_join_all(scope.volumes.iter().map(|name| self.inspect_volume(name))),
             future::try_join_all(scope.images.iter().map(|image| self.inspect_image(image))),
             self.list_built(scope),
         )?;
         let images = scope.images.iter().cloned().zip(images);
+        let mut volumes = union(volumes, named);
+        // The age of what others made alone tells whether it is still the same.
+        let are_ours = volumes.iter().all(|volume| volume.labels.contains_key(label::REPOSITORY));
+        if !are_ours && !self.tells_age().await? {
+            for volume in &mut volumes {
+                volume.created.clear();
+            }
+        }
         Ok(ObservedState {
             containers,
             shared,
             networks,
-            volumes: union(volumes, named),
+            volumes,
             images: images.filter_map(|(name, image)| Some((name, image?))).collect(),
             built,
         })
@@ -55,7 +62,7 @@ impl Docker {
         let (containers, networks, volumes) = try_join!(
             self.list_containers(&ours),
             self.list_networks(Some(ListNetworksOptionsBuilder::new().filters(&ours).build())),
-            self.list_volumes(ListVolumesOptionsBuilder::new().filters(&ours).build(), false),
+            self.list_volumes(ListVolumesOptionsBuilder::new().filters(&ours).build()),
         )?;
         Ok(ObservedState { containers, networks, volumes: union(volumes, []), ..ObservedState::default() })
     }
@@ -67,7 +74,7 @@ impl Docker {
         let ours = label_filter(label::REPOSITORY, repository);
         let (containers, volumes) = try_join!(
             self.list_containers(&ours),
-            self.list_volumes(ListVolumesOptionsBuilder::new().filters(&ours).build(), false),
+            self.list_volumes(ListVolumesOptionsBuilder::new().filters(&ours).build()),
         )?;
         Ok(ObservedState { containers, volumes: union(volumes, []), ..ObservedState::default() })
     }

@@ -32,7 +32,7 @@ impl Docker {
         };
         let created = self.send_create_volume(request).await?;
         // Asked for a name that exists, the Engine answers 201 with the volume that is there, whosever it is.
-        match stranger(volume, &observed_volume(created, false)) {
+        match stranger(volume, &observed_volume(created)) {
             Some(owner) => Err(DockerError::VolumeAlreadyExists { volume: name.to_owned(), owner }),
             None => Ok(()),
         }
@@ -71,10 +71,9 @@ impl Docker {
 
     /// Returns the volume of that name, if there is one.
     pub async fn inspect_volume(&self, name: &str) -> Result<Option<ObservedVolume>, DockerError> {
-        let tells_age = self.tells_age().await?;
         let client = self.client().await?;
         match client.inspect_volume(name).await.map_err(EngineFailure::from) {
-            Ok(volume) => Ok(Some(observed_volume(volume, tells_age))),
+            Ok(volume) => Ok(Some(observed_volume(volume))),
             Err(failure) if failure.is(404) => Ok(None),
             Err(source) => Err(DockerError::InspectVolume { volume: name.to_owned(), source }),
         }
@@ -101,7 +100,6 @@ impl Docker {
     pub(crate) async fn list_volumes(
         &self,
         options: ListVolumesOptions,
-        tells_age: bool,
     ) -> Result<Vec<ObservedVolume>, DockerError> {
         let client = self.client().await?;
         let answer = client
@@ -109,7 +107,7 @@ impl Docker {
             .await
             .map_err(|error| DockerError::ListVolumes(error.into()))?;
         let volumes = answer.volumes.unwrap_or_default();
-        Ok(volumes.into_iter().map(|volume| observed_volume(volume, tells_age)).collect())
+        Ok(volumes.into_iter().map(observed_volume).collect())
     }
 
     /// Returns whether the Engine tells when a volume was made, and not when its folder was last changed.
@@ -179,12 +177,11 @@ fn stranger(wanted: &Volume, existing: &ObservedVolume) -> Option<String> {
     })
 }
 
-fn observed_volume(volume: EngineVolume, tells_age: bool) -> ObservedVolume {
-    let created = volume.created_at.filter(|_| tells_age);
+fn observed_volume(volume: EngineVolume) -> ObservedVolume {
     ObservedVolume {
         name: volume.name,
         driver: volume.driver,
-        created: created.map(|time| time.unix_timestamp().to_string()).unwrap_or_default(),
+        created: volume.created_at.map(|time| time.unix_timestamp().to_string()).unwrap_or_default(),
         labels: sorted(volume.labels),
     }
 }

@@ -41,12 +41,9 @@ impl Session {
         record: &EnvironmentRecord,
         definition: &Definition,
     ) -> Result<(ObservedState, Adopted), Error> {
-        let shared = if let Some(shared) = &definition.shared {
-            Some(shared.definition.wanted.project.name.clone())
-        } else {
-            // What is shared shares nothing itself.
-            let known = self.known_shared(&record.repository.id)?.map(|shared| shared.project);
-            known.filter(|shared| *shared != record.project)
+        let shared = match &definition.shared {
+            Some(shared) => Some(shared.definition.wanted.project.name.clone()),
+            None => self.shared_project_of(record)?,
         };
         let mut observed = self.docker.observe(&scope(definition, shared)).await?;
         let adopted = self.adopt(record, &volumes_of(&definition.wanted.project), &mut observed);

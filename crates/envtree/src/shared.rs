@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 
 use envtree_core::engine::Scope;
-use envtree_core::name::EnvironmentId;
+use envtree_core::name::{EnvironmentId, ProjectName};
 use envtree_core::observed::ObservedState;
 use envtree_core::shared::{shared_project, unused};
 use envtree_core::teardown::{plan_leaving, plan_start, plan_stop};
@@ -39,6 +39,12 @@ impl Session {
     /// Returns the record of what the repository's environments share, if there is one.
     pub(crate) fn known_shared(&self, repository: &str) -> Result<Option<EnvironmentRecord>, Error> {
         Ok(self.read_state()?.shared_of(repository).cloned())
+    }
+
+    /// Returns the project of what an environment may share; nothing for that project itself, which shares nothing.
+    pub(crate) fn shared_project_of(&self, record: &EnvironmentRecord) -> Result<Option<ProjectName>, Error> {
+        let shared = self.known_shared(&record.repository.id)?.map(|shared| shared.project);
+        Ok(shared.filter(|shared| *shared != record.project))
     }
 
     /// Returns the record of what the repository's environments share, as it is in `state` or as it will be.
@@ -167,9 +173,8 @@ impl Session {
 
     /// Observes the project of an environment, and what it shares.
     pub(crate) async fn observe_project(&self, record: &EnvironmentRecord) -> Result<ObservedState, Error> {
-        let shared = self.known_shared(&record.repository.id)?.map(|shared| shared.project);
         let scope = Scope {
-            shared: shared.filter(|shared| *shared != record.project),
+            shared: self.shared_project_of(record)?,
             project: record.project.clone(),
             images: Vec::new(),
             volumes: Vec::new(),
