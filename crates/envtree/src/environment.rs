@@ -147,8 +147,8 @@ impl Session {
         secret: &str,
     ) -> Result<Definition, Error> {
         let own = own_variables(record, secret);
-        let named = self.named_files(files.top())?;
-        let here = self.standing_in(files.top())?;
+        let named = self.named_files(files.top());
+        let here = self.standing_in(files.top());
         let mut wanted = load_compose(&ComposeRequest {
             files,
             settings: &settings,
@@ -182,27 +182,24 @@ impl Session {
 
     /// Returns the folder of the worktree at `top` that is the like of where the person stands; its top if they do not
     /// stand in a worktree.
-    fn standing_in(&self, top: &Path) -> Result<PathBuf, Error> {
-        let worktree = self.repository.worktree_containing(self.directory())?;
-        let inside = worktree.as_ref().and_then(|here| self.directory().strip_prefix(&here.path).ok());
-        Ok(inside.map_or_else(|| top.to_owned(), |inside| top.join(inside)))
+    fn standing_in(&self, top: &Path) -> PathBuf {
+        let here = self.repository.current_worktree();
+        let inside = here.and_then(|here| self.directory().strip_prefix(here).ok());
+        inside.map_or_else(|| top.to_owned(), |inside| top.join(inside))
     }
 
     /// Returns the files of `--file` as the worktree at `top` has them.
     ///
     /// A path is relative to where the person stands. One that lies in the worktree around that place means the same
     /// file of the environment's own worktree; any other file is one for all.
-    fn named_files(&self, top: &Path) -> Result<Vec<PathBuf>, Error> {
-        if self.options.files.is_empty() {
-            return Ok(Vec::new());
-        }
-        let here = self.repository.worktree_containing(self.directory())?;
+    fn named_files(&self, top: &Path) -> Vec<PathBuf> {
+        let here = self.repository.current_worktree();
         let named = self.options.files.iter().map(|file| {
             let path = normal(&self.directory().join(file));
-            let inside = here.as_ref().and_then(|here| path.strip_prefix(&here.path).ok());
+            let inside = here.and_then(|here| path.strip_prefix(here).ok());
             inside.map_or_else(|| path.clone(), |inside| top.join(inside))
         });
-        Ok(named.collect())
+        named.collect()
     }
 
     /// Puts a definition together with what `record` reserves.
