@@ -218,7 +218,7 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
             shown.log(&lines).hint(format!("mend it and run {AGAIN} again; it continues from here"))
         }
         Error::TrackedEnvFile { .. } => shown.hint("name a file that git ignores, or write none with `env: { file: false }`"),
-        Error::EnvFile(EnvFileError::NotAFile { .. } | EnvFileError::NotText { .. } | EnvFileError::File { .. }) => {
+        Error::EnvFile(EnvFileError::NotAFile { .. } | EnvFileError::NotText(_) | EnvFileError::File { .. }) => {
             shown.hint("move it away, or name another file with `env: { file: NAME }`")
         }
         Error::EnvFile(EnvFileError::Closed { .. }) => {
