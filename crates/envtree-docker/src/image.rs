@@ -66,7 +66,9 @@ impl Docker {
         let reference = Reference::parse(image)?;
         let pull = Pull { image, platform, progress };
         let Some(mirror) = self.mirrors.get(&reference.registry) else {
-            return self.pull_from(&pull, &reference).await;
+            self.pull_from(&pull, &reference).await?;
+            self.note_pull(&reference).await;
+            return Ok(());
         };
         let Err(mirror_cause) = self.pull_from_mirror(&pull, &reference, mirror).await else {
             return Ok(());
@@ -78,7 +80,9 @@ impl Docker {
             mirror_cause: Box::new(mirror_cause),
             source: Box::new(source),
         };
-        Ok(pulled.map_err(failed)?)
+        pulled.map_err(failed)?;
+        self.note_pull(&reference).await;
+        Ok(())
     }
 
     async fn pull_from_mirror(
@@ -107,6 +111,15 @@ impl Docker {
             let _ = client.remove_image(&mirrored.to_string(), None::<RemoveImageOptions>, None).await;
         }
         Ok(())
+    }
+
+    /// Lets the Engine note that the image of a tag is as new as the registry's: a pull that brings nothing new leaves
+    /// the time as it was.
+    async fn note_pull(&self, reference: &Reference) {
+        if reference.digest.is_none() {
+            // At worst the registry is asked again.
+            let _ = self.tag(reference, reference).await;
+        }
     }
 
     async fn tag(&self, pulled: &Reference, wanted: &Reference) -> Result<(), EngineFailure> {
@@ -188,6 +201,7 @@ impl Pull<'_> {
 }
 
 fn observed_image(answer: ImageInspect) -> ObservedImage {
+    let tagged = answer.metadata.and_then(|metadata| metadata.last_tag_time);
     let config = answer.config.unwrap_or_default();
     let check = config.healthcheck.and_then(|check| check.test).unwrap_or_default();
     let mut volumes = config.volumes.unwrap_or_default();
@@ -199,6 +213,8 @@ fn observed_image(answer: ImageInspect) -> ObservedImage {
         volumes,
         exposed,
         has_health_check: check.first().is_some_and(|kind| kind != "NONE"),
+        // The Engine says year 1 where it does not know.
+        tagged: tagged.map(|date| date.unix_timestamp()).filter(|seconds| *seconds > 0),
     }
 }
 

@@ -45,7 +45,10 @@ pub(super) fn isolate_images(project: &mut Project, identity: &Identity, warning
         let Some(build) = &mut service.build else {
             continue;
         };
-        if matches!(service.pull_policy, Some(PullPolicy::Always | PullPolicy::Missing)) {
+        if matches!(
+            service.pull_policy,
+            Some(PullPolicy::Always | PullPolicy::Missing | PullPolicy::Every(_))
+        ) {
             warnings.push(format!(
                 "service `{name}`: `{declared}` is built and never pulled, because it has a `build`"
             ));

@@ -1,12 +1,60 @@
-//! Images that new containers need and the Engine lacks.
+//! Images that new containers need and the Engine lacks, and those that are pulled although it has them.
 
 use std::collections::BTreeSet;
 
 use super::service::Fates;
-use super::{BuildPolicy, Draft, ReconcileError, build, is_built};
+use super::{BuildPolicy, Draft, ReconcileError, ReconcileOptions, build, is_built};
 use crate::build::ImageBuild;
-use crate::plan::Operation;
-use crate::service::PullPolicy;
+use crate::observed::{ObservedImage, ObservedState};
+use crate::plan::{Operation, Plan, Step};
+use crate::project::Project;
+use crate::service::{PullPolicy, Service};
+
+/// Plans a pull for every image that is pulled by its policy although the Engine has it.
+pub(super) fn plan_refreshed(
+    plan: &mut Plan,
+    desired: &Project,
+    observed: &ObservedState,
+    options: &ReconcileOptions,
+) {
+    let mut seen: Vec<(&str, Option<&str>)> = Vec::new();
+    for service in desired.services.values().filter(|service| !is_built(desired, &service.image)) {
+        let key = (service.image.as_str(), service.platform.as_deref());
+        let Some(cause) = cause_of_refresh(service, observed.images.get(&service.image), options) else {
+            continue;
+        };
+        if !seen.contains(&key) {
+            seen.push(key);
+            plan.push(Step {
+                operation: Operation::PullImage {
+                    image: service.image.clone(),
+                    platform: service.platform.clone(),
+                },
+                cause: cause.into(),
+                after: Vec::new(),
+                awaits: Vec::new(),
+            });
+        }
+    }
+}
+
+/// Returns why the image of a service is pulled although the Engine has it, if it is.
+fn cause_of_refresh(
+    service: &Service,
+    image: Option<&ObservedImage>,
+    options: &ReconcileOptions,
+) -> Option<&'static str> {
+    match options.pull.or(service.pull_policy)? {
+        PullPolicy::Always => Some("its pull policy is `always`"),
+        // What a digest names never changes. As in Compose, an image of unknown age is too old.
+        PullPolicy::Every(time) if !service.image.contains('@') => {
+            let time = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+            let is_fresh = image?.tagged.is_some_and(|tagged| tagged.saturating_add(time) > options.now);
+            (!is_fresh).then_some("it was pulled longer ago than its pull policy allows")
+        }
+        _ => None,
+    }
+}
 
 /// Plans a pull or a build for every image that a new container needs and the Engine lacks.
 pub(super) fn plan_missing(draft: &mut Draft<'_>, fates: &Fates<'_>) -> Result<(), ReconcileError> {

@@ -288,9 +288,10 @@ fn lower_restart(section: &Section<'_>) -> RestartPolicy {
 
 fn lower_pull_policy(section: &Section<'_>) -> Option<PullPolicy> {
     const DAY: u64 = 24 * 60 * 60;
-    let expected = "`always`, `missing`, `never`, `build`, `daily`, `weekly` or `every_<time>`";
+    let expected =
+        "`always`, `missing`, `never`, `build`, `daily`, `weekly` or `every_<time>` such as `every_12h`";
     let after = section.duration("pull_refresh_after");
-    let policy = section.parsed_text("pull_policy", expected, |text| {
+    section.parsed_text("pull_policy", expected, |text| {
         Some(match text {
             "always" => PullPolicy::Always,
             "missing" | "if_not_present" => PullPolicy::Missing,
@@ -301,10 +302,5 @@ fn lower_pull_policy(section: &Section<'_>) -> Option<PullPolicy> {
             "refresh" => after.map_or(PullPolicy::Missing, PullPolicy::Every),
             _ => PullPolicy::Every(parse_duration(text.strip_prefix("every_")?)?),
         })
-    });
-    if let (Some(PullPolicy::Every(_)), Some(node)) = (policy, section.node("pull_policy")) {
-        section
-            .warn(&node.place, "`pull_policy` goes by no time here: the image is pulled where it is missing");
-    }
-    policy
+    })
 }
