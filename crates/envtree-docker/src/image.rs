@@ -7,6 +7,7 @@ use bollard::query_parameters::{
 };
 use envtree_core::engine::PullProgress;
 use envtree_core::observed::ObservedImage;
+use envtree_core::reference::Reference;
 use futures::StreamExt;
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ use crate::engine::Docker;
 use crate::error::{DockerError, ImageError};
 use crate::failure::EngineFailure;
 use crate::image::progress::Layers;
-use crate::reference::Reference;
 
 mod built;
 mod progress;
@@ -29,7 +29,7 @@ pub(crate) type Progress<'a> = &'a (dyn Fn(PullProgress) + Send + Sync);
 impl Docker {
     /// Returns the image of that reference, if the Engine has it.
     pub async fn inspect_image(&self, image: &str) -> Result<Option<ObservedImage>, DockerError> {
-        Reference::parse(image)?;
+        Reference::parse(image).map_err(ImageError::from)?;
         let found = self.look_up(image, image).await?;
         match (found, self.mirrored_digest(image)) {
             (None, Some(mirrored)) => self.look_up(image, &mirrored).await,
@@ -63,7 +63,7 @@ impl Docker {
         platform: Option<&str>,
         progress: Progress<'_>,
     ) -> Result<(), DockerError> {
-        let reference = Reference::parse(image)?;
+        let reference = Reference::parse(image).map_err(ImageError::from)?;
         let pull = Pull { image, platform, progress };
         let Some(mirror) = self.mirrors.get(&reference.registry) else {
             self.pull_from(&pull, &reference).await?;

@@ -46,7 +46,7 @@ impl From<Error> for CommandError {
 fn kind(error: &Error) -> Kind {
     match error {
         Error::Docker(DockerError::Connect(_)) => Kind::Engine,
-        Error::Docker(DockerError::Image(ImageError::ReferenceInvalid { .. })) => Kind::Input,
+        Error::Docker(DockerError::Image(ImageError::ReferenceInvalid(_))) => Kind::Input,
         Error::Docker(_)
         | Error::PartWay { .. }
         | Error::Hook(_)
@@ -62,7 +62,7 @@ fn kind(error: &Error) -> Kind {
 }
 
 fn engine_refused(shown: CommandError, error: &DockerError) -> CommandError {
-    if matches!(error, DockerError::Image(ImageError::ReferenceInvalid { .. })) {
+    if matches!(error, DockerError::Image(ImageError::ReferenceInvalid(_))) {
         return shown.hint("an `image` is named as in `postgres:17` or `registry.example.com/team/app:1`");
     }
     if matches!(error, DockerError::ContainerNotRunning { .. }) {

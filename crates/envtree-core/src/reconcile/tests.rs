@@ -340,6 +340,29 @@ fn a_service_on_two_networks_is_connected_before_it_starts() {
 }
 
 #[test]
+fn an_image_that_is_mounted_is_pulled_before_the_container_is_made() {
+    let mut raw = raw_postgres_redis();
+    let source = MountSource::Image { image: "shop/assets:1".into(), subpath: None };
+    let redis = &mut raw.services["redis"];
+    redis.mounts.push(Mount { target: "/assets".into(), read_only: false, source });
+    redis.pull_policy = Some(PullPolicy::Never);
+    let mut engine = engine_with(&isolated(&raw_postgres_redis()));
+    let plan = reconcile(&isolated(&raw), &engine.state, &options()).unwrap();
+    let at = |text: &str| plan.steps.iter().position(|step| step.operation.to_string() == text).unwrap();
+    let create = &plan.steps[at("create container shop-fix-login-redis-1")];
+    assert!(create.after.contains(&StepId(at("pull image shop/assets:1"))), "{plan}");
+    engine.apply(&plan).unwrap();
+    assert!(reconcile(&isolated(&raw), &engine.state, &options()).unwrap().is_empty());
+
+    engine.state.images.shift_remove("shop/assets:1");
+    let never = ReconcileOptions { pull: Some(PullPolicy::Never), force_recreate: true, ..options() };
+    assert!(matches!(
+        reconcile(&isolated(&raw), &engine.state, &never),
+        Err(ReconcileError::ImageMissing { image, .. }) if image == "shop/assets:1"
+    ));
+}
+
+#[test]
 fn always_pulls_each_image_once() {
     let mut raw = raw_postgres_redis();
     let second = raw.services["redis"].clone();
