@@ -11,7 +11,7 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 
 use super::interpolate::interpolate;
-use super::merge::{Tags, canonical, finish, merge};
+use super::merge::{Tags, canonical, finish, merge, refuse_doubles};
 use super::node::{Diagnostic, Entry, Node, Place, Value};
 use super::parse::parse_documents;
 use path::joined;
@@ -167,7 +167,9 @@ impl Scope<'_> {
                 if let Some(base) = &mut merged {
                     tags.clear(base);
                 }
-                merged = Some(over(merged, document)?);
+                let document = over(merged, document)?;
+                refuse_doubles(&document)?;
+                merged = Some(document);
             }
         }
         Ok(merged)
