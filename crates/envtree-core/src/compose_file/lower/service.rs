@@ -140,7 +140,7 @@ pub(super) fn lower_service(
 ) -> Option<Service> {
     let section = Section::new(node, format!("service `{name}`: "), &KEYS, reports)?;
     let (environment, unset) = lower_environment(&section, scope.options);
-    let service = Service {
+    let mut service = Service {
         image: lower_image(&section),
         build: lower_build(&section, scope),
         command: lower_line(&section, "command"),
@@ -179,6 +179,7 @@ pub(super) fn lower_service(
         runtime: lower_runtime(&section, scope.options),
     };
     check_agreement(&section, &service);
+    fill_replicas(&mut service);
     check_name(&section, &service);
     Some(service)
 }
@@ -211,6 +212,13 @@ fn check_name(section: &Section<'_>, service: &Service) {
                 service.replicas()
             ),
         );
+    }
+}
+
+/// Lets `deploy` have what `scale` says, as Compose does.
+fn fill_replicas(service: &mut Service) {
+    if let Some(deploy) = &mut service.deploy {
+        deploy.replicas = deploy.replicas.or(service.scale);
     }
 }
 
