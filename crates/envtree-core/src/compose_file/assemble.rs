@@ -39,6 +39,9 @@ pub trait Files {
     /// Returns the variables of the `.env` file at an absolute path; nothing if there is no such file.
     fn variables(&self, path: &str, lookup: &Lookup<'_>) -> Result<Option<IndexMap<String, String>>, String>;
 
+    /// Returns whether there is a folder at an absolute path.
+    fn is_folder(&self, path: &str) -> Result<bool, String>;
+
     /// Returns a path as messages show it.
     fn display(&self, path: &str) -> String;
 

@@ -64,6 +64,16 @@ impl Files {
         Ok(bytes.map(|bytes| decode_with_gaps(&self.display(path), bytes)))
     }
 
+    /// Returns whether the worktree has, or will have, a folder at the absolute `path`.
+    pub(crate) fn is_folder(&self, path: &Path) -> Result<bool, LoadError> {
+        match (self, path.strip_prefix(self.top())) {
+            (Self::Commit { repository, commit, .. }, Ok(inside)) => {
+                Ok(repository.list_directory(*commit, inside)?.is_some())
+            }
+            _ => Ok(path.is_dir()),
+        }
+    }
+
     fn bytes(&self, path: &Path) -> Result<Option<Vec<u8>>, LoadError> {
         let Ok(inside) = path.strip_prefix(self.top()) else {
             return read_bytes(path);
@@ -187,6 +197,8 @@ mod tests {
             let read = |path: &str| files.read(&files.top().join(path)).unwrap();
             assert_eq!(read("compose.yaml").as_deref(), Some("services: {}\n"));
             assert_eq!((read("a"), read("b"), read("readme.md/x")), (None, None, None));
+            let is_folder = |path: &str| files.is_folder(&files.top().join(path)).unwrap();
+            assert!(is_folder("a") && is_folder("") && !is_folder("b") && !is_folder("compose.yaml"));
         }
     }
 

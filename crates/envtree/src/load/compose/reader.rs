@@ -119,6 +119,10 @@ impl assemble::Files for Reader<'_> {
         Ok(read.map(|read| read.into_iter().filter_map(inherited).collect()))
     }
 
+    fn is_folder(&self, path: &str) -> Result<bool, String> {
+        self.kept(self.files.is_folder(Path::new(path)))
+    }
+
     fn display(&self, path: &str) -> String {
         self.files.display(Path::new(path))
     }
