@@ -96,7 +96,7 @@ struct Everywhere<'a>(&'a str);
 
 impl Files for Everywhere<'_> {
     fn is_folder(&self, path: &str) -> Result<bool, String> {
-        Ok(path.len() % 2 == 0)
+        Ok(path.len().is_multiple_of(2))
     }
 
     fn text(&self, _: &str) -> Result<Option<String>, String> {

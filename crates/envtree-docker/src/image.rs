@@ -1,7 +1,7 @@
 //! Images: what the Engine has, and pulls, through a mirror where there is one.
 
 use bollard::errors::Error as Bollard;
-use bollard::models::ImageInspect;
+use bollard::models::{BollardDate, ImageInspect};
 use bollard::query_parameters::{
     CreateImageOptions, CreateImageOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
 };
@@ -214,7 +214,7 @@ fn observed_image(answer: ImageInspect) -> ObservedImage {
         exposed,
         has_health_check: check.first().is_some_and(|kind| kind != "NONE"),
         // The Engine says year 1 where it does not know.
-        tagged: tagged.map(|date| date.unix_timestamp()).filter(|seconds| *seconds > 0),
+        tagged: tagged.map(BollardDate::unix_timestamp).filter(|seconds| *seconds > 0),
     }
 }
 

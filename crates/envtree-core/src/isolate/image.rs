@@ -64,13 +64,13 @@ fn spelled_out(image: &str) -> String {
 /// Gives every built image its own name and labels.
 pub(super) fn isolate_images(project: &mut Project, identity: &Identity, warnings: &mut Vec<String>) {
     let images = own_images(project, &identity.project);
-    let built = built_images(project, &identity.project);
+    let own = built_images(project, &identity.project);
     for (name, service) in &mut project.services {
         for mount in &mut service.mounts {
             if let MountSource::Image { image, .. } = &mut mount.source
-                && let Some(own) = built.get(&spelled_out(image))
+                && let Some(name) = own.get(&spelled_out(image))
             {
-                image.clone_from(own);
+                image.clone_from(name);
             }
         }
         let declared = std::mem::replace(&mut service.image, images[name].clone());

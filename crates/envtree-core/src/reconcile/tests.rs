@@ -376,7 +376,7 @@ fn always_pulls_each_image_once() {
 #[test]
 fn a_timed_policy_pulls_an_image_that_was_tagged_too_long_ago() {
     let mut raw = raw_postgres_redis();
-    raw.services["redis"].pull_policy = Some(PullPolicy::Every(Duration::from_secs(60)));
+    raw.services["redis"].pull_policy = Some(PullPolicy::Every(Duration::from_mins(1)));
     let pulls = |raw: &Project, tagged: Option<i64>, options: ReconcileOptions| {
         let mut observed = ObservedState::default();
         let image = ObservedImage { tagged, ..ObservedImage::default() };

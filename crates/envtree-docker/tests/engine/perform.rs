@@ -9,7 +9,7 @@ use envtree_core::plan::Operation;
 use envtree_core::service::{Attachment, Mount, MountSource};
 use envtree_docker::{DockerError, ImageError};
 
-use crate::stage::{Stage, soon};
+use crate::stage::{BUSYBOX, Stage, soon};
 
 #[tokio::test]
 async fn an_environment_is_made_and_leaves_nothing_behind() {

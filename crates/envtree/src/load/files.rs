@@ -233,13 +233,13 @@ mod tests {
     fn what_is_no_text_is_an_error_with_its_place() {
         let shop = TestRepository::new();
         shop.write("src/x", "");
-        std::fs::write(shop.path.join("src/x"), b"a: b\n\xc3\xa4: caf\xe9\n").unwrap();
+        std::fs::write(shop.path.join("src/x"), b"a: b\n\xc3\xa4: fianc\xe9\n").unwrap();
         shop.commit("Latin");
         for (files, shown) in [(present(&shop), "x"), (commit(&shop), "origin/main:src/x")] {
             let error = files.read(&files.top().join("src/x")).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("{shown}:2:7: the byte 0xe9 is not UTF-8")), "{error}");
+            assert!(error.starts_with(&format!("{shown}:2:9: the byte 0xe9 is not UTF-8")), "{error}");
             let (text, gap) = files.read_variables(&files.top().join("src/x")).unwrap().unwrap();
-            assert_eq!((text.as_str(), gap.unwrap().place.column), ("a: b\nä: caf\u{fffd}\n", 7));
+            assert_eq!((text.as_str(), gap.unwrap().place.column), ("a: b\nä: fianc\u{fffd}\n", 9));
         }
     }
 }

@@ -8,8 +8,7 @@ use super::{Covered, Patterns, parse_lines};
 /// end for all that lies below.
 fn names(pattern: &[&str], path: &[&str]) -> bool {
     match (pattern, path) {
-        ([], []) => true,
-        (["**"], [_, ..]) => true,
+        ([], []) | (["**"], [_, ..]) => true,
         (["**", rest @ ..], _) if !rest.is_empty() => {
             (0..=path.len()).any(|skipped| names(rest, &path[skipped..]))
         }
