@@ -5,7 +5,9 @@ use std::fs;
 use serde_json::Value;
 
 use crate::common::Sandbox;
+use crate::compose_file::with_compose;
 use crate::leftovers::{leftovers, state_directory};
+use crate::stage::worktree;
 use crate::support::{docker, port};
 
 const SERVICES: [&str; 2] = ["cache", "queue"];
@@ -163,4 +165,21 @@ fn pull_always_asks_the_registry_and_keeps_containers_of_the_same_image() {
         pulled.stderr.contains("pulled redis:8") || pulled.stderr.contains("pulled image redis:8"),
         "{pulled}"
     );
+}
+
+#[test]
+fn a_timed_pull_policy_asks_the_registry_once_in_its_time() {
+    let sandbox = with_compose("services: { web: { image: 'redis:8', pull_policy: every_0s } }\n");
+    sandbox.up("one");
+    let lives = sandbox.lives("one", &["web"]);
+    let pulled = sandbox.succeed(&["up", "one"]);
+    assert!(pulled.stderr.contains("pulled redis:8"), "{pulled}");
+    assert_eq!(sandbox.lives("one", &["web"]), lives);
+
+    let compose = worktree(&sandbox, "one").join("compose.yaml");
+    let text = fs::read_to_string(&compose).unwrap().replace("every_0s", "weekly");
+    fs::write(compose, text).unwrap();
+    assert_eq!(sandbox.up("one")["operations"], 0);
+    let fresh = sandbox.succeed(&["up", "one"]);
+    assert!(!fresh.stderr.contains("pull"), "{fresh}");
 }

@@ -14,7 +14,12 @@ pub(crate) fn normalize_service(service: &mut Map<String, Value>) {
     limits(service);
     if let Some(build) = service.get_mut("build").and_then(Value::as_object_mut) {
         limits(build);
+        // Compose leaves out a name that is empty, and looks for the usual one.
+        if !build.contains_key("dockerfile_inline") {
+            build.entry("dockerfile").or_insert(json!("Dockerfile"));
+        }
     }
+    ports(service);
     devices(service);
     quoted_modes(service);
     empty_hooks(service);
@@ -32,6 +37,30 @@ fn limits(section: &mut Map<String, Value>) {
             }
         }
     }
+}
+
+/// Compose leaves out empty words, which stand for the usual ones.
+///
+/// Compose 2.26.1 takes a published port for another one if it is a number here and a text there; later versions do not,
+/// and the later one stands.
+fn ports(service: &mut Map<String, Value>) {
+    let Some(ports) = service.get_mut("ports").and_then(Value::as_array_mut) else { return };
+    let mut kept: Vec<Value> = Vec::new();
+    for mut port in std::mem::take(ports) {
+        if let Some(port) = port.as_object_mut() {
+            port.entry("protocol").or_insert(json!("tcp"));
+            port.entry("mode").or_insert(json!("ingress"));
+        }
+        let same = |other: &&mut Value| {
+            ["host_ip", "published", "target", "protocol"].iter().all(|key| other[*key] == port[*key])
+                && port["published"].is_string()
+        };
+        match kept.iter_mut().find(same) {
+            Some(known) => *known = port,
+            None => kept.push(port),
+        }
+    }
+    *ports = kept;
 }
 
 /// Compose writes the devices of `blkio_config` with upper-case keys, for they lack a tag.

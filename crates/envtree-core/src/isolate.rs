@@ -20,7 +20,7 @@ mod image;
 mod replica;
 mod shared_name;
 
-pub use image::own_images;
+pub use image::{mounted_images, own_images};
 
 /// The option by which a file fixes the name of a bridge on the host.
 const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
@@ -266,9 +266,9 @@ fn isolate_volume(key: &VolumeName, volume: &mut Volume, identity: &Identity) {
 
 /// Adds the environment's variables to a service that may use them, and returns the names of those added.
 ///
-/// A known data service gets none: it would read `POSTGRES_USER` and its like as settings. What the file sets stays.
+/// A known server gets none: it would read `POSTGRES_USER` and its like as settings. What the file sets stays.
 fn add_variables(service: &mut Service, inside: &IndexMap<String, String>) -> Vec<String> {
-    if KnownImage::of(service).is_some() {
+    if KnownImage::served_by(service).is_some() {
         return Vec::new();
     }
     let missing: Vec<(&String, &String)> =

@@ -81,6 +81,29 @@ impl KnownImage {
         is_server.then_some(known)
     }
 
+    /// Recognises the server that others reach at a service. One that runs something else on a known image, such as a
+    /// `psql` script, is none, unless it publishes the server's port, is checked, or its shell starts the server.
+    pub fn served_by(service: &Service) -> Option<Self> {
+        let known = Self::of(service)?;
+        let is_published = service.ports.iter().any(|port| port.target == known.port());
+        let words: Vec<&String> = service.entrypoint.iter().chain(&service.command).flatten().collect();
+        let lines = words.iter().filter(|word| word.contains(char::is_whitespace));
+        let commands = lines.flat_map(|line| line.split([';', '&', '|', '\n']));
+        let mut programs = commands.filter_map(|command| {
+            command.split_whitespace().find(|word| *word != "exec" && !word.contains('='))
+        });
+        // The entrypoint of the image itself runs what follows.
+        let is_handed_on = words
+            .windows(2)
+            .any(|pair| pair[0].ends_with("docker-entrypoint.sh") && known.is_server(pair[1]));
+        let serves = Self::run_by(service).is_some()
+            || is_published
+            || service.health_check.is_some()
+            || is_handed_on
+            || programs.any(|program| known.is_server(program));
+        serves.then_some(known)
+    }
+
     /// Returns whether `program`, a name or a path, is a server of the family.
     fn is_server(self, program: &str) -> bool {
         let names: &[&str] = match self {
@@ -261,6 +284,34 @@ mod tests {
         assert_eq!(of("postgres:17", words("/wait.sh"), words("postgres")), None);
         assert!(of("redis:8", words("redis-server --save 60"), None).is_some());
         assert_eq!(of("busybox:1", None, None), None);
+    }
+
+    #[test]
+    fn a_job_on_the_image_of_a_server_serves_nobody() {
+        let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        let of = |image: &str, command: &[&str]| {
+            let command = words(command);
+            KnownImage::served_by(&Service { image: image.into(), command, ..Service::default() }).is_some()
+        };
+        assert!(of("postgres:17", &["-c", "fsync=off"]));
+        assert!(!of("postgres:17", &["psql", "-h", "db", "-U", "postgres"]));
+        assert!(!of(
+            "postgres:17",
+            &["sh", "-c", "until pg_isready -h postgres; do sleep 1; done; psql -h postgres"]
+        ));
+        assert!(of("redis:8", &["sh", "-c", "exec redis-server --requirepass $PW"]));
+        assert!(of("postgres:17", &["sh", "-c", "prepare && TZ=UTC postgres"]));
+        let postgres = |entrypoint: &[&str]| Service {
+            image: "postgres:17".into(),
+            entrypoint: words(entrypoint),
+            ..Service::default()
+        };
+        let is_served = |service: &Service| KnownImage::served_by(service).is_some();
+        assert!(is_served(&postgres(&["docker-entrypoint.sh", "postgres"])));
+        let mut wrapped = postgres(&["/wrapper"]);
+        assert!(!is_served(&wrapped));
+        wrapped.ports = crate::compose_file::lower::parse_port("5432").unwrap();
+        assert!(is_served(&wrapped));
     }
 
     #[test]

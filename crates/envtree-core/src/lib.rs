@@ -23,6 +23,7 @@ pub mod plan;
 pub mod port;
 pub mod project;
 pub mod reconcile;
+pub mod reference;
 pub mod service;
 pub mod settings;
 pub mod shared;

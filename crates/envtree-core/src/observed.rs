@@ -128,6 +128,8 @@ pub struct ObservedImage {
     pub exposed: Vec<String>,
     /// Whether it has a health check of its own.
     pub has_health_check: bool,
+    /// Seconds since 1970 when it was pulled or tagged last, if the Engine tells.
+    pub tagged: Option<i64>,
 }
 
 impl ObservedContainer {

@@ -36,9 +36,11 @@ pub struct ReconcileOptions {
     pub repository: String,
     /// The environment's worktree: what is mounted from it waits for the checkout.
     pub worktree: String,
-    /// When images are pulled; absent leaves it to each service. `Always` is the caller's matter: it pulls first, by
-    /// [`plan_images`], and then observes.
+    /// When images are pulled; absent leaves it to each service. `Always` and `Every` are the caller's matter: it pulls
+    /// first, by [`plan_images`], and then observes.
     pub pull: Option<PullPolicy>,
+    /// Seconds since 1970, by which images are too old for a timed pull policy.
+    pub now: i64,
     /// When images are built that are not pulled. `Always` is the caller's matter, too.
     pub build: BuildPolicy,
     /// Services that no active profile enables: their containers are left alone, as nobody decided about them.
@@ -184,24 +186,13 @@ pub fn plan_joining(desired: &Project, observed: &ObservedState, repository: &st
 }
 
 /// Returns the steps for images that are pulled or built although the Engine has them: one for each image.
-pub fn plan_images(desired: &Project, options: &ReconcileOptions) -> Result<Plan, ReconcileError> {
+pub fn plan_images(
+    desired: &Project,
+    observed: &ObservedState,
+    options: &ReconcileOptions,
+) -> Result<Plan, ReconcileError> {
     let mut plan = Plan::default();
-    let mut seen: Vec<(&str, Option<&str>)> = Vec::new();
-    for service in desired.services.values().filter(|service| !is_built(desired, &service.image)) {
-        let key = (service.image.as_str(), service.platform.as_deref());
-        if options.pull.or(service.pull_policy) == Some(PullPolicy::Always) && !seen.contains(&key) {
-            seen.push(key);
-            plan.push(Step {
-                operation: Operation::PullImage {
-                    image: service.image.clone(),
-                    platform: service.platform.clone(),
-                },
-                cause: "its pull policy is `always`".into(),
-                after: Vec::new(),
-                awaits: Vec::new(),
-            });
-        }
-    }
+    image::plan_refreshed(&mut plan, desired, observed, options);
     let builds = build::builds(desired)?;
     let is_forced = |image: &ImageBuild| build::is_forced(desired, image, options);
     let wanted = build::Wanted { cause: "it is built anew", itself: &is_forced, as_base: &is_forced };

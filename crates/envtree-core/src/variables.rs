@@ -50,7 +50,7 @@ pub fn variables(
         all.filter(|(_, service)| service.replicas() > 0)
     };
     for (name, service) in made() {
-        let known = KnownImage::of(service);
+        let known = KnownImage::served_by(service);
         let account = project.accounts.get(name);
         let own = service_variables(name, service, known, account, view);
         if let (Some(account), Some(url)) = (account, own.get(&variable_name(name, "TEST_URL"))) {
@@ -151,7 +151,7 @@ fn address_variables(
     account: Option<&Account>,
     view: View,
 ) -> Option<IndexMap<String, String>> {
-    let known = KnownImage::of(service);
+    let known = KnownImage::served_by(service);
     let (host, port) = main_address(inside, service, known, view)?;
     let mut variables = IndexMap::new();
     variables.insert(variable_name(name, "HOST"), host.clone());
@@ -317,6 +317,23 @@ mod tests {
         let variables = variables(&project, &identity(), &[], View::Host);
         assert!(!variables.contains_key("DATABASE_URL"));
         assert!(variables.contains_key("REPORTS_URL"));
+    }
+
+    #[test]
+    fn a_job_on_a_known_image_leaves_database_url_to_the_server() {
+        let mut raw = raw_postgres_redis();
+        let mut job = raw.services["postgres"].clone();
+        job.ports.clear();
+        job.command = Some(["psql", "-f", "/schema.sql"].map(str::to_owned).to_vec());
+        raw.services.insert(crate::name::ServiceName::new("migrate").unwrap(), job);
+        let inside = variables(&raw, &identity(), &[], View::Inside);
+        assert_eq!(inside["DATABASE_URL"], "postgres://app:secret@postgres:5432/app");
+        assert!(!inside.keys().any(|name| name.starts_with("MIGRATE_")), "{inside:?}");
+        let mut assignments = assignments(&raw);
+        assignments.inside = inside;
+        let project = isolate(&raw, &identity(), &assignments).project;
+        assert!(project.services["migrate"].environment.contains_key("DATABASE_URL"));
+        assert!(!project.services["postgres"].environment.contains_key("DATABASE_URL"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use bollard::auth::DockerCredentials;
 use serde_json::Value;
 
 use crate::file;
-use crate::reference::DOCKER_HUB;
+use envtree_core::reference::DOCKER_HUB;
 
 /// The key under which Docker keeps the credentials of Docker Hub.
 const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";

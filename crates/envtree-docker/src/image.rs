@@ -1,12 +1,13 @@
 //! Images: what the Engine has, and pulls, through a mirror where there is one.
 
 use bollard::errors::Error as Bollard;
-use bollard::models::ImageInspect;
+use bollard::models::{BollardDate, ImageInspect};
 use bollard::query_parameters::{
     CreateImageOptions, CreateImageOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
 };
 use envtree_core::engine::PullProgress;
 use envtree_core::observed::ObservedImage;
+use envtree_core::reference::Reference;
 use futures::StreamExt;
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ use crate::engine::Docker;
 use crate::error::{DockerError, ImageError};
 use crate::failure::EngineFailure;
 use crate::image::progress::Layers;
-use crate::reference::Reference;
 
 mod built;
 mod progress;
@@ -29,7 +29,7 @@ pub(crate) type Progress<'a> = &'a (dyn Fn(PullProgress) + Send + Sync);
 impl Docker {
     /// Returns the image of that reference, if the Engine has it.
     pub async fn inspect_image(&self, image: &str) -> Result<Option<ObservedImage>, DockerError> {
-        Reference::parse(image)?;
+        Reference::parse(image).map_err(ImageError::from)?;
         let found = self.look_up(image, image).await?;
         match (found, self.mirrored_digest(image)) {
             (None, Some(mirrored)) => self.look_up(image, &mirrored).await,
@@ -63,10 +63,12 @@ impl Docker {
         platform: Option<&str>,
         progress: Progress<'_>,
     ) -> Result<(), DockerError> {
-        let reference = Reference::parse(image)?;
+        let reference = Reference::parse(image).map_err(ImageError::from)?;
         let pull = Pull { image, platform, progress };
         let Some(mirror) = self.mirrors.get(&reference.registry) else {
-            return self.pull_from(&pull, &reference).await;
+            self.pull_from(&pull, &reference).await?;
+            self.note_pull(&reference).await;
+            return Ok(());
         };
         let Err(mirror_cause) = self.pull_from_mirror(&pull, &reference, mirror).await else {
             return Ok(());
@@ -78,7 +80,9 @@ impl Docker {
             mirror_cause: Box::new(mirror_cause),
             source: Box::new(source),
         };
-        Ok(pulled.map_err(failed)?)
+        pulled.map_err(failed)?;
+        self.note_pull(&reference).await;
+        Ok(())
     }
 
     async fn pull_from_mirror(
@@ -107,6 +111,15 @@ impl Docker {
             let _ = client.remove_image(&mirrored.to_string(), None::<RemoveImageOptions>, None).await;
         }
         Ok(())
+    }
+
+    /// Lets the Engine note that the image of a tag is as new as the registry's: a pull that brings nothing new leaves
+    /// the time as it was.
+    async fn note_pull(&self, reference: &Reference) {
+        if reference.digest.is_none() {
+            // At worst the registry is asked again.
+            let _ = self.tag(reference, reference).await;
+        }
     }
 
     async fn tag(&self, pulled: &Reference, wanted: &Reference) -> Result<(), EngineFailure> {
@@ -188,6 +201,7 @@ impl Pull<'_> {
 }
 
 fn observed_image(answer: ImageInspect) -> ObservedImage {
+    let tagged = answer.metadata.and_then(|metadata| metadata.last_tag_time);
     let config = answer.config.unwrap_or_default();
     let check = config.healthcheck.and_then(|check| check.test).unwrap_or_default();
     let mut volumes = config.volumes.unwrap_or_default();
@@ -199,6 +213,8 @@ fn observed_image(answer: ImageInspect) -> ObservedImage {
         volumes,
         exposed,
         has_health_check: check.first().is_some_and(|kind| kind != "NONE"),
+        // The Engine says year 1 where it does not know.
+        tagged: tagged.map(BollardDate::unix_timestamp).filter(|seconds| *seconds > 0),
     }
 }
 

@@ -20,7 +20,6 @@ pub mod logs;
 pub mod network;
 pub mod observe;
 pub mod output;
-pub mod reference;
 pub mod running;
 pub mod ssh;
 pub mod tls;

@@ -186,7 +186,7 @@ impl Convergence<'_> {
     ) -> Result<(), Error> {
         let Self { session, environment, options, .. } = *self;
         let choices = reconcile_options(environment, options, false);
-        let images = plan_images(&environment.isolated.project, &choices)?;
+        let images = plan_images(&environment.isolated.project, &observed, &choices)?;
         if !images.is_empty() {
             if let Err(error) = apply(&session.docker, &images, gate, &session.options.events).await {
                 applied.take(error, self.record, gate_failure);

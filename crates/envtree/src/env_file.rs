@@ -11,11 +11,13 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
+use envtree_core::compose_file::node::Diagnostic;
 use indexmap::IndexMap;
 
 pub use block::MarkerFault;
 pub use render::{is_name, render_dotenv, render_shell};
 
+use crate::load::not_utf8;
 use crate::repository::{Repository, RepositoryError};
 
 /// How many symlinks are followed one after the other: as many as Linux follows.
@@ -42,11 +44,8 @@ pub enum EnvFileError {
         name: String,
     },
     /// The file is not UTF-8.
-    #[error("`{}` is not text in UTF-8", path.display())]
-    NotText {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error("{0}")]
+    NotText(Diagnostic),
     /// It is a directory, a pipe or the like.
     #[error("env file `{}` is not a regular file", path.display())]
     NotAFile {
@@ -257,8 +256,8 @@ fn read(path: &Path) -> Result<Option<String>, EnvFileError> {
         Ok(_) => {}
     }
     let bytes = std::fs::read(path).map_err(failed("read", path))?;
-    let text = String::from_utf8(bytes).map_err(|_| EnvFileError::NotText { path: path.to_owned() })?;
-    Ok(Some(text))
+    let not_text = |error| EnvFileError::NotText(not_utf8(&path.to_string_lossy(), &error));
+    String::from_utf8(bytes).map(Some).map_err(not_text)
 }
 
 /// Puts a file with `text` in the place of `path`, durably; whoever reads sees the old or the new text.
@@ -432,7 +431,7 @@ mod tests {
         assert_eq!(outside_block(broken), broken);
         std::fs::write(&path, b"A=\xff\n").unwrap();
         let error = write_block(&path, &IndexMap::new(), None).unwrap_err();
-        assert!(matches!(error, EnvFileError::NotText { .. }), "{error:?}");
+        assert!(error.to_string().contains(".env:1:3: the byte 0xff is not UTF-8"), "{error:?}");
         let error = write_block(folder.path(), &IndexMap::new(), None).unwrap_err();
         assert!(matches!(error, EnvFileError::NotAFile { .. }), "{error:?}");
         let error = write_block(&path, &variables(&[("A B", "")]), None).unwrap_err();

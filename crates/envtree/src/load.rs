@@ -4,6 +4,7 @@
 //! and can be started, while the checkout runs.
 
 mod compose;
+mod encoding;
 mod files;
 mod filled;
 
@@ -14,6 +15,7 @@ use envtree_core::settings::machine::{MachineSettings, parse_machine_settings};
 use envtree_core::settings::{Settings, parse_settings};
 
 pub(crate) use compose::{ComposeRequest, OneOffFile, Wanted, env_file, load_compose, normal};
+pub(crate) use encoding::not_utf8;
 pub(crate) use files::Files;
 
 use crate::include::IncludeError;
@@ -36,12 +38,6 @@ pub enum LoadError {
         path: PathBuf,
         /// The answer of the file system.
         source: std::io::Error,
-    },
-    /// A file is no text.
-    #[error("`{path}` is not UTF-8 text")]
-    NotText {
-        /// The file.
-        path: PathBuf,
     },
     /// A file that something names does not exist, or is a folder.
     #[error("{named_by} names `{path}`, where there is no file")]

@@ -298,7 +298,7 @@ impl Preparation<'_> {
         let Self { session, project, one_off, options, .. } = *self;
         let readiness = Readiness::new(&session.docker, project, self.timeout, &session.options.events);
         let gate = Dependencies(&readiness);
-        let images = plan_images(project, options)?;
+        let images = plan_images(project, &observed, options)?;
         if !images.is_empty() {
             self.apply(&images, &gate).await?;
             (observed, _) = session.observe_and_adopt(self.record, self.definition).await?;

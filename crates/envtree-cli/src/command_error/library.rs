@@ -46,7 +46,7 @@ impl From<Error> for CommandError {
 fn kind(error: &Error) -> Kind {
     match error {
         Error::Docker(DockerError::Connect(_)) => Kind::Engine,
-        Error::Docker(DockerError::Image(ImageError::ReferenceInvalid { .. })) => Kind::Input,
+        Error::Docker(DockerError::Image(ImageError::ReferenceInvalid(_))) => Kind::Input,
         Error::Docker(_)
         | Error::PartWay { .. }
         | Error::Hook(_)
@@ -62,7 +62,7 @@ fn kind(error: &Error) -> Kind {
 }
 
 fn engine_refused(shown: CommandError, error: &DockerError) -> CommandError {
-    if matches!(error, DockerError::Image(ImageError::ReferenceInvalid { .. })) {
+    if matches!(error, DockerError::Image(ImageError::ReferenceInvalid(_))) {
         return shown.hint("an `image` is named as in `postgres:17` or `registry.example.com/team/app:1`");
     }
     if matches!(error, DockerError::ContainerNotRunning { .. }) {
@@ -218,7 +218,7 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
             shown.log(&lines).hint(format!("mend it and run {AGAIN} again; it continues from here"))
         }
         Error::TrackedEnvFile { .. } => shown.hint("name a file that git ignores, or write none with `env: { file: false }`"),
-        Error::EnvFile(EnvFileError::NotAFile { .. } | EnvFileError::NotText { .. } | EnvFileError::File { .. }) => {
+        Error::EnvFile(EnvFileError::NotAFile { .. } | EnvFileError::NotText(_) | EnvFileError::File { .. }) => {
             shown.hint("move it away, or name another file with `env: { file: NAME }`")
         }
         Error::EnvFile(EnvFileError::Closed { .. }) => {

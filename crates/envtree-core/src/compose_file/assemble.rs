@@ -11,7 +11,7 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 
 use super::interpolate::interpolate;
-use super::merge::{Tags, canonical, finish, merge};
+use super::merge::{Tags, canonical, finish, merge, refuse_doubles};
 use super::node::{Diagnostic, Entry, Node, Place, Value};
 use super::parse::parse_documents;
 use path::joined;
@@ -38,6 +38,9 @@ pub trait Files {
 
     /// Returns the variables of the `.env` file at an absolute path; nothing if there is no such file.
     fn variables(&self, path: &str, lookup: &Lookup<'_>) -> Result<Option<IndexMap<String, String>>, String>;
+
+    /// Returns whether there is a folder at an absolute path.
+    fn is_folder(&self, path: &str) -> Result<bool, String>;
 
     /// Returns a path as messages show it.
     fn display(&self, path: &str) -> String;
@@ -167,7 +170,9 @@ impl Scope<'_> {
                 if let Some(base) = &mut merged {
                     tags.clear(base);
                 }
-                merged = Some(over(merged, document)?);
+                let document = over(merged, document)?;
+                refuse_doubles(&document)?;
+                merged = Some(document);
             }
         }
         Ok(merged)

@@ -9,11 +9,13 @@ use indexmap::IndexMap;
 
 use super::node::{Diagnostic, Entry, Node, Value};
 pub use canonical::canonical;
+pub use doubles::refuse_doubles;
 use pools::merge_pools;
 pub use tags::Tags;
 use unique::unique;
 
 mod canonical;
+mod doubles;
 mod pools;
 mod tags;
 mod unique;

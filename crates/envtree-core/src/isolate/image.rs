@@ -11,41 +11,76 @@ use crate::build::Build;
 use crate::label;
 use crate::name::{ProjectName, ServiceName};
 use crate::project::Project;
-use crate::service::PullPolicy;
+use crate::reference::Reference;
+use crate::service::{MountSource, PullPolicy, Service};
 
 /// Returns the image that each service of `project` runs in the environment of that project name.
 pub fn own_images(project: &Project, name: &ProjectName) -> IndexMap<ServiceName, String> {
-    let own = |service: &ServiceName| format!("{name}-{service}").to_lowercase();
-    let mut built: IndexMap<&str, String> = IndexMap::new();
-    for (key, service) in project.services.iter().filter(|(_, service)| service.build.is_some()) {
-        built.entry(&service.image).or_insert_with(|| own(key));
-    }
-    // A name that a service gives its image goes before the same one among another's tags.
-    for (key, service) in &project.services {
-        for tag in service.build.iter().flat_map(|build| &build.tags) {
-            built.entry(tag).or_insert_with(|| own(key));
-        }
-    }
-    let image = |(key, service): (&ServiceName, &crate::service::Service)| {
+    let built = built_images(project, name);
+    let image = |(key, service): (&ServiceName, &Service)| {
         let image = if service.build.is_some() {
-            own(key)
+            own_image(name, key)
         } else {
-            built.get(service.image.as_str()).unwrap_or(&service.image).clone()
+            built.get(&spelled_out(&service.image)).unwrap_or(&service.image).clone()
         };
         (key.clone(), image)
     };
     project.services.iter().map(image).collect()
 }
 
+/// Returns the images that services mount, as the environment of that project name has them.
+pub fn mounted_images(project: &Project, name: &ProjectName) -> Vec<String> {
+    let built = built_images(project, name);
+    let mounts = project.services.values().flat_map(Service::mounted_images);
+    mounts
+        .map(|image| built.get(&spelled_out(image)).map_or_else(|| image.to_owned(), Clone::clone))
+        .collect()
+}
+
+fn own_image(name: &ProjectName, service: &ServiceName) -> String {
+    format!("{name}-{service}").to_lowercase()
+}
+
+/// Returns the environment's own image for every name by which the file knows one that is built.
+fn built_images(project: &Project, name: &ProjectName) -> IndexMap<String, String> {
+    let mut built: IndexMap<String, String> = IndexMap::new();
+    for (key, service) in project.services.iter().filter(|(_, service)| service.build.is_some()) {
+        built.entry(spelled_out(&service.image)).or_insert_with(|| own_image(name, key));
+    }
+    // A name that a service gives its image goes before the same one among another's tags.
+    for (key, service) in &project.services {
+        for tag in service.build.iter().flat_map(|build| &build.tags) {
+            built.entry(spelled_out(tag)).or_insert_with(|| own_image(name, key));
+        }
+    }
+    built
+}
+
+/// Returns a reference with nothing left implicit: `app` and `docker.io/library/app:latest` are one image.
+fn spelled_out(image: &str) -> String {
+    Reference::parse(image).map_or_else(|_| image.to_owned(), |reference| reference.to_string())
+}
+
 /// Gives every built image its own name and labels.
 pub(super) fn isolate_images(project: &mut Project, identity: &Identity, warnings: &mut Vec<String>) {
     let images = own_images(project, &identity.project);
+    let own = built_images(project, &identity.project);
     for (name, service) in &mut project.services {
+        for mount in &mut service.mounts {
+            if let MountSource::Image { image, .. } = &mut mount.source
+                && let Some(name) = own.get(&spelled_out(image))
+            {
+                image.clone_from(name);
+            }
+        }
         let declared = std::mem::replace(&mut service.image, images[name].clone());
         let Some(build) = &mut service.build else {
             continue;
         };
-        if matches!(service.pull_policy, Some(PullPolicy::Always | PullPolicy::Missing)) {
+        if matches!(
+            service.pull_policy,
+            Some(PullPolicy::Always | PullPolicy::Missing | PullPolicy::Every(_))
+        ) {
             warnings.push(format!(
                 "service `{name}`: `{declared}` is built and never pulled, because it has a `build`"
             ));
@@ -78,7 +113,6 @@ mod tests {
     use super::super::tests::{assignments, identity, raw_postgres_redis, service};
     use super::*;
     use crate::isolate::{Isolated, isolate};
-    use crate::service::Service;
 
     fn built(image: &str, build: Build) -> Service {
         Service { build: Some(build), ..service(image, 80) }
@@ -127,6 +161,23 @@ mod tests {
             ("second", service("shop/named", 81)),
         ]);
         assert_eq!(project.services["second"].image, "shop-fix-login-named");
+    }
+
+    #[test]
+    fn a_name_leads_to_a_build_however_it_is_written() {
+        let mounted = MountSource::Image { image: "app:latest".into(), subpath: None };
+        let mut user = service("docker.io/library/app:latest", 80);
+        user.mounts.push(crate::service::Mount { target: "/app".into(), read_only: true, source: mounted });
+        let tags = vec!["docker.io/shop/api".to_owned()];
+        let Isolated { project, .. } = isolated(&[
+            ("user", user),
+            ("app", built("app", Build { tags, ..Build::default() })),
+            ("api", service("shop/api:latest", 81)),
+            ("other", service("shop/api:1", 82)),
+        ]);
+        let images: Vec<&str> = project.services.values().map(|service| service.image.as_str()).collect();
+        assert_eq!(images, ["shop-fix-login-app", "shop-fix-login-app", "shop-fix-login-app", "shop/api:1"]);
+        assert_eq!(project.services["user"].mounted_images().collect::<Vec<_>>(), ["shop-fix-login-app"]);
     }
 
     #[test]

@@ -215,7 +215,7 @@ mod tests {
         ");
         engine.apply(&plan).unwrap();
         assert!(reconcile(&project, &engine.state, &options()).unwrap().is_empty());
-        assert!(plan_images(&project, &options()).unwrap().is_empty());
+        assert!(plan_images(&project, &ObservedState::default(), &options()).unwrap().is_empty());
     }
 
     #[test]
@@ -247,15 +247,15 @@ mod tests {
     fn builds_are_forced_by_the_person_and_by_the_file() {
         let mut project = project(&[("web", Some(context("/srv/web"))), ("api", Some(context("/srv/api")))]);
         let always = ReconcileOptions { build: BuildPolicy::Always, ..options() };
-        insta::assert_snapshot!(images(&plan_images(&project, &always).unwrap()), @"
+        insta::assert_snapshot!(images(&plan_images(&project, &ObservedState::default(), &always).unwrap()), @"
         build image shop-fix-login-web [it is built anew]
         build image shop-fix-login-api [it is built anew]
         ");
         project.services["api"].pull_policy = Some(PullPolicy::Build);
-        let plan = plan_images(&project, &options()).unwrap();
+        let plan = plan_images(&project, &ObservedState::default(), &options()).unwrap();
         assert_eq!(images(&plan), "build image shop-fix-login-api [it is built anew]\n");
         let never = ReconcileOptions { build: BuildPolicy::Never, ..options() };
-        assert!(plan_images(&project, &never).unwrap().is_empty());
+        assert!(plan_images(&project, &ObservedState::default(), &never).unwrap().is_empty());
         assert!(matches!(
             reconcile(&project, &ObservedState::default(), &never),
             Err(ReconcileError::ImageNotBuilt { image, .. }) if image == "shop-fix-login-web"

@@ -126,6 +126,7 @@ fn is_anonymous_mount(source: &MountSource) -> bool {
 fn steps_before_creation(draft: &Draft<'_>, service: &Service, container: &str) -> Vec<StepId> {
     let mut after: Vec<StepId> = Vec::new();
     after.extend(draft.pulls.get(&service.image));
+    after.extend(service.mounted_images().filter_map(|image| draft.pulls.get(image)));
     after.extend(draft.removed.get(container));
     after.extend(service.networks.keys().filter_map(|key| draft.networks.get(key)));
     let used = service.joined_services().map(|name| joined::container(draft.desired, name));

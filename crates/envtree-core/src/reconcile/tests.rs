@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use super::*;
 use crate::isolate::tests::{assignments, identity, raw_postgres_redis, service};
 use crate::isolate::{Isolated, isolate};
+use crate::observed::ObservedImage;
 use crate::service::{Condition, Dependency, Mount, MountSource};
 use crate::simulate::SimulatedEngine;
 
@@ -337,11 +340,57 @@ fn a_service_on_two_networks_is_connected_before_it_starts() {
 }
 
 #[test]
+fn an_image_that_is_mounted_is_pulled_before_the_container_is_made() {
+    let mut raw = raw_postgres_redis();
+    let source = MountSource::Image { image: "shop/assets:1".into(), subpath: None };
+    let redis = &mut raw.services["redis"];
+    redis.mounts.push(Mount { target: "/assets".into(), read_only: false, source });
+    redis.pull_policy = Some(PullPolicy::Never);
+    let mut engine = engine_with(&isolated(&raw_postgres_redis()));
+    let plan = reconcile(&isolated(&raw), &engine.state, &options()).unwrap();
+    let at = |text: &str| plan.steps.iter().position(|step| step.operation.to_string() == text).unwrap();
+    let create = &plan.steps[at("create container shop-fix-login-redis-1")];
+    assert!(create.after.contains(&StepId(at("pull image shop/assets:1"))), "{plan}");
+    engine.apply(&plan).unwrap();
+    assert!(reconcile(&isolated(&raw), &engine.state, &options()).unwrap().is_empty());
+
+    engine.state.images.shift_remove("shop/assets:1");
+    let never = ReconcileOptions { pull: Some(PullPolicy::Never), force_recreate: true, ..options() };
+    assert!(matches!(
+        reconcile(&isolated(&raw), &engine.state, &never),
+        Err(ReconcileError::ImageMissing { image, .. }) if image == "shop/assets:1"
+    ));
+}
+
+#[test]
 fn always_pulls_each_image_once() {
     let mut raw = raw_postgres_redis();
     let second = raw.services["redis"].clone();
     raw.services.insert(ServiceName::new("queue").unwrap(), second);
     let always = ReconcileOptions { pull: Some(PullPolicy::Always), ..options() };
-    assert_eq!(plan_images(&raw, &always).unwrap().steps.len(), 2);
-    assert!(plan_images(&raw, &options()).unwrap().is_empty());
+    let none = ObservedState::default();
+    assert_eq!(plan_images(&raw, &none, &always).unwrap().steps.len(), 2);
+    assert!(plan_images(&raw, &none, &options()).unwrap().is_empty());
+}
+
+#[test]
+fn a_timed_policy_pulls_an_image_that_was_tagged_too_long_ago() {
+    let mut raw = raw_postgres_redis();
+    raw.services["redis"].pull_policy = Some(PullPolicy::Every(Duration::from_mins(1)));
+    let pulls = |raw: &Project, tagged: Option<i64>, options: ReconcileOptions| {
+        let mut observed = ObservedState::default();
+        let image = ObservedImage { tagged, ..ObservedImage::default() };
+        observed.images.insert(raw.services["redis"].image.clone(), image);
+        plan_images(raw, &observed, &ReconcileOptions { now: 1000, ..options }).unwrap().to_string()
+    };
+    assert_eq!(pulls(&raw, Some(941), options()), "");
+    let refreshed = "pull image redis:8 [it was pulled longer ago than its pull policy allows]\n";
+    assert_eq!(pulls(&raw, Some(940), options()), refreshed);
+    assert_eq!(pulls(&raw, None, options()), refreshed);
+    let missing = ReconcileOptions { pull: Some(PullPolicy::Missing), ..options() };
+    assert_eq!(pulls(&raw, None, missing), "");
+    // One that the Engine lacks is pulled with the rest.
+    assert!(plan_images(&raw, &ObservedState::default(), &options()).unwrap().is_empty());
+    raw.services["redis"].image = format!("redis@sha256:{}", "0".repeat(64));
+    assert_eq!(pulls(&raw, None, options()), "");
 }

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use super::Service;
 use crate::name::VolumeName;
 
 /// Something mounted into a container.
@@ -97,5 +98,15 @@ impl BindOptions {
     /// Returns whether a missing path is made.
     pub fn makes_path(&self) -> bool {
         self.create_host_path.unwrap_or(true)
+    }
+}
+
+impl Service {
+    /// Returns the images that it mounts.
+    pub fn mounted_images(&self) -> impl Iterator<Item = &str> {
+        self.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Image { image, .. } => Some(image.as_str()),
+            _ => None,
+        })
     }
 }

@@ -10,6 +10,7 @@ use bollard::models::BuildInfo;
 use bollard::query_parameters::{BuildImageOptions, TagImageOptionsBuilder};
 use envtree_core::build::{Build, ImageBuild, is_remote};
 use envtree_core::engine::{BuildProgress, Progress, StepState};
+use envtree_core::reference::Reference;
 use futures::StreamExt;
 use hyper::body::Bytes;
 use tokio::sync::mpsc;
@@ -24,7 +25,6 @@ use crate::credentials::credentials;
 use crate::engine::Docker;
 use crate::error::{DockerError, ImageError};
 use crate::failure::EngineFailure;
-use crate::reference::Reference;
 
 /// The name in the archive of a Dockerfile that lies outside the context.
 const OUTSIDE: &str = ".dockerfile.envtree";
@@ -105,7 +105,7 @@ pub(super) async fn build(
 /// Gives the image its further names: the builder takes one alone.
 async fn name_again(docker: &Docker, build: &ImageBuild) -> Result<(), DockerError> {
     for name in build.images.iter().skip(1) {
-        let reference = Reference::parse(name)?;
+        let reference = Reference::parse(name).map_err(ImageError::from)?;
         let options = TagImageOptionsBuilder::new().repo(&reference.name()).tag(reference.version()).build();
         let tagged = docker.client().await?.tag_image(build.name(), Some(options)).await;
         tagged.map_err(|error| ImageError::TagImage {

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use crate::credentials::credentials;
 use crate::engine::Docker;
-use crate::reference::DOCKER_HUB;
+use envtree_core::reference::DOCKER_HUB;
 
 /// Looks credentials up where pulls do.
 #[derive(Debug, Clone)]

@@ -260,6 +260,9 @@ impl Token {
 }
 
 #[cfg(test)]
+mod definition;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

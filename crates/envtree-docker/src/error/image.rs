@@ -1,5 +1,7 @@
 //! Why the Engine did not list, find, pull, tag or remove an image.
 
+use envtree_core::reference::ReferenceError;
+
 use super::DockerError;
 use super::words::{chain, for_platform};
 use crate::credentials::CredentialFailure;
@@ -47,13 +49,8 @@ pub enum ImageError {
         source: EngineFailure,
     },
     /// The text is not an image reference.
-    #[error("`{image}` is not an image reference: {rule}")]
-    ReferenceInvalid {
-        /// The text.
-        image: String,
-        /// The rule that it breaks.
-        rule: &'static str,
-    },
+    #[error(transparent)]
+    ReferenceInvalid(#[from] ReferenceError),
     /// The Engine does not have the image that a container is to be made from.
     #[error("the Engine has no image `{image}`{}", for_platform(image, platform.as_deref()))]
     ImageMissing {

@@ -1,5 +1,7 @@
 //! Operations, one after the other, as a plan would have them.
 
+use std::time::{Duration, Instant};
+
 use envtree_core::label;
 use envtree_core::name::VolumeName;
 use envtree_core::observed::ContainerState;
@@ -7,7 +9,7 @@ use envtree_core::plan::Operation;
 use envtree_core::service::{Attachment, Mount, MountSource};
 use envtree_docker::{DockerError, ImageError};
 
-use crate::stage::{Stage, soon};
+use crate::stage::{BUSYBOX, Stage, soon};
 
 #[tokio::test]
 async fn an_environment_is_made_and_leaves_nothing_behind() {
@@ -118,4 +120,20 @@ async fn an_image_that_the_registry_lacks_is_not_found() {
     let pull = Operation::PullImage { image: "127.0.0.1:5000/library/none:1".to_owned(), platform: None };
     let error = stage.perform(&pull).await.unwrap_err();
     assert!(matches!(error, DockerError::Image(ImageError::ImageNotFound { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_pull_that_brings_nothing_new_is_noted() {
+    let stage = Stage::new().await;
+    for image in ["127.0.0.1:5000/library/busybox:1", BUSYBOX] {
+        let pulled = async || {
+            stage.perform(&Operation::PullImage { image: image.to_owned(), platform: None }).await.unwrap();
+            stage.docker.inspect_image(image).await.unwrap().unwrap().tagged.unwrap()
+        };
+        let (first, started) = (pulled().await, Instant::now());
+        // The times are whole seconds.
+        while pulled().await == first {
+            assert!(started.elapsed() < Duration::from_secs(30), "{image} is as old as it was");
+        }
+    }
 }

@@ -71,18 +71,18 @@ pub(crate) struct Wanted {
 
 /// Reads the Compose files of a worktree, or the template of a worktree without any.
 pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadError> {
-    let mut dotenv = load_variables(request)?;
+    let reader = Reader::new(request.files);
+    let mut dotenv = load_variables(request, &reader)?;
     let named = named_files(request, &dotenv);
     let mut sources = find(request, named.as_ref())?;
     let project_dir = project_directory(request, &sources);
-    add_variables(request, &project_dir, named.is_none(), &mut dotenv)?;
+    add_variables(request, &project_dir, named.is_none(), &reader, &mut dotenv)?;
     sources.extend(request.one_off.map(|one_off| Source {
         path: String::new(),
         display: "the options of the command".into(),
         text: one_off.text.clone(),
     }));
     let lookup = |name: &str| lookup(request, &dotenv, name);
-    let reader = Reader::new(request.files);
     let fill = |name: &str| lookup(name).inspect(|value| reader.note(name, value));
     let assembled = assemble(&sources, &project_dir.to_string_lossy(), &fill, &reader);
     let Assembled { node, warnings: unset } = assembled.map_err(|error| reader.failure(vec![error]))?;
@@ -91,6 +91,7 @@ pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadE
     let mut lowered = lower_project(request, &node, &project_dir, &lookup, &reader)?;
     reader.hide(&mut lowered.warnings);
     warnings.extend(lowered.warnings);
+    warnings.extend(reader.take_warnings());
     let platform = lookup("DOCKER_DEFAULT_PLATFORM").filter(|platform| !platform.is_empty());
     for service in lowered.project.services.values_mut().filter(|service| service.platform.is_none()) {
         service.platform.clone_from(&platform);

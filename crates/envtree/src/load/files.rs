@@ -3,7 +3,10 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use envtree_core::compose_file::node::Diagnostic;
+
 use super::LoadError;
+use super::encoding::{decode, decode_with_gaps};
 use crate::include;
 use crate::repository::{CommitId, Repository};
 
@@ -46,25 +49,48 @@ impl Files {
     /// Returns the text of the file at the absolute `path`, as the worktree has it or will have it; none if there is no
     /// such file. What lies outside the worktree is read where it is.
     pub(crate) fn read(&self, path: &Path) -> Result<Option<String>, LoadError> {
+        let bytes = self.bytes(path)?;
+        Ok(bytes.map(|bytes| decode(&self.display(path), bytes)).transpose()?)
+    }
+
+    /// Returns the text of a file of variables, and where it is no text if it is not text throughout.
+    ///
+    /// As in Compose, such bytes are replaced: most of them stand in comments.
+    pub(super) fn read_variables(
+        &self,
+        path: &Path,
+    ) -> Result<Option<(String, Option<Diagnostic>)>, LoadError> {
+        let bytes = self.bytes(path)?;
+        Ok(bytes.map(|bytes| decode_with_gaps(&self.display(path), bytes)))
+    }
+
+    /// Returns whether the worktree has, or will have, a folder at the absolute `path`.
+    pub(crate) fn is_folder(&self, path: &Path) -> Result<bool, LoadError> {
+        match (self, path.strip_prefix(self.top())) {
+            (Self::Commit { repository, commit, .. }, Ok(inside)) => {
+                Ok(repository.list_directory(*commit, inside)?.is_some())
+            }
+            _ => Ok(path.is_dir()),
+        }
+    }
+
+    fn bytes(&self, path: &Path) -> Result<Option<Vec<u8>>, LoadError> {
         let Ok(inside) = path.strip_prefix(self.top()) else {
-            return read_file(path);
+            return read_bytes(path);
         };
         let (repository, commit) = match self {
             Self::Commit { repository, commit, .. } => (repository, commit),
+            // A sparse checkout leaves files out.
             Self::Present { repository, top, .. } => {
-                let found = read_file(path)?;
-                return if found.is_some() {
-                    Ok(found)
-                } else {
-                    read_left_out(repository, top, path, inside)
-                };
+                let found = read_bytes(path)?;
+                return if found.is_some() { Ok(found) } else { Ok(repository.read_left_out(top, inside)?) };
             }
         };
         match repository.read_file(*commit, inside)? {
-            Some(bytes) => text(Path::new(&self.display(path)), bytes).map(Some),
+            Some(bytes) => Ok(Some(bytes)),
             None => match repository.main_worktree() {
                 Some(main) if include::is_included(repository, main, inside)? => {
-                    read_file(&main.join(inside))
+                    read_bytes(&main.join(inside))
                 }
                 _ => Ok(None),
             },
@@ -88,8 +114,13 @@ impl Files {
 
 /// Returns the text of a file without a byte order mark; none if there is no such file.
 pub(super) fn read_file(path: &Path) -> Result<Option<String>, LoadError> {
+    let bytes = read_bytes(path)?;
+    Ok(bytes.map(|bytes| decode(&path.display().to_string(), bytes)).transpose()?)
+}
+
+fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, LoadError> {
     match bytes(path) {
-        Ok(bytes) => text(path, bytes).map(Some),
+        Ok(bytes) => Ok(Some(bytes)),
         // A folder `.env` is a virtual environment of Python, and of no interest.
         Err(error)
             if matches!(
@@ -120,22 +151,6 @@ fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
         ErrorKind::InvalidInput,
         "it is neither a file nor a folder, but a pipe, a socket or a device",
     ))
-}
-
-/// Returns the text of a file that a sparse checkout leaves out of the worktree at `top`.
-fn read_left_out(
-    repository: &Repository,
-    top: &Path,
-    path: &Path,
-    inside: &Path,
-) -> Result<Option<String>, LoadError> {
-    let bytes = repository.read_left_out(top, inside)?;
-    bytes.map(|bytes| text(path, bytes)).transpose()
-}
-
-fn text(path: &Path, bytes: Vec<u8>) -> Result<String, LoadError> {
-    let text = String::from_utf8(bytes).map_err(|_| LoadError::NotText { path: path.to_owned() })?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 #[cfg(test)]
@@ -182,6 +197,8 @@ mod tests {
             let read = |path: &str| files.read(&files.top().join(path)).unwrap();
             assert_eq!(read("compose.yaml").as_deref(), Some("services: {}\n"));
             assert_eq!((read("a"), read("b"), read("readme.md/x")), (None, None, None));
+            let is_folder = |path: &str| files.is_folder(&files.top().join(path)).unwrap();
+            assert!(is_folder("a") && is_folder("") && !is_folder("b") && !is_folder("compose.yaml"));
         }
     }
 
@@ -213,10 +230,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_an_error() {
+    fn what_is_no_text_is_an_error_with_its_place() {
         let shop = TestRepository::new();
-        std::fs::write(shop.path.join("x"), [0xff, 0xfe]).unwrap();
-        let error = present(&shop).read(&shop.path.join("x")).unwrap_err();
-        assert!(error.to_string().ends_with("is not UTF-8 text"), "{error}");
+        shop.write("src/x", "");
+        std::fs::write(shop.path.join("src/x"), b"a: b\n\xc3\xa4: fianc\xe9\n").unwrap();
+        shop.commit("Latin");
+        for (files, shown) in [(present(&shop), "x"), (commit(&shop), "origin/main:src/x")] {
+            let error = files.read(&files.top().join("src/x")).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{shown}:2:9: the byte 0xe9 is not UTF-8")), "{error}");
+            let (text, gap) = files.read_variables(&files.top().join("src/x")).unwrap().unwrap();
+            assert_eq!((text.as_str(), gap.unwrap().place.column), ("a: b\nä: fianc\u{fffd}\n", 9));
+        }
     }
 }

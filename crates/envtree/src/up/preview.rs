@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use envtree_core::adopt::Adopted;
 use envtree_core::engine::Scope;
-use envtree_core::isolate::own_images;
+use envtree_core::isolate::{mounted_images, own_images};
 use envtree_core::name::{ProjectName, VolumeName};
 use envtree_core::observed::ObservedState;
 use envtree_core::plan::Plan;
 use envtree_core::project::Volume;
 use envtree_core::reconcile::{ReconcileOptions, plan_images, reconcile};
+use jiff::Timestamp;
 
 use super::UpOptions;
 use super::scale::refuse_unknown;
@@ -97,7 +98,7 @@ impl Session {
             self.preview(options, options.taken_policy(), Self::known_secret).await?;
         let observed = observed.unwrap_or_default();
         let choices = reconcile_options(&environment, options, false);
-        let mut plan = plan_images(&environment.isolated.project, &choices)?;
+        let mut plan = plan_images(&environment.isolated.project, &observed, &choices)?;
         let images = plan.steps.len();
         if let Some(shared) = &environment.shared {
             let observed = observed_shared.unwrap_or_default();
@@ -212,6 +213,7 @@ pub(crate) fn reconcile_options(
         repository: identity.repository.clone(),
         worktree: environment.definition.top.clone(),
         pull: options.pull,
+        now: Timestamp::now().as_second(),
         build: options.build,
         inactive: environment.definition.wanted.inactive.clone(),
         remove_orphans: options.remove_orphans || consent,
@@ -225,6 +227,7 @@ pub(crate) fn reconcile_options(
 pub(crate) fn scope(definition: &Definition, shared: Option<ProjectName>) -> Scope {
     let project = &definition.wanted.project;
     let mut images: Vec<String> = own_images(project, &project.name).into_values().collect();
+    images.extend(mounted_images(project, &project.name));
     images.sort();
     images.dedup();
     // Those of the project itself are looked for by name too: somebody else's may have it.

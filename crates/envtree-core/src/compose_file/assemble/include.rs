@@ -26,7 +26,7 @@ const CHAIN_LIMIT: usize = 50;
 #[derive(Default)]
 struct Inclusion<'a> {
     paths: Vec<(&'a Place, &'a str)>,
-    directory: Option<&'a str>,
+    directory: Option<(&'a Place, &'a str)>,
     env_files: Vec<(&'a Place, &'a str)>,
 }
 
@@ -71,13 +71,14 @@ impl Scope<'_> {
         }
         let (directory, base) = match inclusion.directory {
             // As in Compose, `~` is a folder like any other to Compose files, and the home to what services mount.
-            Some(directory) if directory.starts_with('~') => {
+            Some((_, directory)) if directory.starts_with('~') => {
                 let base = format!("~/{}", directory[1..].trim_start_matches('/'));
                 (cleaned(&format!("{}/{directory}", self.directory)), base)
             }
-            Some(directory) => {
+            Some((place, directory)) => {
                 let directory = joined(self.directory, directory);
-                (directory.clone(), directory)
+                let base = self.project_base(&directory, place)?;
+                (directory, base)
             }
             None => {
                 let directory = folder(&sources[0].path);
@@ -106,6 +107,25 @@ impl Scope<'_> {
         name_contexts(&mut project);
         rebase(&mut project, &base)?;
         Ok(project)
+    }
+
+    /// Returns the folder from which relative paths of an included project's services count.
+    ///
+    /// As in Compose, that is the one above where there is no folder.
+    fn project_base(&self, directory: &str, place: &Place) -> Result<String, Diagnostic> {
+        let at_place = |message: String| Diagnostic { place: place.clone(), message };
+        if self.run.files.is_folder(directory).map_err(at_place)? {
+            return Ok(directory.to_owned());
+        }
+        let above = folder(directory);
+        let display = |path: &str| self.run.files.display(path);
+        let message = format!(
+            "there is no folder `{}` for `include.project_directory`; relative paths count from `{}`",
+            display(directory),
+            display(above)
+        );
+        self.run.warnings.borrow_mut().push(at_place(message));
+        Ok(above.to_owned())
     }
 
     /// Returns the variables that an included project has beside those of the one that includes it.
@@ -152,7 +172,10 @@ fn read(item: &Node) -> Result<Inclusion<'_>, Diagnostic> {
         match key.as_str() {
             "path" => inclusion.paths = texts(key, &entry.node)?,
             "env_file" => inclusion.env_files = texts(key, &entry.node)?,
-            "project_directory" => inclusion.directory = texts(key, &entry.node)?.first().map(|text| text.1),
+            "project_directory" => {
+                let named = texts(key, &entry.node)?.first().copied();
+                inclusion.directory = named.filter(|(_, directory)| !directory.is_empty());
+            }
             _ if key.starts_with("x-") => {}
             _ => {
                 let hint = nearest(key, KEYS).map(|near| format!("; did you mean `{near}`?"));

@@ -1,6 +1,6 @@
 //! Paths as text, as Compose joins them.
 
-use crate::compose_file::lower::path::cleaned;
+use crate::compose_file::lower::path::{cleaned, is_of_windows};
 
 /// Returns `path` joined to the folder `base`, which is absolute or one of the home, without `.` and `..`; absolute
 /// paths and those of the home stay as they are.
@@ -18,15 +18,6 @@ pub(super) fn folder(path: &str) -> &str {
         Some(("", _)) | None => "/",
         Some((folder, _)) => folder,
     }
-}
-
-/// Returns whether `path` is absolute on Windows: `C:\…`, `\\server\…`.
-fn is_of_windows(path: &str) -> bool {
-    let bytes = path.as_bytes();
-    path.starts_with(r"\\")
-        || bytes.first().is_some_and(u8::is_ascii_alphabetic)
-            && bytes.get(1) == Some(&b':')
-            && matches!(bytes.get(2), Some(b'\\' | b'/'))
 }
 
 #[cfg(test)]

@@ -17,6 +17,10 @@ impl Files for Memory {
         Ok(pairs.map(|pairs| pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
     }
 
+    fn is_folder(&self, path: &str) -> Result<bool, String> {
+        Ok(self.0.keys().any(|file| file.starts_with(&format!("{path}/"))))
+    }
+
     fn display(&self, path: &str) -> String {
         path.trim_start_matches("/w/").to_owned()
     }
@@ -175,4 +179,34 @@ fn a_project_directory_of_the_home_is_one_for_services_alone() {
         ]),
         r#"{"services":{"a":{"build":{"context":"~/q/c"},"env_file":"~/q/e.env"},"b":{"image":"b","volumes":["~/q/i/v:/v"]}}}"#
     );
+}
+
+#[test]
+fn the_paths_of_an_included_project_count_from_above_a_folder_that_is_not_there() {
+    let of = |directory: &str| {
+        let main = format!("include: [{{path: a/c.yaml, project_directory: {directory}}}]\n");
+        together(&[("compose.yaml", &main), ("a/c.yaml", "services: {web: {build: src}}\n")])
+    };
+    assert!(of("a").contains(r#""context":"/w/a/src""#), "{}", of("a"));
+    assert!(of("a/none").contains(r#""context":"/w/a/src""#), "{}", of("a/none"));
+    assert!(of("a/c.yaml").contains(r#""context":"/w/a/src""#), "{}", of("a/c.yaml"));
+    assert!(of("none").contains(r#""context":"/w/src""#), "{}", of("none"));
+    assert!(of("''").contains(r#""context":"/w/a/src""#), "{}", of("''"));
+}
+
+#[test]
+fn doubles_are_refused_in_each_file_where_compose_refuses_them() {
+    let of = |service: &str| together(&[("compose.yaml", &format!("services: {{web: {{{service}}}}}\n"))]);
+    assert_eq!(
+        of("group_add: [a, b, a]"),
+        "compose.yaml:1:36: service `web`: `group_add` lists `a` twice; each item may stand in it once"
+    );
+    assert!(of("group_add: [1, '1']").starts_with('{'));
+    assert!(of("cap_add: [A, A]").starts_with('{'));
+    assert!(
+        of("deploy: {resources: {reservations: {devices: [{device_ids: ['0', '0']}]}}}").contains("twice")
+    );
+    assert!(of("build: {ssh: [default, default]}").contains("`build.ssh` lists `default` twice"));
+    let overridden = "services: {web: {networks: [n, n]}}\n---\nservices: {web: {networks: !override [n]}}\n";
+    assert!(together(&[("compose.yaml", overridden)]).contains("`networks` lists `n` twice"));
 }

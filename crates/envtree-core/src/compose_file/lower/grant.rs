@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::path::resolved;
+use super::path::resolved_anywhere;
 use super::section::{Reports, Section};
 use super::unknown::{Keys, hint};
 use super::volume::external;
@@ -103,7 +103,7 @@ fn lower_object(kind: Kind, section: &Section<'_>, options: &LowerOptions<'_>) -
     }
     FileObject {
         name,
-        file: section.text("file").map(|path| resolved(&path, options).unwrap_or(path)),
+        file: section.text("file").map(|path| resolved_anywhere(&path, options).unwrap_or(path)),
         environment: section.text("environment"),
         content: section.parsed("content", "a text", |text| Some(text.to_owned())),
         external,

@@ -1,7 +1,7 @@
 //! `volumes` and `tmpfs` of a service.
 
 use super::Scope;
-use super::path::{cleaned, resolved};
+use super::path::{cleaned, is_of_windows, resolved_anywhere};
 use super::section::{Section, is_empty_text, scalar};
 use super::unknown::{Keys, hint};
 use crate::compose_file::node::{Node, Value};
@@ -67,7 +67,7 @@ fn short_mount(service: &Section<'_>, item: &Node, text: &str, scope: &Scope<'_>
         }
     };
     let target = absolute_target(service, item, target)?;
-    let is_path = |source: &str| source.starts_with(['.', '/', '~']);
+    let is_path = |source: &str| source.starts_with(['.', '/', '~', '\\']) || source.get(1..2) == Some(":");
     let source = match source {
         Some(path) if is_path(path) => bind(service, item, path, scope)?,
         name => volume(service, item, name, scope)?,
@@ -114,11 +114,13 @@ fn absolute_target(service: &Section<'_>, item: &Node, target: &str) -> Option<S
     if target.starts_with('/') {
         return Some(cleaned(target));
     }
-    if target.get(1..3) == Some(":/") {
-        service.warn(
-            &item.place,
-            format!("`{target}` is a path on Windows: name the volume by more than a letter"),
-        );
+    if is_of_windows(target) || target.starts_with(r"\\") {
+        let message = match target.get(1..3) {
+            // It may be meant as a volume and its target.
+            Some(":/") => format!("`{target}` is a path on Windows: name the volume by more than a letter"),
+            _ => format!("`{target}` is a path on Windows, which no container on Linux has"),
+        };
+        service.warn(&item.place, message);
         return Some(target.to_owned());
     }
     let message = format!("the target of a mount must be an absolute path, not `{target}`");
@@ -127,12 +129,19 @@ fn absolute_target(service: &Section<'_>, item: &Node, target: &str) -> Option<S
 }
 
 fn bind(service: &Section<'_>, item: &Node, path: &str, scope: &Scope<'_>) -> Option<MountSource> {
-    let Some(path) = resolved(path, scope.options) else {
+    let Some(path) = resolved_anywhere(path, scope.options) else {
         service.error(&item.place, format!("`{path}` needs a home directory, and there is none"));
         return None;
     };
     service.mounts(&item.place, &path);
+    warn_of_windows(service, item, &path);
     Some(MountSource::bind(path))
+}
+
+fn warn_of_windows(service: &Section<'_>, item: &Node, path: &str) {
+    if is_of_windows(path) {
+        service.warn(&item.place, format!("`{path}` is a path on Windows, which no Engine on Linux has"));
+    }
 }
 
 fn volume(service: &Section<'_>, item: &Node, name: Option<&str>, scope: &Scope<'_>) -> Option<MountSource> {

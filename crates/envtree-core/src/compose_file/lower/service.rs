@@ -140,7 +140,7 @@ pub(super) fn lower_service(
 ) -> Option<Service> {
     let section = Section::new(node, format!("service `{name}`: "), &KEYS, reports)?;
     let (environment, unset) = lower_environment(&section, scope.options);
-    let service = Service {
+    let mut service = Service {
         image: lower_image(&section),
         build: lower_build(&section, scope),
         command: lower_line(&section, "command"),
@@ -179,6 +179,7 @@ pub(super) fn lower_service(
         runtime: lower_runtime(&section, scope.options),
     };
     check_agreement(&section, &service);
+    fill_replicas(&mut service);
     check_name(&section, &service);
     Some(service)
 }
@@ -211,6 +212,13 @@ fn check_name(section: &Section<'_>, service: &Service) {
                 service.replicas()
             ),
         );
+    }
+}
+
+/// Lets `deploy` have what `scale` says, as Compose does.
+fn fill_replicas(service: &mut Service) {
+    if let Some(deploy) = &mut service.deploy {
+        deploy.replicas = deploy.replicas.or(service.scale);
     }
 }
 
@@ -288,9 +296,10 @@ fn lower_restart(section: &Section<'_>) -> RestartPolicy {
 
 fn lower_pull_policy(section: &Section<'_>) -> Option<PullPolicy> {
     const DAY: u64 = 24 * 60 * 60;
-    let expected = "`always`, `missing`, `never`, `build`, `daily`, `weekly` or `every_<time>`";
+    let expected =
+        "`always`, `missing`, `never`, `build`, `daily`, `weekly` or `every_<time>` such as `every_12h`";
     let after = section.duration("pull_refresh_after");
-    let policy = section.parsed_text("pull_policy", expected, |text| {
+    section.parsed_text("pull_policy", expected, |text| {
         Some(match text {
             "always" => PullPolicy::Always,
             "missing" | "if_not_present" => PullPolicy::Missing,
@@ -301,10 +310,5 @@ fn lower_pull_policy(section: &Section<'_>) -> Option<PullPolicy> {
             "refresh" => after.map_or(PullPolicy::Missing, PullPolicy::Every),
             _ => PullPolicy::Every(parse_duration(text.strip_prefix("every_")?)?),
         })
-    });
-    if let (Some(PullPolicy::Every(_)), Some(node)) = (policy, section.node("pull_policy")) {
-        section
-            .warn(&node.place, "`pull_policy` goes by no time here: the image is pulled where it is missing");
-    }
-    policy
+    })
 }

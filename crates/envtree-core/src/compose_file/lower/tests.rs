@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use insta::assert_snapshot;
 
 use super::super::testing::node;
@@ -267,9 +269,14 @@ fn restart_and_pull_policies_take_every_word() {
     assert_eq!(web("restart: false").restart, RestartPolicy::No);
     assert_eq!(web("restart: 'on-failure:3'").restart, RestartPolicy::OnFailure(Some(3)));
     assert_eq!(web("pull_policy: if_not_present").pull_policy, Some(PullPolicy::Missing));
-    assert_snapshot!(complaints_of("pull_policy: daily"), @"service `web`: `pull_policy` goes by no time here: the image is pulled where it is missing");
+    let every = |hours| Some(PullPolicy::Every(Duration::from_hours(hours)));
+    assert_eq!(web("pull_policy: daily").pull_policy, every(24));
+    assert_eq!(web("pull_policy: weekly").pull_policy, every(7 * 24));
+    assert_eq!(web("pull_policy: every_1d12h").pull_policy, every(36));
+    assert_eq!(web("pull_policy: refresh, pull_refresh_after: 2h").pull_policy, every(2));
+    assert_snapshot!(complaints_of("pull_policy: every_12"), @"service `web`: `pull_policy` must be `always`, `missing`, `never`, `build`, `daily`, `weekly` or `every_<time>` such as `every_12h`, not `every_12`");
     assert_snapshot!(complaints_of("pull_policy: sometimes, restart: maybe"), @"
-    service `web`: `pull_policy` must be `always`, `missing`, `never`, `build`, `daily`, `weekly` or `every_<time>`, not `sometimes`
+    service `web`: `pull_policy` must be `always`, `missing`, `never`, `build`, `daily`, `weekly` or `every_<time>` such as `every_12h`, not `sometimes`
     service `web`: `restart` must be `no`, `always`, `unless-stopped` or `on-failure[:number]`, not `maybe`
     ");
 }

@@ -20,11 +20,13 @@ pub(super) struct Reader<'a> {
     filled: Filled,
     /// The first error of the file system, or of a file that is no text.
     failed: RefCell<Option<LoadError>>,
+    /// Where files of variables hold what is no text.
+    gaps: RefCell<Vec<Diagnostic>>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(files: &'a Files) -> Self {
-        Self { files, filled: Filled::default(), failed: RefCell::default() }
+        Self { files, filled: Filled::default(), failed: RefCell::default(), gaps: RefCell::default() }
     }
 
     /// Notes that a variable has this value, which messages do not repeat.
@@ -49,6 +51,24 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Returns what was noticed while files of variables were read.
+    pub(super) fn take_warnings(&self) -> Vec<Diagnostic> {
+        self.gaps.take()
+    }
+
+    /// Returns the text of a file of variables, without the block that envtree manages: its values are results.
+    pub(super) fn variables_text(&self, path: &Path) -> Result<Option<String>, LoadError> {
+        let Some((text, gap)) = self.files.read_variables(path)? else {
+            return Ok(None);
+        };
+        let is_comment = |gap: &Diagnostic| {
+            let line = text.lines().nth(gap.place.line as usize - 1);
+            line.is_some_and(|line| line.trim_start().starts_with('#'))
+        };
+        self.gaps.borrow_mut().extend(gap.filter(|gap| !is_comment(gap)));
+        Ok(Some(outside_block(&text).into_owned()))
+    }
+
     /// Reads a file under `env_file`.
     pub(super) fn env_file(
         &self,
@@ -61,15 +81,15 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads a file of variables, without the block that envtree manages.
+    /// Reads a file of variables.
     fn read(
         &self,
         path: &str,
         parse: impl FnOnce(&str, &str) -> Result<Variables, Diagnostic>,
     ) -> Result<Option<Variables>, String> {
         let path = normal(Path::new(path));
-        let parsed = self.files.read(&path).and_then(|text| {
-            let parsed = text.map(|text| parse(&self.files.display(&path), outside_block(&text).as_ref()));
+        let parsed = self.variables_text(&path).and_then(|text| {
+            let parsed = text.map(|text| parse(&self.files.display(&path), &text));
             Ok(parsed.transpose()?)
         });
         self.kept(parsed)
@@ -97,6 +117,10 @@ impl assemble::Files for Reader<'_> {
             Some((name, value))
         };
         Ok(read.map(|read| read.into_iter().filter_map(inherited).collect()))
+    }
+
+    fn is_folder(&self, path: &str) -> Result<bool, String> {
+        self.kept(self.files.is_folder(Path::new(path)))
     }
 
     fn display(&self, path: &str) -> String {

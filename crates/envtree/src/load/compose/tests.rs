@@ -284,3 +284,17 @@ fn the_variables_are_those_beside_the_file_unless_env_at_the_top_names_it() {
     shop.write(".env", "T=top\nU=top\nCOMPOSE_FILE=sub/c.yaml\n");
     assert_eq!(load(&shop, &Asked::default()), "db=xtoptop");
 }
+
+#[test]
+fn what_is_no_text_in_the_value_of_a_variable_is_warned_about() {
+    let shop = TestRepository::new();
+    shop.write("compose.yaml", "services: { web: { image: x, env_file: web.env } }\n");
+    std::fs::write(shop.path.join(".env"), b"# fianc\xe9\nTAG=1\n").unwrap();
+    std::fs::write(shop.path.join("web.env"), b"A=1\nB=fianc\xe9\n").unwrap();
+    let wanted = load_from(&present(&shop), &Asked::default()).unwrap();
+    assert_eq!(
+        wanted.warnings,
+        ["web.env:2:8: the byte 0xe9 is not UTF-8, in which the file must be; save it as UTF-8"]
+    );
+    assert_eq!(wanted.project.services["web"].environment["B"].as_str(), "fianc\u{fffd}");
+}

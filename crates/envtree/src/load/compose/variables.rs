@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use envtree_core::compose_file::dotenv::parse_dotenv;
 use indexmap::IndexMap;
 
+use super::reader::Reader;
 use super::{ComposeRequest, normal};
-use crate::env_file::outside_block;
 use crate::load::LoadError;
 
 /// The variable that names files in place of `.env`, with commas between them.
@@ -18,20 +18,23 @@ const DISABLED: &str = "COMPOSE_DISABLE_ENV_FILE";
 ///
 /// With Compose files on the command line or in the process's `COMPOSE_FILE`, the `.env` beside the first of them counts
 /// alone.
-pub(super) fn load_variables(request: &ComposeRequest<'_>) -> Result<IndexMap<String, String>, LoadError> {
+pub(super) fn load_variables(
+    request: &ComposeRequest<'_>,
+    reader: &Reader<'_>,
+) -> Result<IndexMap<String, String>, LoadError> {
     let top = request.files.top();
     let mut variables = IndexMap::new();
     match env_files(request) {
         Some(paths) => {
             for path in paths {
-                let Some(read) = load_file(request, &path, &variables)? else {
+                let Some(read) = load_file(request, reader, &path, &variables)? else {
                     return Err(LoadError::Missing { path, named_by: ENV_FILES.into() });
                 };
                 variables.extend(read);
             }
         }
         None if reads_top(request) && !is_disabled(request) => {
-            variables.extend(load_file(request, &top.join(".env"), &variables)?.unwrap_or_default());
+            variables.extend(load_file(request, reader, &top.join(".env"), &variables)?.unwrap_or_default());
         }
         None => {}
     }
@@ -44,6 +47,7 @@ pub(super) fn add_variables(
     request: &ComposeRequest<'_>,
     project_dir: &Path,
     is_found: bool,
+    reader: &Reader<'_>,
     variables: &mut IndexMap<String, String>,
 ) -> Result<(), LoadError> {
     let is_top = project_dir == request.files.top();
@@ -53,7 +57,7 @@ pub(super) fn add_variables(
     if is_found && !is_top {
         variables.clear();
     }
-    let more = load_file(request, &project_dir.join(".env"), &IndexMap::new())?;
+    let more = load_file(request, reader, &project_dir.join(".env"), &IndexMap::new())?;
     for (name, value) in more.unwrap_or_default() {
         variables.entry(name).or_insert(value);
     }
@@ -76,20 +80,20 @@ fn is_disabled(request: &ComposeRequest<'_>) -> bool {
     matches!(value, Some("1" | "t" | "T" | "true" | "True" | "TRUE"))
 }
 
-/// Reads a file of variables, without the block that envtree manages: its values are results.
 fn load_file(
     request: &ComposeRequest<'_>,
+    reader: &Reader<'_>,
     path: &Path,
     known: &IndexMap<String, String>,
 ) -> Result<Option<IndexMap<String, String>>, LoadError> {
-    let Some(text) = request.files.read(path)? else {
+    let Some(text) = reader.variables_text(path)? else {
         return Ok(None);
     };
     let process = |name: &str| {
         let value = request.own.get(name).or_else(|| request.environment.get(name));
         value.or_else(|| known.get(name)).cloned()
     };
-    let parsed = parse_dotenv(&request.files.display(path), outside_block(&text).as_ref(), &process)?;
+    let parsed = parse_dotenv(&request.files.display(path), &text, &process)?;
     let inherited = |(name, value): (String, Option<String>)| {
         let value = value.or_else(|| process(&name))?;
         Some((name, value))

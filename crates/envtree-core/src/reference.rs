@@ -2,10 +2,18 @@
 
 use std::fmt;
 
-use crate::error::ImageError;
-
 /// The registry that a reference without a host means.
 pub const DOCKER_HUB: &str = "docker.io";
+
+/// A text that is no image reference.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{image}` is not an image reference: {rule}")]
+pub struct ReferenceError {
+    /// The text.
+    pub image: String,
+    /// The rule that it breaks.
+    pub rule: &'static str,
+}
 
 /// An image reference with nothing left implicit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,8 +30,8 @@ pub struct Reference {
 
 impl Reference {
     /// Reads a reference as people write it.
-    pub fn parse(text: &str) -> Result<Self, ImageError> {
-        let invalid = |rule| ImageError::ReferenceInvalid { image: text.to_owned(), rule };
+    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
+        let invalid = |rule| ReferenceError { image: text.to_owned(), rule };
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest)),
             None => (text, None),
