@@ -114,6 +114,19 @@ impl Sandbox {
 }
 
 #[test]
+fn what_was_waited_for_is_ready_though_the_engine_has_not_checked_it_yet() {
+    // The Engine's first check comes after an interval.
+    let compose = COMPOSE.replace("interval: 1s", "interval: 1h");
+    let sandbox = sandbox_with(&[("compose.yaml", &compose), ("envtree.yaml", "shared: [store]\n")]);
+    for task in ["one", "two"] {
+        let answer = sandbox.up(task);
+        assert_eq!(answer["environment"]["state"], "ready", "{answer}");
+        assert_eq!(service(&answer, "store")["ready"], true, "{answer}");
+        assert_eq!(sandbox.json(&["status", task])["environment"]["state"], "ready");
+    }
+}
+
+#[test]
 fn commands_that_come_together_make_a_shared_service_once() {
     let sandbox = sandbox("shared: store\n");
     let tasks = ["one", "two", "three", "four"];
@@ -190,6 +203,24 @@ fn an_interrupted_up_leaves_what_the_next_one_completes() {
     sandbox.up("two");
     sandbox.up("one");
     assert_eq!(sandbox.inside("one", "app", &["sh", "-c", "echo PING | nc -w 5 store 6379"]), "+PONG");
+    sandbox.succeed(&["down", "two"]);
+    assert!(is_running(&store));
+    sandbox.succeed(&["down", "one"]);
+    assert!(!is_running(&store));
+}
+
+#[test]
+fn an_up_that_was_killed_uses_nothing_any_more_once_it_is_down() {
+    // The app never passes its check, so that the command is killed while it waits.
+    let compose = COMPOSE.replace("init: true", "init: true\n    healthcheck: { test: 'false', retries: 1000 }");
+    let sandbox = sandbox_with(&[("compose.yaml", &compose), ("envtree.yaml", "shared: [store]\n")]);
+    let store = shared(&sandbox);
+    sandbox.succeed(&["up", "--no-wait", "one"]);
+    let mut child = sandbox.envtree_with(&["up", "two"]).spawn().unwrap();
+    eventually(|| sandbox.objects("two").contains(&sandbox.container("two", "app")), SOON);
+    child.kill().unwrap();
+    child.wait().unwrap();
+
     sandbox.succeed(&["down", "two"]);
     assert!(is_running(&store));
     sandbox.succeed(&["down", "one"]);

@@ -6,10 +6,12 @@
 //! under way.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use envtree_core::engine::Scope;
 use envtree_core::name::EnvironmentId;
 use envtree_core::observed::ObservedState;
+use envtree_core::plan::Plan;
 use envtree_core::shared::{shared_project, unused};
 use envtree_core::teardown::{plan_leaving, plan_start, plan_stop};
 
@@ -18,6 +20,7 @@ use crate::error::Error;
 use crate::session::Session;
 use crate::state::record::{EnvironmentRecord, RepositoryRecord};
 use crate::state::{Lock, State};
+use crate::taken::SETTLING;
 
 /// The task and the id of the project that holds what is shared.
 const NAME: &str = "shared";
@@ -90,17 +93,37 @@ impl Session {
             .await?;
             return Ok(done);
         }
-        // One that is being brought up may be about to join.
-        if others().any(|other| other.unsettled.is_some()) {
-            return Ok(Vec::new());
+        // One that is being brought up may be about to join; a command that was killed is not.
+        for other in others().filter(|other| other.unsettled.is_some()) {
+            if self.state.try_lock_project(&other.project, &self.options.command)?.is_none() {
+                return Ok(Vec::new());
+            }
         }
-        let observed = self.observe_project(&shared).await?;
-        let unused = unused(&observed, &shared.project);
-        if unused.is_empty() {
-            return Ok(Vec::new());
+        self.stop_unused(&shared).await
+    }
+
+    /// Stops the shared services that nobody uses. Returns what was done.
+    ///
+    /// The Engine carries out the start that a killed command asked for, though nobody waits for it.
+    async fn stop_unused(&self, shared: &EnvironmentRecord) -> Result<Vec<String>, Error> {
+        let quiet = if shared.unsettled.is_some() { SETTLING } else { Duration::ZERO };
+        let mut done = Vec::new();
+        let mut changed = Instant::now();
+        loop {
+            let observed = self.observe_project(shared).await?;
+            let plan = match unused(&observed, &shared.project) {
+                none if none.is_empty() => Plan::default(),
+                unused => plan_stop(&observed, &shared.repository.id, &unused, None),
+            };
+            if !plan.is_empty() {
+                done.extend(self.carry_out(shared, &plan, "stop").await?.done);
+                changed = Instant::now();
+            } else if changed.elapsed() >= quiet {
+                return Ok(done);
+            } else {
+                tokio::time::sleep(quiet / 10).await;
+            }
         }
-        let plan = plan_stop(&observed, &shared.repository.id, &unused, None);
-        Ok(self.carry_out(&shared, &plan, "stop").await?.done)
     }
 
     /// Takes the shared containers off the networks of an environment that was stopped, and stops those that nobody
