@@ -264,6 +264,32 @@ fn a_service_that_becomes_shared_has_no_container_of_its_own_any_more() {
 }
 
 #[test]
+fn a_service_that_is_shared_no_more_stops_with_the_up_that_finds_no_user_of_it() {
+    let sandbox = sandbox("shared: [store]\n");
+    let store = shared(&sandbox);
+    let worktrees = ["one", "two"].map(|task| sandbox.up(task)["environment"]["worktree"].clone());
+    let unshare = |worktree: &Value| {
+        std::fs::write(format!("{}/envtree.yaml", worktree.as_str().unwrap()), "").unwrap();
+    };
+    unshare(&worktrees[0]);
+    sandbox.up("one");
+    assert!(is_running(&store));
+    let networks = inspect("container", &store)["NetworkSettings"]["Networks"].clone();
+    assert_eq!(networks.get(format!("{}_default", sandbox.project("one"))), None, "{networks}");
+
+    unshare(&worktrees[1]);
+    sandbox.up("two");
+    assert!(!is_running(&store));
+    let volume = format!("{}_data", store.trim_end_matches("-store-1"));
+    assert_eq!(inspect("volume", &volume)["Name"], volume.as_str());
+    assert_eq!(sandbox.up("two")["operations"], 0);
+    // It is there for the next who shares it.
+    std::fs::write(format!("{}/envtree.yaml", worktrees[0].as_str().unwrap()), "shared: [store]\n").unwrap();
+    sandbox.up("one");
+    assert!(is_running(&store));
+}
+
+#[test]
 fn what_cannot_be_shared_is_refused_with_its_place() {
     let refused = |settings: &str| sandbox(settings).fail(1, &["up", "one"]);
     insta::assert_snapshot!(refused("shared: [storr]\n"), @"error: main:envtree.yaml:1:10: no service is called `storr`; did you mean `store`?");

@@ -83,6 +83,7 @@ impl Convergence<'_> {
             }
         };
         self.refuse_failures(&mut applied)?;
+        self.leave_unshared(&mut applied).await?;
         if !options.no_wait {
             session.run_hook_of(record, environment, HookKey::PostUp).await?;
         } else if HookKey::PostUp.of(&environment.definition.settings).is_some() {

@@ -102,6 +102,19 @@ impl Session {
         self.stop_unused(&shared).await
     }
 
+    /// Stops the shared services that nobody uses since an environment shares them no more. Returns what was done.
+    ///
+    /// A command that works on what is shared meanwhile uses it, or stops it by itself.
+    pub(crate) async fn leave_unshared(&self, record: &EnvironmentRecord) -> Result<Vec<String>, Error> {
+        let Some(shared) = self.known_shared(&record.repository.id)? else {
+            return Ok(Vec::new());
+        };
+        let Some(_lock) = self.state.try_lock_project(&shared.project, &self.options.command)? else {
+            return Ok(Vec::new());
+        };
+        self.leave_shared(record, false).await
+    }
+
     /// Stops the shared services that nobody uses. Returns what was done.
     ///
     /// The Engine carries out the start that a killed command asked for, though nobody waits for it.
