@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use envtree_core::observed::{ObservedContainer, ObservedState};
 use envtree_core::plan::Plan;
 use envtree_core::shared::joined;
-use envtree_core::teardown::{RemovalOptions, plan_removal, plan_restart, plan_start, plan_stop};
+use envtree_core::teardown::{RemovalOptions, plan_restart, plan_start, plan_stop};
 
 use crate::apply::apply;
 use crate::converge::{Open, step_failure};
@@ -47,28 +47,26 @@ impl Session {
     pub async fn down(&self, options: &DownOptions) -> Result<ChangeReport, Error> {
         let (record, _lock) = self.hold(options.task.as_deref()).await?;
         let _shared = self.lock_shared(&record).await?;
-        let observed = self.observe_project(&record).await?;
+        if options.volumes {
+            self.consent_to_lost_data(&record).await?;
+        }
         let removal = RemovalOptions {
             images: false,
             repository: record.repository.id.clone(),
             volumes: options.volumes,
             grace: options.timeout,
         };
-        let plan = plan_removal(&observed, &record.project, &removal);
-        if options.volumes {
-            self.consent_to_lost_volumes(&observed, &record)?;
+        let mut done = self.remove_until_quiet(&record, &removal, "take down", |_| ()).await?;
+        done.extend(Box::pin(self.leave_shared(&record, false)).await?);
+        if record.unsettled.is_some() {
+            self.update_record(&record.project, |record| record.settle(false)).await?;
         }
-        let mut report = self.carry_out(&record, &plan, "take down").await?;
-        report.done.extend(Box::pin(self.leave_shared(&record, false)).await?);
-        Ok(report)
+        Ok(ChangeReport { task: record.task, project: record.project.to_string(), done })
     }
 
     /// Asks before named volumes of the environment are removed.
-    fn consent_to_lost_volumes(
-        &self,
-        observed: &ObservedState,
-        record: &EnvironmentRecord,
-    ) -> Result<(), Error> {
+    async fn consent_to_lost_data(&self, record: &EnvironmentRecord) -> Result<(), Error> {
+        let observed = self.observe_project(record).await?;
         let own = observed.volumes.iter().filter(|volume| record.owns(&volume.labels));
         let losses: Vec<String> =
             own.map(|volume| format!("remove volume `{}` and its data", volume.name)).collect();
