@@ -212,7 +212,8 @@ fn an_interrupted_up_leaves_what_the_next_one_completes() {
 #[test]
 fn an_up_that_was_killed_uses_nothing_any_more_once_it_is_down() {
     // The app never passes its check, so that the command is killed while it waits.
-    let compose = COMPOSE.replace("init: true", "init: true\n    healthcheck: { test: 'false', retries: 1000 }");
+    let compose =
+        COMPOSE.replace("init: true", "init: true\n    healthcheck: { test: 'false', retries: 1000 }");
     let sandbox = sandbox_with(&[("compose.yaml", &compose), ("envtree.yaml", "shared: [store]\n")]);
     let store = shared(&sandbox);
     sandbox.succeed(&["up", "--no-wait", "one"]);

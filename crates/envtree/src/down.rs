@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 pub struct DownOptions {
     /// The task; absent means the worktree that the person stands in.
     pub task: Option<String>,
-    /// Whether volumes and their data go too.
+    /// Whether volumes and their data go too, and the environment's databases on servers that it shares.
     pub volumes: bool,
     /// Seconds that each container gets to stop.
     pub timeout: Option<u64>,
@@ -57,6 +57,9 @@ impl Session {
             grace: options.timeout,
         };
         let mut done = self.remove_until_quiet(&record, &removal, "take down", |_| ()).await?;
+        if options.volumes {
+            done.extend(Box::pin(self.drop_databases(&record)).await?);
+        }
         done.extend(Box::pin(self.leave_shared(&record, false)).await?);
         if record.unsettled.is_some() {
             self.update_record(&record.project, |record| record.settle(false)).await?;
@@ -64,12 +67,13 @@ impl Session {
         Ok(ChangeReport { task: record.task, project: record.project.to_string(), done })
     }
 
-    /// Asks before named volumes of the environment are removed.
+    /// Asks before named volumes and databases of the environment are removed.
     async fn consent_to_lost_data(&self, record: &EnvironmentRecord) -> Result<(), Error> {
         let observed = self.observe_project(record).await?;
         let own = observed.volumes.iter().filter(|volume| record.owns(&volume.labels));
-        let losses: Vec<String> =
+        let mut losses: Vec<String> =
             own.map(|volume| format!("remove volume `{}` and its data", volume.name)).collect();
+        losses.extend(self.lost_databases(record, &observed)?);
         if losses.is_empty() || (self.options.confirm)(&losses) {
             Ok(())
         } else {

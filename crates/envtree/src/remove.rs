@@ -95,7 +95,10 @@ impl Session {
         self.run_pre_remove(&record, options).await?;
         let shared = self.lock_shared(&record).await?;
         let mut done = self.remove_objects(&record).await?;
-        done.extend(Box::pin(self.drop_databases(&record)).await?);
+        // With the last environment, the servers go too.
+        if !self.is_last(&record)? {
+            done.extend(Box::pin(self.drop_databases(&record)).await?);
+        }
         done.extend(Box::pin(self.leave_shared(&record, true)).await?);
         drop(shared);
         let mut report = RemoveReport {

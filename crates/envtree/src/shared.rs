@@ -69,6 +69,13 @@ impl Session {
         Ok(Some(self.state.lock_project(&shared.project, &self.lock()).await?))
     }
 
+    /// Returns whether the repository has no other environment.
+    pub(crate) fn is_last(&self, record: &EnvironmentRecord) -> Result<bool, Error> {
+        let state = self.read_state()?;
+        let mut all = state.of_repository(&record.repository.id);
+        Ok(all.all(|other| other.project == record.project))
+    }
+
     /// Stops the shared services that nobody uses any more, and removes all of them if the environment is the last one
     /// of its repository and goes. Returns what was done.
     ///
