@@ -8,7 +8,7 @@ use envtree_core::shared::joined;
 use envtree_core::teardown::{RemovalOptions, plan_restart, plan_start, plan_stop};
 
 use crate::apply::apply;
-use crate::converge::{Open, step_failure};
+use crate::converge::{Open, Told, step_failure};
 use crate::environment::placeholder;
 use crate::error::{Error, Failure};
 use crate::readiness::Readiness;
@@ -234,10 +234,11 @@ impl Session {
         command: &'static str,
     ) -> Result<ChangeReport, Error> {
         if let Err(error) = apply(&self.docker, plan, &Open, &self.options.events).await {
+            let told = Told { record, builds: None };
             let failures = error
                 .failures
                 .into_iter()
-                .filter_map(|failure| step_failure(failure, record, &|never| match never {}));
+                .filter_map(|failure| step_failure(failure, &told, &|never| match never {}));
             let error = Error::PartWay {
                 command,
                 project: record.project.to_string(),

@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use crate::adopt;
 use crate::apply::{Gate, apply};
-use crate::converge::{begin, step_failure};
+use crate::converge::{Told, begin, step_failure};
 use crate::environment::Definition;
 use crate::error::{Error, Failure};
 use crate::exec::ServiceSession;
@@ -321,7 +321,8 @@ impl Preparation<'_> {
         let error = applied.err().map(|error| {
             let of_gate = |fault: NotReady| Some(Failure::of_service(&fault));
             let failures = error.failures.into_iter();
-            let failures = failures.filter_map(|failure| step_failure(failure, record, &of_gate));
+            let told = Told { record, builds: Some((self.project, &self.definition.wanted.builds)) };
+            let failures = failures.filter_map(|failure| step_failure(failure, &told, &of_gate));
             self.part_way(failures.collect(), error.done)
         });
         let is_cut_off = error.as_ref().is_some_and(Error::is_cut_off);

@@ -193,6 +193,14 @@ pub fn profiles_of(node: &Node, service: &str) -> Vec<String> {
     service.map(profiles).unwrap_or_default()
 }
 
+/// Returns where the tree says how the images of a project's services are built: the places of their `build` keys.
+pub fn build_places(node: &Node, project: &Project) -> IndexMap<ServiceName, Place> {
+    let services = node.entry("services").map(|entry| &entry.node);
+    let place = |name: &ServiceName| Some(services?.entry(name)?.node.entry("build")?.key_place.clone());
+    let built = project.services.iter().filter(|(_, service)| service.build.is_some());
+    built.filter_map(|(name, _)| Some((name.clone(), place(name)?))).collect()
+}
+
 /// Returns the profiles of a service; what is wrong with them is reported when the service is read.
 fn profiles(service: &Node) -> Vec<String> {
     match service.entry("profiles").map(|entry| &entry.node.value) {

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use envtree_core::compose_file::assemble::{Assembled, Source, assemble};
-use envtree_core::compose_file::lower::{LowerOptions, Lowered, lower, profiles_of};
-use envtree_core::compose_file::node::{Diagnostic, Node};
+use envtree_core::compose_file::lower::{LowerOptions, Lowered, build_places, lower, profiles_of};
+use envtree_core::compose_file::node::{Diagnostic, Node, Place};
 use envtree_core::host_path::HostPath;
-use envtree_core::name::ProjectName;
+use envtree_core::name::{ProjectName, ServiceName};
 use envtree_core::project::Project;
 use envtree_core::settings::{EnvFile, Settings};
 use indexmap::IndexMap;
@@ -65,6 +65,8 @@ pub(crate) struct Wanted {
     pub(crate) dotenv: IndexMap<String, String>,
     /// The paths of the host that services mount.
     pub(crate) binds: Vec<HostPath>,
+    /// Where the files say how the images of services are built.
+    pub(crate) builds: IndexMap<ServiceName, Place>,
     /// What was noticed, `path:line:column: message` where it has a place.
     pub(crate) warnings: Vec<String>,
 }
@@ -97,6 +99,7 @@ pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadE
     }
     let files = sources.iter().filter(|source| !source.path.is_empty()).map(|source| &source.path);
     Ok(Wanted {
+        builds: build_places(&node, &lowered.project),
         project: lowered.project,
         inactive: lowered.inactive,
         binds: lowered.binds,
