@@ -24,10 +24,8 @@ impl Told<'_> {
     /// Returns whose image it is, and where the files say how it is built.
     fn place_of_build(&self, image: &str) -> Option<String> {
         let (project, places) = self.builds?;
-        let (name, _) = project
-            .services
-            .iter()
-            .find(|(_, service)| service.build.is_some() && service.image == image)?;
+        let (name, _) =
+            project.services.iter().find(|(_, service)| service.build.is_some() && service.image == image)?;
         let place = places.get(name).map(|place| format!("{place}: ")).unwrap_or_default();
         Some(format!("{place}service `{name}`: "))
     }
