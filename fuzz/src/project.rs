@@ -40,6 +40,7 @@ pub(crate) fn load(input: &str) -> bool {
         working_dir: "/w",
         home: Some("/home/me"),
         profiles: &profiles,
+        wanted: None,
         lookup: &lookup,
         read_env_file: &|request| {
             let parse = if request.is_raw {
