@@ -129,8 +129,12 @@ impl Session {
         let one_off = one_off(record, options)?;
         self.check_name(&one_off).await?;
         self.remove_half_made_volumes(record).await?;
-        let choices =
-            UpOptions { build: options.build, pull: options.pull, ..UpOptions::of(Some(&options.task)) };
+        let choices = UpOptions {
+            build: options.build,
+            pull: options.pull,
+            scale: record.scale.clone(),
+            ..UpOptions::of(Some(&options.task))
+        };
         let (record, mut observed, adopted) =
             self.reserve_for(record, &definition, &choices, &BTreeSet::new()).await?;
         let mut environment = self.assemble(definition, &record)?;
