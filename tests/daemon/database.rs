@@ -193,7 +193,12 @@ fn databases_go_with_the_volumes_that_down_removes() {
     assert_eq!(ask(&sandbox, left).split_whitespace().collect::<Vec<_>>(), ["dev_two", "test_two"]);
     assert_eq!(ask(&sandbox, "SELECT rolname FROM pg_roles WHERE rolname ~ '^dev_'"), "dev_two");
 
-    // It gets new ones, with the same password.
+    // It gets new ones, with the same password: also for a command, which waits until the server takes it.
+    sandbox.succeed(&["down", "two"]);
+    assert_eq!(inspect("container", &server)["State"]["Running"], false);
+    let statement = "psql $DATABASE_URL -qtAc 'SELECT current_database()'";
+    let ran = sandbox.succeed(&["run", "-q", "one", "app", "--", "sh", "-c", statement]);
+    assert_eq!(ran.stdout.trim(), "dev_one");
     sandbox.up("one");
     assert_eq!(by_url(&url, "SELECT count(*) FROM pg_tables WHERE tablename = 'note'"), Ok("0".to_owned()));
 }

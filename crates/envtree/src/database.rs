@@ -35,6 +35,13 @@ impl<'a> Databases<'a> {
         Self { session, record, project, made }
     }
 
+    /// Returns what makes those that the environment has not been given yet.
+    pub(crate) fn lacking(session: &'a Session, record: &'a EnvironmentRecord, project: &'a Project) -> Self {
+        let mut databases = Self::new(session, record, project);
+        databases.made.retain(|server, _| !record.databases.contains_key(server.as_str()));
+        databases
+    }
+
     /// Makes the environment's databases on a server that is ready, if it has any there.
     pub(crate) async fn make(&self, server: &str) -> Result<(), NotReady> {
         let Some((name, cell)) = self.made.get_key_value(server) else {
