@@ -291,6 +291,27 @@ fn a_service_that_is_shared_no_more_stops_with_the_up_that_finds_no_user_of_it()
 }
 
 #[test]
+fn a_shared_service_of_a_profile_that_is_off_is_left_as_it_is() {
+    let compose = "\
+services:
+  store: { image: busybox:1, command: sleep inf, init: true, profiles: [cache] }
+  app: { image: busybox:1, command: sleep inf, init: true }
+";
+    let sandbox = sandbox_with(&[("compose.yaml", compose), ("envtree.yaml", "shared: [store]\n")]);
+    let store = shared(&sandbox);
+    sandbox.succeed(&["up", "one", "--profile", "cache"]);
+    assert_eq!(sandbox.up("one")["operations"], 0);
+    assert!(is_running(&store));
+    sandbox.inside("one", "app", &["nslookup", "store"]);
+    // Without a user it stops, and an environment that does not ask for it does not start it.
+    sandbox.succeed(&["stop", "one"]);
+    sandbox.succeed(&["start", "one"]);
+    assert!(!is_running(&store));
+    sandbox.succeed(&["rm", "--yes", "one"]);
+    assert_eq!(leftovers(&sandbox), [""; 0]);
+}
+
+#[test]
 fn what_cannot_be_shared_is_refused_with_its_place() {
     let refused = |settings: &str| sandbox(settings).fail(1, &["up", "one"]);
     insta::assert_snapshot!(refused("shared: [storr]\n"), @"error: main:envtree.yaml:1:10: no service is called `storr`; did you mean `store`?");

@@ -201,9 +201,12 @@ impl Session {
         shared: &EnvironmentRecord,
         environment: &Environment,
     ) -> Result<Vec<String>, Error> {
-        let observed = self.observe_project(shared).await?;
         let names: Vec<String> =
             environment.isolated.project.shared.keys().map(ToString::to_string).collect();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let observed = self.observe_project(shared).await?;
         let plan = plan_start(&observed, &shared.repository.id, &names);
         Ok(self.carry_out(shared, &plan, "start").await?.done)
     }
