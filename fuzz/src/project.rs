@@ -19,6 +19,10 @@ impl Files for Everywhere<'_> {
         Ok(Some(read.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()))
     }
 
+    fn is_folder(&self, path: &str) -> Result<bool, String> {
+        Ok(!path.ends_with('1'))
+    }
+
     fn display(&self, path: &str) -> String {
         path.to_owned()
     }
@@ -40,6 +44,7 @@ pub(crate) fn load(input: &str) -> bool {
         working_dir: "/w",
         home: Some("/home/me"),
         profiles: &profiles,
+        wanted: None,
         lookup: &lookup,
         read_env_file: &|request| {
             let parse = if request.is_raw {

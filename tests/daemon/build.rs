@@ -83,7 +83,10 @@ fn each_environment_builds_its_own_image_once_and_removes_it() {
 fn a_failed_step_is_shown_with_its_line_and_its_last_lines() {
     let sandbox = with_build(SHOP, "COPY greeting /\nRUN echo working; echo no such thing; exit 3\n");
     let said = sandbox.fail(5, &["up", "fix"]);
+    assert!(said.contains("caused by: main:compose.yaml:3:5: service `web`: cannot build image `"), "{said}");
     assert!(said.contains("Dockerfile:3: `[3/3] RUN echo working"), "{said}");
+    // Once when it begins, and once in the error.
+    assert_eq!(said.matches("RUN echo working").count(), 2, "{said}");
     assert!(said.contains("caused by: exit code: 3"), "{said}");
     assert!(said.contains("output: working\n  output: no such thing\n"), "{said}");
     // What is mended is completed by the next.

@@ -173,6 +173,37 @@ fn data_stays_until_rm(sandbox: &Sandbox, one: &Value) {
 }
 
 #[test]
+fn databases_go_with_the_volumes_that_down_removes() {
+    let sandbox = sandbox_with(&[("compose.yaml", POSTGRES), ("envtree.yaml", SETTINGS)]);
+    sandbox.up("one");
+    sandbox.up("two");
+    let url = variables(&sandbox, "one")["DATABASE_URL"].clone();
+    by_url(&url, "CREATE TABLE note (text text)").unwrap();
+
+    let asked = sandbox.fail(1, &["down", "--volumes", "one"]);
+    let server = server(&sandbox);
+    let question = format!("remove database `dev_one` of `{server}` and its data");
+    assert!(asked.contains(&sandbox.redact(&question)), "{asked}");
+    assert_eq!(by_url(&url, "SELECT count(*) FROM note"), Ok("0".to_owned()));
+
+    let done = sandbox.succeed(&["--yes", "down", "--volumes", "one"]);
+    let told = format!("removed database test_one of {server}");
+    assert!(done.stdout.contains(&sandbox.redact(&told)), "{done}");
+    let left = "SELECT datname FROM pg_database WHERE datname ~ '^(dev|test)_' ORDER BY 1";
+    assert_eq!(ask(&sandbox, left).split_whitespace().collect::<Vec<_>>(), ["dev_two", "test_two"]);
+    assert_eq!(ask(&sandbox, "SELECT rolname FROM pg_roles WHERE rolname ~ '^dev_'"), "dev_two");
+
+    // It gets new ones, with the same password: also for a command, which waits until the server takes it.
+    sandbox.succeed(&["down", "two"]);
+    assert_eq!(inspect("container", &server)["State"]["Running"], false);
+    let statement = "psql $DATABASE_URL -qtAc 'SELECT current_database()'";
+    let ran = sandbox.succeed(&["run", "-q", "one", "app", "--", "sh", "-c", statement]);
+    assert_eq!(ran.stdout.trim(), "dev_one");
+    sandbox.up("one");
+    assert_eq!(by_url(&url, "SELECT count(*) FROM pg_tables WHERE tablename = 'note'"), Ok("0".to_owned()));
+}
+
+#[test]
 fn rm_ends_connections_to_the_databases_that_it_drops() {
     let sandbox = sandbox_with(&[("compose.yaml", POSTGRES), ("envtree.yaml", SETTINGS)]);
     sandbox.up("one");

@@ -32,6 +32,8 @@ services:
     image: busybox:1
     command: echo tooled
     profiles: [tools]
+  broken: { image: busybox:1, profiles: [tools], depends_on: [hidden] }
+  hidden: { image: busybox:1, profiles: [nowhere] }
   other: { image: busybox:1, command: sleep inf, init: true }
 volumes: { data: {} }
 ";
@@ -109,7 +111,7 @@ fn a_command_gets_what_the_service_has_and_leaves_nothing() {
     --- stderr
     error: environment `sandbox-xxxxxxxx-fix` has no service `tool`
     hint: did you mean `tools`?
-    note: there are: `app`, `cache`, `other`, `tools`
+    note: there are: `app`, `broken`, `cache`, `hidden`, `other`, `tools`
     ");
     insta::assert_snapshot!(run(&["app", "-p", "x"]), @"
     exit status 1

@@ -137,6 +137,10 @@ fn scaling_takes_the_last_containers_and_gives_them_back_with_port_and_data() {
     assert_eq!(grown[..3], before[..]);
     assert_eq!(variables(&sandbox)["WEB_4_PORT"], grown[3].to_string());
     assert_eq!(within(&sandbox, 3, "cat /keep/note"), "third");
+    // A command of its own changes no number.
+    sandbox.succeed(&["run", "-q", "fix", "client", "--", "true"]);
+    assert_eq!(variables(&sandbox)["WEB_4_PORT"], grown[3].to_string());
+    assert_eq!(ports(&sandbox, "fix"), grown);
 
     // Without a word about it, the file's number holds again.
     sandbox.up("fix");

@@ -114,6 +114,19 @@ impl Sandbox {
 }
 
 #[test]
+fn what_was_waited_for_is_ready_though_the_engine_has_not_checked_it_yet() {
+    // The Engine's first check comes after an interval.
+    let compose = COMPOSE.replace("interval: 1s", "interval: 1h");
+    let sandbox = sandbox_with(&[("compose.yaml", &compose), ("envtree.yaml", "shared: [store]\n")]);
+    for task in ["one", "two"] {
+        let answer = sandbox.up(task);
+        assert_eq!(answer["environment"]["state"], "ready", "{answer}");
+        assert_eq!(service(&answer, "store")["ready"], true, "{answer}");
+        assert_eq!(sandbox.json(&["status", task])["environment"]["state"], "ready");
+    }
+}
+
+#[test]
 fn commands_that_come_together_make_a_shared_service_once() {
     let sandbox = sandbox("shared: store\n");
     let tasks = ["one", "two", "three", "four"];
@@ -197,6 +210,25 @@ fn an_interrupted_up_leaves_what_the_next_one_completes() {
 }
 
 #[test]
+fn an_up_that_was_killed_uses_nothing_any_more_once_it_is_down() {
+    // The app never passes its check, so that the command is killed while it waits.
+    let compose =
+        COMPOSE.replace("init: true", "init: true\n    healthcheck: { test: 'false', retries: 1000 }");
+    let sandbox = sandbox_with(&[("compose.yaml", &compose), ("envtree.yaml", "shared: [store]\n")]);
+    let store = shared(&sandbox);
+    sandbox.succeed(&["up", "--no-wait", "one"]);
+    let mut child = sandbox.envtree_with(&["up", "two"]).spawn().unwrap();
+    eventually(|| sandbox.objects("two").contains(&sandbox.container("two", "app")), SOON);
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    sandbox.succeed(&["down", "two"]);
+    assert!(is_running(&store));
+    sandbox.succeed(&["down", "one"]);
+    assert!(!is_running(&store));
+}
+
+#[test]
 fn a_command_starts_what_is_shared_and_the_next_down_stops_it() {
     let sandbox = sandbox("shared: [store]\n");
     let store = shared(&sandbox);
@@ -230,6 +262,53 @@ fn a_service_that_becomes_shared_has_no_container_of_its_own_any_more() {
         assert_eq!(sandbox.up("one")["operations"], 0);
     }
     assert_eq!(inspect("container", &shared(&sandbox))["Id"], id);
+}
+
+#[test]
+fn a_service_that_is_shared_no_more_stops_with_the_up_that_finds_no_user_of_it() {
+    let sandbox = sandbox("shared: [store]\n");
+    let store = shared(&sandbox);
+    let worktrees = ["one", "two"].map(|task| sandbox.up(task)["environment"]["worktree"].clone());
+    let unshare = |worktree: &Value| {
+        std::fs::write(format!("{}/envtree.yaml", worktree.as_str().unwrap()), "").unwrap();
+    };
+    unshare(&worktrees[0]);
+    sandbox.up("one");
+    assert!(is_running(&store));
+    let networks = inspect("container", &store)["NetworkSettings"]["Networks"].clone();
+    assert_eq!(networks.get(format!("{}_default", sandbox.project("one"))), None, "{networks}");
+
+    unshare(&worktrees[1]);
+    sandbox.up("two");
+    assert!(!is_running(&store));
+    let volume = format!("{}_data", store.trim_end_matches("-store-1"));
+    assert_eq!(inspect("volume", &volume)["Name"], volume.as_str());
+    assert_eq!(sandbox.up("two")["operations"], 0);
+    // It is there for the next who shares it.
+    std::fs::write(format!("{}/envtree.yaml", worktrees[0].as_str().unwrap()), "shared: [store]\n").unwrap();
+    sandbox.up("one");
+    assert!(is_running(&store));
+}
+
+#[test]
+fn a_shared_service_of_a_profile_that_is_off_is_left_as_it_is() {
+    let compose = "\
+services:
+  store: { image: busybox:1, command: sleep inf, init: true, profiles: [cache] }
+  app: { image: busybox:1, command: sleep inf, init: true }
+";
+    let sandbox = sandbox_with(&[("compose.yaml", compose), ("envtree.yaml", "shared: [store]\n")]);
+    let store = shared(&sandbox);
+    sandbox.succeed(&["up", "one", "--profile", "cache"]);
+    assert_eq!(sandbox.up("one")["operations"], 0);
+    assert!(is_running(&store));
+    sandbox.inside("one", "app", &["nslookup", "store"]);
+    // Without a user it stops, and an environment that does not ask for it does not start it.
+    sandbox.succeed(&["stop", "one"]);
+    sandbox.succeed(&["start", "one"]);
+    assert!(!is_running(&store));
+    sandbox.succeed(&["rm", "--yes", "one"]);
+    assert_eq!(leftovers(&sandbox), [""; 0]);
 }
 
 #[test]

@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use crate::text;
 
 /// A plan's verb, its past participle, and the words that introduce what it was done to.
-const VERBS: [(&str, &str, &str); 8] = [
+const VERBS: [(&str, &str, &str); 9] = [
     ("pull", "pulled", "pulled and kept"),
     ("build", "built", "built and kept"),
     ("create", "created", "created and kept"),
     ("connect", "connected", "connected"),
+    ("disconnect", "disconnected", "disconnected"),
     ("start", "started", "started"),
     ("unpause", "unpaused", "unpaused"),
     ("stop", "stopped", "stopped"),
@@ -104,6 +105,7 @@ mod tests {
     fn a_step_is_told_in_the_past() {
         assert_eq!(told("stop container shop-x-db-1"), "stopped container shop-x-db-1");
         assert_eq!(told("unpause container a"), "unpaused container a");
+        assert_eq!(told("disconnect container a from network b"), "disconnected container a from network b");
         assert_eq!(told("dance"), "dance");
     }
 

@@ -1,5 +1,6 @@
 //! Makes an environment what it should be: the checkout beside images, network and services, then readiness and hooks.
 
+mod failure;
 mod shared;
 
 use std::convert::Infallible;
@@ -10,21 +11,23 @@ use envtree_core::overtaken::is_overtaken;
 use envtree_core::plan::{Await, Operation, Plan};
 use envtree_core::reconcile::plan_images;
 use envtree_core::service::Condition;
-use envtree_docker::{BuildError, DockerError, ImageError};
+use envtree_docker::DockerError;
 use tokio::sync::watch;
 
 use crate::apply::{ApplyError, FailureCause, Gate, apply};
 use crate::database::Databases;
 use crate::environment::Environment;
-use crate::error::{BuildFault, Error, Failure};
+use crate::error::{Error, Failure};
 use crate::hooks::HookKey;
 use crate::readiness::{NotReady, Readiness};
 use crate::session::Session;
 use crate::shared::HeldShared;
 use crate::state::record::EnvironmentRecord;
-use crate::taken::{SETTLING, refused_port};
+use crate::taken::SETTLING;
 use crate::target::Target;
 use crate::up::{UpOptions, plan_changes, reconcile_options};
+
+pub(crate) use failure::{Told, step_failure};
 
 /// How often a plan is made anew because the environment changed under it.
 const CATCHING_UP: usize = 3;
@@ -83,6 +86,7 @@ impl Convergence<'_> {
             }
         };
         self.refuse_failures(&mut applied)?;
+        self.leave_unshared(&mut applied).await?;
         if !options.no_wait {
             session.run_hook_of(record, environment, HookKey::PostUp).await?;
         } else if HookKey::PostUp.of(&environment.definition.settings).is_some() {
@@ -101,6 +105,11 @@ impl Convergence<'_> {
     fn readiness(&self) -> Readiness<'_> {
         let project = self.environment.watched();
         Readiness::new(&self.session.docker, project, self.options.timeout, &self.session.options.events)
+    }
+
+    fn told(&self) -> Told<'_> {
+        let Environment { definition, isolated, .. } = self.environment;
+        Told { record: self.record, builds: Some((&isolated.project, &definition.wanted.builds)) }
     }
 
     fn databases(&self) -> Databases<'_> {
@@ -189,7 +198,7 @@ impl Convergence<'_> {
         let images = plan_images(&environment.isolated.project, &observed, &choices)?;
         if !images.is_empty() {
             if let Err(error) = apply(&session.docker, &images, gate, &session.options.events).await {
-                applied.take(error, self.record, gate_failure);
+                applied.take(error, &self.told(), gate_failure);
                 return Ok(());
             }
             observed = self.observe().await?;
@@ -207,7 +216,7 @@ impl Convergence<'_> {
         }
         match apply(&session.docker, &plan, gate, &session.options.events).await {
             Ok(()) => applied.done.extend(plan.steps.iter().map(|step| step.operation.to_string())),
-            Err(error) => applied.take(error, self.record, gate_failure),
+            Err(error) => applied.take(error, &self.told(), gate_failure),
         }
         applied.basis = Some((observed, plan));
         Ok(())
@@ -251,13 +260,13 @@ impl Applied {
     fn take<G>(
         &mut self,
         error: ApplyError<DockerError, G>,
-        record: &EnvironmentRecord,
+        told: &Told<'_>,
         of_gate: impl Fn(G) -> Option<Failure>,
     ) {
         self.is_forestalled |= error.failures.iter().any(is_forestalled);
         self.done.extend(error.done);
         let failures = error.failures.into_iter();
-        self.failures.extend(failures.filter_map(|failure| step_failure(failure, record, &of_gate)));
+        self.failures.extend(failures.filter_map(|failure| step_failure(failure, told, &of_gate)));
     }
 }
 
@@ -271,40 +280,6 @@ fn is_forestalled<G>(failure: &FailureCause<DockerError, G>) -> bool {
                 | DockerError::ContainerAlreadyExists { .. }
         )
     )
-}
-
-/// Returns the failure of one step of a plan for people.
-pub(crate) fn step_failure<G>(
-    failure: FailureCause<DockerError, G>,
-    record: &EnvironmentRecord,
-    of_gate: &impl Fn(G) -> Option<Failure>,
-) -> Option<Failure> {
-    match failure {
-        FailureCause::Gate(cause) => of_gate(cause),
-        FailureCause::Engine(error) => {
-            let taken = match &error {
-                DockerError::PortInUse { container, port, .. } => refused_port(record, container, *port),
-                _ => None,
-            };
-            let registry = match &error {
-                DockerError::Image(ImageError::RegistryDenied { registry, .. }) => Some(registry.clone()),
-                _ => None,
-            };
-            let (build, log) = match &error {
-                DockerError::Build(error) => (BuildFault::of(error), output_of(error)),
-                _ => (None, Vec::new()),
-            };
-            Some(Failure { log, taken, registry, build, ..Failure::of(&error) })
-        }
-    }
-}
-
-/// Returns the last lines of the step of a build that failed.
-fn output_of(error: &BuildError) -> Vec<String> {
-    match error {
-        BuildError::Step { output, .. } => output.clone(),
-        _ => Vec::new(),
-    }
 }
 
 fn gate_failure(error: GateError) -> Option<Failure> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use envtree_core::database::{Account, client, dropping};
 use envtree_core::known_image::KnownImage;
 use envtree_core::name::ServiceName;
+use envtree_core::observed::{ObservedContainer, ObservedState};
 use envtree_core::project::Project;
 use envtree_core::teardown::plan_start;
 use tokio::sync::OnceCell;
@@ -32,6 +33,13 @@ impl<'a> Databases<'a> {
     pub(crate) fn new(session: &'a Session, record: &'a EnvironmentRecord, project: &'a Project) -> Self {
         let made = project.accounts.keys().map(|name| (name.clone(), OnceCell::new())).collect();
         Self { session, record, project, made }
+    }
+
+    /// Returns what makes those that the environment has not been given yet.
+    pub(crate) fn lacking(session: &'a Session, record: &'a EnvironmentRecord, project: &'a Project) -> Self {
+        let mut databases = Self::new(session, record, project);
+        databases.made.retain(|server, _| !record.databases.contains_key(server.as_str()));
+        databases
     }
 
     /// Makes the environment's databases on a server that is ready, if it has any there.
@@ -84,25 +92,40 @@ impl<'a> Databases<'a> {
     }
 }
 
+/// Returns what runs a server by the scheme of its URLs.
+fn of_scheme(scheme: &str) -> KnownImage {
+    if scheme == "postgres" { KnownImage::Postgres } else { KnownImage::MySql }
+}
+
+/// Returns the databases that an environment has on each server.
+fn databases(known: KnownImage, record: &EnvironmentRecord) -> [String; 2] {
+    let account = Account::new(known, &record.id, "");
+    [account.database, account.test_database]
+}
+
+/// Returns the container of a shared server, if there is one.
+fn server_of<'a>(
+    containers: &'a [ObservedContainer],
+    shared: &EnvironmentRecord,
+    server: &str,
+) -> Option<&'a ObservedContainer> {
+    containers.iter().find(|container| shared.owns(&container.labels) && container.service() == Some(server))
+}
+
 impl Session {
-    /// Drops the databases of an environment that goes while others stay; returns what was done.
+    /// Drops the databases of an environment; returns what was done.
     ///
     /// The caller holds the lock of what is shared. A server that is stopped runs for the while.
     pub(crate) async fn drop_databases(&self, record: &EnvironmentRecord) -> Result<Vec<String>, Error> {
-        let state = self.read_state()?;
-        let others = state.of_repository(&record.repository.id).any(|other| other.project != record.project);
-        let Some(shared) = state.shared_of(&record.repository.id).filter(|_| others) else {
+        let Some(shared) = self.known_shared(&record.repository.id)?.filter(|_| !record.databases.is_empty())
+        else {
             return Ok(Vec::new());
         };
         let mut done = Vec::new();
         for (server, scheme) in &record.databases {
-            let known = if scheme == "postgres" { KnownImage::Postgres } else { KnownImage::MySql };
-            let observed = self.observe_project(shared).await?;
-            let container = observed
-                .containers
-                .iter()
-                .find(|container| shared.owns(&container.labels) && container.service() == Some(server));
-            let Some(container) = container else {
+            let known = of_scheme(scheme);
+            let observed = self.observe_project(&shared).await?;
+            let Some(container) = server_of(&observed.containers, &shared, server) else {
                 self.warn(format!(
                     "server `{server}` is gone, so the databases of `{}` on it were not dropped",
                     record.project
@@ -110,14 +133,33 @@ impl Session {
                 continue;
             };
             let plan = plan_start(&observed, &record.repository.id, std::slice::from_ref(server));
-            self.carry_out(shared, &plan, "remove").await?;
+            self.carry_out(&shared, &plan, "remove").await?;
             self.drop_on(&container.name, server, &dropping(known, &record.id), known).await?;
-            let account = Account::new(known, &record.id, "");
-            for database in [account.database, account.test_database] {
+            for database in databases(known, record) {
                 done.push(format!("remove database {database} of {}", container.name));
             }
         }
+        self.update_record(&record.project, |record| record.databases.clear()).await?;
         Ok(done)
+    }
+
+    /// Returns what [`Self::drop_databases`] would lose; `observed` is what the environment has and shares.
+    pub(crate) fn lost_databases(
+        &self,
+        record: &EnvironmentRecord,
+        observed: &ObservedState,
+    ) -> Result<Vec<String>, Error> {
+        let Some(shared) = self.known_shared(&record.repository.id)? else {
+            return Ok(Vec::new());
+        };
+        let servers = record.databases.iter().filter_map(|(server, scheme)| {
+            Some((server_of(&observed.shared, &shared, server)?, of_scheme(scheme)))
+        });
+        let losses = servers.flat_map(|(server, known)| {
+            databases(known, record)
+                .map(|database| format!("remove database `{database}` of `{}` and its data", server.name))
+        });
+        Ok(losses.collect())
     }
 
     /// Runs the statements, which can be run again, until a server that may just have started takes them.

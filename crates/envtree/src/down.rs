@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use envtree_core::observed::{ObservedContainer, ObservedState};
 use envtree_core::plan::Plan;
 use envtree_core::shared::joined;
-use envtree_core::teardown::{RemovalOptions, plan_removal, plan_restart, plan_start, plan_stop};
+use envtree_core::teardown::{RemovalOptions, plan_restart, plan_start, plan_stop};
 
 use crate::apply::apply;
-use crate::converge::{Open, step_failure};
+use crate::converge::{Open, Told, step_failure};
 use crate::environment::placeholder;
 use crate::error::{Error, Failure};
 use crate::readiness::Readiness;
@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 pub struct DownOptions {
     /// The task; absent means the worktree that the person stands in.
     pub task: Option<String>,
-    /// Whether volumes and their data go too.
+    /// Whether volumes and their data go too, and the environment's databases on servers that it shares.
     pub volumes: bool,
     /// Seconds that each container gets to stop.
     pub timeout: Option<u64>,
@@ -47,31 +47,33 @@ impl Session {
     pub async fn down(&self, options: &DownOptions) -> Result<ChangeReport, Error> {
         let (record, _lock) = self.hold(options.task.as_deref()).await?;
         let _shared = self.lock_shared(&record).await?;
-        let observed = self.observe_project(&record).await?;
+        if options.volumes {
+            self.consent_to_lost_data(&record).await?;
+        }
         let removal = RemovalOptions {
             images: false,
             repository: record.repository.id.clone(),
             volumes: options.volumes,
             grace: options.timeout,
         };
-        let plan = plan_removal(&observed, &record.project, &removal);
+        let mut done = self.remove_until_quiet(&record, &removal, "take down", |_| ()).await?;
         if options.volumes {
-            self.consent_to_lost_volumes(&observed, &record)?;
+            done.extend(Box::pin(self.drop_databases(&record)).await?);
         }
-        let mut report = self.carry_out(&record, &plan, "take down").await?;
-        report.done.extend(Box::pin(self.leave_shared(&record, false)).await?);
-        Ok(report)
+        done.extend(Box::pin(self.leave_shared(&record, false)).await?);
+        if record.unsettled.is_some() {
+            self.update_record(&record.project, |record| record.settle(false)).await?;
+        }
+        Ok(ChangeReport { task: record.task, project: record.project.to_string(), done })
     }
 
-    /// Asks before named volumes of the environment are removed.
-    fn consent_to_lost_volumes(
-        &self,
-        observed: &ObservedState,
-        record: &EnvironmentRecord,
-    ) -> Result<(), Error> {
+    /// Asks before named volumes and databases of the environment are removed.
+    async fn consent_to_lost_data(&self, record: &EnvironmentRecord) -> Result<(), Error> {
+        let observed = self.observe_project(record).await?;
         let own = observed.volumes.iter().filter(|volume| record.owns(&volume.labels));
-        let losses: Vec<String> =
+        let mut losses: Vec<String> =
             own.map(|volume| format!("remove volume `{}` and its data", volume.name)).collect();
+        losses.extend(self.lost_databases(record, &observed)?);
         if losses.is_empty() || (self.options.confirm)(&losses) {
             Ok(())
         } else {
@@ -232,10 +234,11 @@ impl Session {
         command: &'static str,
     ) -> Result<ChangeReport, Error> {
         if let Err(error) = apply(&self.docker, plan, &Open, &self.options.events).await {
+            let told = Told { record, builds: None };
             let failures = error
                 .failures
                 .into_iter()
-                .filter_map(|failure| step_failure(failure, record, &|never| match never {}));
+                .filter_map(|failure| step_failure(failure, &told, &|never| match never {}));
             let error = Error::PartWay {
                 command,
                 project: record.project.to_string(),

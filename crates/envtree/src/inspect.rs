@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use envtree_core::compose_file::render::{model, render};
-use envtree_core::observed::{Health, ObservedState};
+use envtree_core::observed::{Health, ObservedContainer, ObservedState};
 use envtree_core::variables::View;
 use envtree_docker::{Docker, DockerError};
 use futures::future::join_all;
@@ -118,8 +118,7 @@ impl Session {
         if options.no_wait {
             observed = with_own_checks(&self.docker, observed).await;
         } else {
-            let containers = observed.containers.iter_mut();
-            for container in containers.filter(|container| container.health == Some(Health::Starting)) {
+            for container in starting(&mut observed) {
                 container.health = Some(Health::Healthy);
             }
         }
@@ -186,9 +185,7 @@ async fn observe(docker: &Docker, repository: Option<&str>) -> Result<ObservedSt
 ///
 /// Without that, a service that `up` has just proved ready would be told to be starting.
 async fn with_own_checks(docker: &Docker, mut observed: ObservedState) -> ObservedState {
-    let starting =
-        observed.containers.iter_mut().filter(|container| container.health == Some(Health::Starting));
-    let checks = starting.map(|container| async move {
+    let checks = starting(&mut observed).map(|container| async move {
         let Ok(detail) = docker.inspect_container(&container.name).await else { return };
         let Some(command) = &detail.health_command else { return };
         let checked = docker.exec_status(&container.name, command, CHECK_TIMEOUT).await;
@@ -198,6 +195,12 @@ async fn with_own_checks(docker: &Docker, mut observed: ObservedState) -> Observ
     });
     join_all(checks).await;
     observed
+}
+
+/// Returns the containers, shared ones included, whose health the Engine does not know yet.
+fn starting(observed: &mut ObservedState) -> impl Iterator<Item = &mut ObservedContainer> {
+    let ObservedState { containers, shared, .. } = observed;
+    containers.iter_mut().chain(shared).filter(|container| container.health == Some(Health::Starting))
 }
 
 /// Puts together what one look at the Engine, the worktree's files and git tell.

@@ -12,14 +12,15 @@ use envtree_core::one_off::{Ended, OneOff, OneOffPlan, one_off_project, plan_one
 use envtree_core::plan::{Await, Plan};
 use envtree_core::project::Project;
 use envtree_core::reconcile::{BuildPolicy, ReconcileOptions, plan_images};
-use envtree_core::service::{Port, PullPolicy};
+use envtree_core::service::{Condition, Port, PullPolicy};
 use envtree_docker::attach::AttachedControl;
 use envtree_docker::{Docker, DockerError};
 use serde_json::{Map, Value, json};
 
 use crate::adopt;
 use crate::apply::{Gate, apply};
-use crate::converge::{begin, step_failure};
+use crate::converge::{Told, begin, step_failure};
+use crate::database::Databases;
 use crate::environment::Definition;
 use crate::error::{Error, Failure};
 use crate::exec::ServiceSession;
@@ -129,8 +130,12 @@ impl Session {
         let one_off = one_off(record, options)?;
         self.check_name(&one_off).await?;
         self.remove_half_made_volumes(record).await?;
-        let choices =
-            UpOptions { build: options.build, pull: options.pull, ..UpOptions::of(Some(&options.task)) };
+        let choices = UpOptions {
+            build: options.build,
+            pull: options.pull,
+            scale: record.scale.clone(),
+            ..UpOptions::of(Some(&options.task))
+        };
         let (record, mut observed, adopted) =
             self.reserve_for(record, &definition, &choices, &BTreeSet::new()).await?;
         let mut environment = self.assemble(definition, &record)?;
@@ -296,8 +301,12 @@ struct Preparation<'a> {
 impl Preparation<'_> {
     async fn run(&self, mut observed: ObservedState) -> Result<(), Error> {
         let Self { session, project, one_off, options, .. } = *self;
-        let readiness = Readiness::new(&session.docker, project, self.timeout, &session.options.events);
-        let gate = Dependencies(&readiness);
+        let mut watched = project.clone();
+        watched.services.extend(std::mem::take(&mut watched.shared));
+        let gate = Dependencies {
+            readiness: Readiness::new(&session.docker, &watched, self.timeout, &session.options.events),
+            databases: Databases::lacking(session, self.record, project),
+        };
         let images = plan_images(project, &observed, options)?;
         if !images.is_empty() {
             self.apply(&images, &gate).await?;
@@ -305,13 +314,18 @@ impl Preparation<'_> {
         }
         let OneOffPlan { plan, awaits } = plan_one_off(project, &observed, one_off, options)?;
         self.apply(&plan, &gate).await?;
+        let mut faults = Vec::new();
         for condition in &awaits {
-            if let Err(fault) = readiness.wait(condition).await {
-                let done = plan.steps.iter().map(|step| step.operation.to_string()).collect();
-                return Err(self.part_way(vec![Failure::of_service(&fault)], done));
-            }
+            faults.extend(gate.wait(condition).await.err());
         }
-        Ok(())
+        if faults.is_empty() && one_off.dependencies {
+            faults = gate.databases.make_all(&gate.readiness).await;
+        }
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let done = plan.steps.iter().map(|step| step.operation.to_string()).collect();
+        Err(self.part_way(faults.iter().map(Failure::of_service).collect(), done))
     }
 
     async fn apply(&self, plan: &Plan, gate: &Dependencies<'_>) -> Result<(), Error> {
@@ -321,7 +335,8 @@ impl Preparation<'_> {
         let error = applied.err().map(|error| {
             let of_gate = |fault: NotReady| Some(Failure::of_service(&fault));
             let failures = error.failures.into_iter();
-            let failures = failures.filter_map(|failure| step_failure(failure, record, &of_gate));
+            let told = Told { record, builds: Some((self.project, &self.definition.wanted.builds)) };
+            let failures = failures.filter_map(|failure| step_failure(failure, &told, &of_gate));
             self.part_way(failures.collect(), error.done)
         });
         let is_cut_off = error.as_ref().is_some_and(Error::is_cut_off);
@@ -342,15 +357,22 @@ impl Preparation<'_> {
     }
 }
 
-/// Lets services start when those that they depend on are ready.
-struct Dependencies<'a>(&'a Readiness<'a>);
+/// Lets services start when those that they depend on, shared ones too, are ready and hold the environment's databases.
+struct Dependencies<'a> {
+    readiness: Readiness<'a>,
+    databases: Databases<'a>,
+}
 
 impl Gate for Dependencies<'_> {
     type Error = NotReady;
 
     async fn wait(&self, condition: &Await) -> Result<(), NotReady> {
         // The files of an environment that exists are there.
-        self.0.wait(condition).await
+        self.readiness.wait(condition).await?;
+        if let Await::Service { service, condition: Condition::ServiceHealthy, .. } = condition {
+            self.databases.make(service).await?;
+        }
+        Ok(())
     }
 }
 

@@ -95,7 +95,10 @@ impl Session {
         self.run_pre_remove(&record, options).await?;
         let shared = self.lock_shared(&record).await?;
         let mut done = self.remove_objects(&record).await?;
-        done.extend(Box::pin(self.drop_databases(&record)).await?);
+        // With the last environment, the servers go too.
+        if !self.is_last(&record)? {
+            done.extend(Box::pin(self.drop_databases(&record)).await?);
+        }
         done.extend(Box::pin(self.leave_shared(&record, true)).await?);
         drop(shared);
         let mut report = RemoveReport {
@@ -135,10 +138,7 @@ impl Session {
         Ok(report)
     }
 
-    /// Removes containers, networks and volumes; returns what was done.
-    ///
-    /// The Engine carries out what an interrupted command asked for, though nobody waits for it: what appears only after
-    /// the first look is removed by a later one, and until then it may hold what it is made from.
+    /// Removes containers, networks and volumes, and names the volumes first; returns what was done.
     pub(crate) async fn remove_objects(&self, record: &EnvironmentRecord) -> Result<Vec<String>, Error> {
         let removal = RemovalOptions {
             repository: record.repository.id.clone(),
@@ -146,17 +146,34 @@ impl Session {
             images: true,
             grace: None,
         };
+        self.remove_until_quiet(record, &removal, "remove", |plan| self.name_lost_volumes(plan)).await
+    }
+
+    /// Removes what the options say, and calls `before` with what is about to be removed; returns what was done.
+    ///
+    /// The Engine carries out what an interrupted command asked for, though nobody waits for it: what appears only after
+    /// the first look is removed by a later one, and until then it may hold what it is made from.
+    pub(crate) async fn remove_until_quiet(
+        &self,
+        record: &EnvironmentRecord,
+        removal: &RemovalOptions,
+        command: &'static str,
+        before: impl Fn(&Plan),
+    ) -> Result<Vec<String>, Error> {
         let quiet = if record.unsettled.is_some() { SETTLING } else { Duration::ZERO };
         let mut done = self.remove_half_made_volumes(record).await?;
         let mut changed = Instant::now();
         loop {
             let observed = self.observe_project(record).await?;
-            let plan = plan_removal(&observed, &record.project, &removal);
+            let plan = plan_removal(&observed, &record.project, removal);
             if !plan.is_empty() {
-                self.name_lost_volumes(&plan);
-                match self.carry_out(record, &plan, "remove").await {
+                before(&plan);
+                match self.carry_out(record, &plan, command).await {
                     Ok(report) => {
                         done.extend(report.done);
+                        if quiet.is_zero() {
+                            return Ok(done);
+                        }
                         changed = Instant::now();
                     }
                     Err(Error::PartWay { done: part, .. }) if changed.elapsed() < quiet => {

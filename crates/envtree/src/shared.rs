@@ -6,10 +6,12 @@
 //! under way.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use envtree_core::engine::Scope;
 use envtree_core::name::{EnvironmentId, ProjectName};
 use envtree_core::observed::ObservedState;
+use envtree_core::plan::Plan;
 use envtree_core::shared::{shared_project, unused};
 use envtree_core::teardown::{plan_leaving, plan_start, plan_stop};
 
@@ -18,6 +20,7 @@ use crate::error::Error;
 use crate::session::Session;
 use crate::state::record::{EnvironmentRecord, RepositoryRecord};
 use crate::state::{Lock, State};
+use crate::taken::SETTLING;
 
 /// The task and the id of the project that holds what is shared.
 const NAME: &str = "shared";
@@ -72,6 +75,13 @@ impl Session {
         Ok(Some(self.state.lock_project(&shared.project, &self.lock()).await?))
     }
 
+    /// Returns whether the repository has no other environment.
+    pub(crate) fn is_last(&self, record: &EnvironmentRecord) -> Result<bool, Error> {
+        let state = self.read_state()?;
+        let mut all = state.of_repository(&record.repository.id);
+        Ok(all.all(|other| other.project == record.project))
+    }
+
     /// Stops the shared services that nobody uses any more, and removes all of them if the environment is the last one
     /// of its repository and goes. Returns what was done.
     ///
@@ -96,17 +106,50 @@ impl Session {
             .await?;
             return Ok(done);
         }
-        // One that is being brought up may be about to join.
-        if others().any(|other| other.unsettled.is_some()) {
-            return Ok(Vec::new());
+        // One that is being brought up may be about to join; a command that was killed is not.
+        for other in others().filter(|other| other.unsettled.is_some()) {
+            if self.state.try_lock_project(&other.project, &self.options.command)?.is_none() {
+                return Ok(Vec::new());
+            }
         }
-        let observed = self.observe_project(&shared).await?;
-        let unused = unused(&observed, &shared.project);
-        if unused.is_empty() {
+        self.stop_unused(&shared).await
+    }
+
+    /// Stops the shared services that nobody uses since an environment shares them no more. Returns what was done.
+    ///
+    /// A command that works on what is shared meanwhile uses it, or stops it by itself.
+    pub(crate) async fn leave_unshared(&self, record: &EnvironmentRecord) -> Result<Vec<String>, Error> {
+        let Some(shared) = self.known_shared(&record.repository.id)? else {
             return Ok(Vec::new());
+        };
+        let Some(_lock) = self.state.try_lock_project(&shared.project, &self.options.command)? else {
+            return Ok(Vec::new());
+        };
+        self.leave_shared(record, false).await
+    }
+
+    /// Stops the shared services that nobody uses. Returns what was done.
+    ///
+    /// The Engine carries out the start that a killed command asked for, though nobody waits for it.
+    async fn stop_unused(&self, shared: &EnvironmentRecord) -> Result<Vec<String>, Error> {
+        let quiet = if shared.unsettled.is_some() { SETTLING } else { Duration::ZERO };
+        let mut done = Vec::new();
+        let mut changed = Instant::now();
+        loop {
+            let observed = self.observe_project(shared).await?;
+            let plan = match unused(&observed, &shared.project) {
+                none if none.is_empty() => Plan::default(),
+                unused => plan_stop(&observed, &shared.repository.id, &unused, None),
+            };
+            if !plan.is_empty() {
+                done.extend(self.carry_out(shared, &plan, "stop").await?.done);
+                changed = Instant::now();
+            } else if changed.elapsed() >= quiet {
+                return Ok(done);
+            } else {
+                tokio::time::sleep(quiet / 10).await;
+            }
         }
-        let plan = plan_stop(&observed, &shared.repository.id, &unused, None);
-        Ok(self.carry_out(&shared, &plan, "stop").await?.done)
     }
 
     /// Takes the shared containers off the networks of an environment that was stopped, and stops those that nobody
@@ -164,9 +207,12 @@ impl Session {
         shared: &EnvironmentRecord,
         environment: &Environment,
     ) -> Result<Vec<String>, Error> {
-        let observed = self.observe_project(shared).await?;
         let names: Vec<String> =
             environment.isolated.project.shared.keys().map(ToString::to_string).collect();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let observed = self.observe_project(shared).await?;
         let plan = plan_start(&observed, &shared.repository.id, &names);
         Ok(self.carry_out(shared, &plan, "start").await?.done)
     }

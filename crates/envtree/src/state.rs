@@ -177,10 +177,19 @@ impl StateDirectory {
     ///
     /// It is taken before the lock of the state, never while that is held.
     pub async fn lock_project(&self, project: &str, options: &LockOptions<'_>) -> Result<Lock, LockError> {
+        Lock::acquire(&self.project_lock(project)?, options).await
+    }
+
+    /// Takes the same lock if no command works on `project`.
+    pub(crate) fn try_lock_project(&self, project: &str, command: &str) -> Result<Option<Lock>, LockError> {
+        Lock::try_acquire(&self.project_lock(project)?, command)
+    }
+
+    fn project_lock(&self, project: &str) -> Result<PathBuf, LockError> {
         let valid = ProjectName::new(project).map_err(|_| LockError::Name { project: project.to_owned() })?;
         let locks = self.path.join("locks");
         create_private_directory(&locks)?;
-        Lock::acquire(&locks.join(format!("{valid}.lock")), options).await
+        Ok(locks.join(format!("{valid}.lock")))
     }
 
     /// Removes the lock files of projects that no record names, unless somebody holds one.

@@ -20,7 +20,7 @@ pub(crate) struct DownArgs {
     /// Task to take down [default: the worktree you stand in]
     #[arg(add = completion::tasks())]
     task: Option<String>,
-    /// Remove the volumes and their data as well
+    /// Remove the volumes and their data as well, and its databases on a server that it shares
     #[arg(long)]
     volumes: bool,
     #[command(flatten)]

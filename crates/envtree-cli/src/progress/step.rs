@@ -108,7 +108,9 @@ impl Step {
             BuildProgress::Remark(_) => return None,
         };
         let is_own = matches!(progress, BuildProgress::Step { name, .. } if !name.starts_with("[internal]"));
-        let is_seen = is_own && matches!(phase, Phase::Began | Phase::Passed(None));
+        // The error tells of the step that failed.
+        let has_failed = matches!(progress, BuildProgress::Step { state: StepState::Failed, .. });
+        let is_seen = is_own && !has_failed && matches!(phase, Phase::Began | Phase::Passed(None));
         let step = Self::new(format!("build {image} {id}"), format!("{} {text}", text::plain(image)), phase);
         Some(Self { essential: is_seen, ..step })
     }

@@ -66,6 +66,8 @@ pub struct LowerOptions<'a> {
     pub home: Option<&'a str>,
     /// The active profiles; `*` stands for every one.
     pub profiles: &'a [String],
+    /// A service that is wanted in any case: its profiles are active for it, and for what it depends on.
+    pub wanted: Option<&'a str>,
     /// Looks up a variable that the file names without a value.
     pub lookup: &'a dyn Fn(&str) -> Option<String>,
     /// Reads an environment file.
@@ -99,6 +101,8 @@ struct Scope<'a> {
     options: &'a LowerOptions<'a>,
     /// Every service and its profiles.
     services: IndexMap<&'a str, Vec<String>>,
+    /// The services that are active for the sake of the wanted one.
+    wanted: Vec<&'a str>,
     networks: Vec<&'a str>,
     volumes: Vec<&'a str>,
     configs: IndexMap<String, FileObject>,
@@ -113,13 +117,43 @@ impl Scope<'_> {
         }
     }
 
-    fn is_active(&self, profiles: &[String]) -> bool {
-        let active = self.options.profiles;
-        let is_asked_for = |name: &String| name == "*" || profiles.contains(name);
-        // An empty name, such as `${A:-}` leaves, stands for no profile at all.
-        let is_unnamed = active.is_empty() && profiles.iter().any(String::is_empty);
-        profiles.is_empty() || is_unnamed || active.iter().any(is_asked_for)
+    fn is_active(&self, name: &str) -> bool {
+        let profiles = &self.services[name];
+        self.wanted.contains(&name) || is_enabled(profiles, self.options.profiles)
     }
+}
+
+fn is_enabled(profiles: &[String], active: &[String]) -> bool {
+    let is_asked_for = |name: &String| name == "*" || profiles.contains(name);
+    // An empty name, such as `${A:-}` leaves, stands for no profile at all.
+    let is_unnamed = active.is_empty() && profiles.iter().any(String::is_empty);
+    profiles.is_empty() || is_unnamed || active.iter().any(is_asked_for)
+}
+
+/// Returns the wanted service, and those that it depends on as far as its own profiles enable them.
+fn wanted<'a>(
+    declared: &[(&'a str, &'a Node)],
+    services: &IndexMap<&'a str, Vec<String>>,
+    wanted: Option<&str>,
+) -> Vec<&'a str> {
+    let Some((name, profiles)) = wanted.and_then(|name| services.get_key_value(name)) else {
+        return Vec::new();
+    };
+    let mut found = vec![*name];
+    let mut next = 0;
+    while let Some(name) = found.get(next).copied() {
+        next += 1;
+        let node = declared.iter().find(|(other, _)| *other == name).map(|(_, node)| *node);
+        for needed in node.map(depends_on::needed).unwrap_or_default() {
+            if let Some((needed, own)) = services.get_key_value(needed.as_str())
+                && is_enabled(own, profiles)
+                && !found.contains(needed)
+            {
+                found.push(*needed);
+            }
+        }
+    }
+    found
 }
 
 /// Returns the project that the tree describes, or every error that it has.
@@ -155,9 +189,11 @@ fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports)
         }
         _ => {}
     }
+    let services = declared.iter().map(|(name, node)| (*name, profiles(node))).collect();
     let scope = Scope {
         options,
-        services: declared.iter().map(|(name, node)| (*name, profiles(node))).collect(),
+        wanted: wanted(&declared, &services, options.wanted),
+        services,
         networks: names(root, "networks"),
         volumes: names(root, "volumes"),
         configs: lower_objects(Kind::Config, self::declared(root, "configs"), options, reports),
@@ -181,16 +217,17 @@ fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports)
             "`name` is not used: the project of an environment is called after repository and task",
         );
     }
-    let inactive = scope.services.iter().filter(|(_, profiles)| !scope.is_active(profiles));
-    let inactive = inactive.map(|(name, _)| (*name).to_owned()).collect();
+    let inactive = scope.services.keys().filter(|name| !scope.is_active(name));
+    let inactive = inactive.map(|name| (*name).to_owned()).collect();
     (project, inactive)
 }
 
-/// Returns the profiles of a service of the tree; none if there is no such service.
-pub fn profiles_of(node: &Node, service: &str) -> Vec<String> {
+/// Returns where the tree says how the images of a project's services are built: the places of their `build` keys.
+pub fn build_places(node: &Node, project: &Project) -> IndexMap<ServiceName, Place> {
     let services = node.entry("services").map(|entry| &entry.node);
-    let service = services.and_then(|services| services.entry(service)).map(|entry| &entry.node);
-    service.map(profiles).unwrap_or_default()
+    let place = |name: &ServiceName| Some(services?.entry(name)?.node.entry("build")?.key_place.clone());
+    let built = project.services.iter().filter(|(_, service)| service.build.is_some());
+    built.filter_map(|(name, _)| Some((name.clone(), place(name)?))).collect()
 }
 
 /// Returns the profiles of a service; what is wrong with them is reported when the service is read.
@@ -231,7 +268,7 @@ fn lower_services(
 ) -> IndexMap<ServiceName, Service> {
     let (mut services, mut places) = (IndexMap::new(), IndexMap::new());
     for (name, node) in declared {
-        if !scope.is_active(&scope.services[name]) {
+        if !scope.is_active(name) {
             continue;
         }
         let Some(key) = checked(ServiceName::new(*name), &node.place, reports) else {

@@ -259,6 +259,7 @@ networks:
             working_dir: "/w",
             home: None,
             profiles: &[],
+            wanted: None,
             lookup: &|_| None,
             read_env_file: &|_| Ok(None),
             read_text: &|_| Ok(None),

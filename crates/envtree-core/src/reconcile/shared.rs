@@ -94,9 +94,14 @@ fn is_on(draft: &Draft<'_>, container: &ObservedContainer, network: &str) -> boo
 }
 
 /// Returns the containers and the networks of the environment that they are on for no service of it.
+///
+/// About a service that no active profile enables nobody decided.
 fn unwanted(draft: &Draft<'_>) -> Vec<(String, String)> {
     let mut unwanted = Vec::new();
-    for container in &draft.observed.shared {
+    let is_inactive = |container: &&ObservedContainer| {
+        container.service().is_some_and(|name| draft.options.inactive.iter().any(|other| other == name))
+    };
+    for container in draft.observed.shared.iter().filter(|container| !is_inactive(container)) {
         let service = container.service().and_then(|name| draft.desired.shared.get(name));
         for network in &draft.observed.networks {
             let is_own = draft.owns(&network.labels) && draft.is_of_project(&network.labels);

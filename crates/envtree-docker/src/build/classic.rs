@@ -1,15 +1,15 @@
 //! A build by the classic builder of Engines without BuildKit: the context goes there as one archive.
 
+mod steps;
+
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bollard::auth::DockerCredentials;
-use bollard::models::BuildInfo;
 use bollard::query_parameters::{BuildImageOptions, TagImageOptionsBuilder};
 use envtree_core::build::{Build, ImageBuild, is_remote};
-use envtree_core::engine::{BuildProgress, Progress, StepState};
 use envtree_core::reference::Reference;
 use futures::StreamExt;
 use hyper::body::Bytes;
@@ -18,19 +18,17 @@ use tokio::sync::mpsc;
 use super::buildkit::Hears;
 use super::context::{Entry, Filter, Kind, walk};
 use super::error::BuildError;
-use super::location::in_dockerfile;
 use super::pattern::{Covered, Patterns, parse_lines};
 use super::solve::{Surroundings, dockerfile_of, hosts};
 use crate::credentials::credentials;
 use crate::engine::Docker;
 use crate::error::{DockerError, ImageError};
 use crate::failure::EngineFailure;
+use steps::Steps;
 
 /// The name in the archive of a Dockerfile that lies outside the context.
 const OUTSIDE: &str = ".dockerfile.envtree";
 const IGNORE: &str = ".dockerignore";
-/// How many of the last lines of a step are kept for the report of its failure.
-const KEPT: usize = 20;
 /// A step may be silent for long.
 const PATIENCE: Duration = Duration::from_hours(24);
 
@@ -98,7 +96,7 @@ pub(super) async fn build(
     if let Some(source) = failed {
         return Err(steps.failure(build, source).into());
     }
-    steps.pass(StepState::Done(Duration::ZERO));
+    steps.end();
     name_again(docker, build).await
 }
 
@@ -282,102 +280,6 @@ impl Write for Parts {
     }
 }
 
-/// The steps of one build so far, read from the builder's lines.
-struct Steps<'a> {
-    progress: Hears<'a>,
-    current: Option<(String, Instant)>,
-    output: Vec<String>,
-}
-
-impl Steps<'_> {
-    /// Takes in one answer; returns why the build failed, if it says so.
-    fn hear(&mut self, answer: BuildInfo) -> Option<EngineFailure> {
-        for line in answer.stream.iter().flat_map(|text| text.split(['\n', '\r'])) {
-            self.line(line);
-        }
-        let message = answer.error_detail?.message?;
-        Some(EngineFailure { status: Some(500), message: message.trim().to_owned() })
-    }
-
-    fn line(&mut self, line: &str) {
-        if let Some(step) = line.strip_prefix("Step ").or_else(|| line.strip_prefix("STEP ")) {
-            self.pass(StepState::Done(Duration::ZERO));
-            let (number, instruction) = step.split_once(':').unwrap_or((step, ""));
-            let name = format!("[{}] {}", number.trim(), instruction.trim());
-            self.tell(name.clone(), StepState::Running(None));
-            self.current = Some((name, Instant::now()));
-            self.output.clear();
-        } else if line.trim() == "---> Using cache" {
-            self.pass(StepState::Cached);
-        } else if is_of_builder(line, "Successfully built ") {
-            self.pass(StepState::Done(Duration::ZERO));
-        } else if is_of_builder(line, "Removing intermediate container ") {
-            // The step is over, and nobody wants to know.
-        } else if !line.trim().is_empty()
-            && !["--->", "-->"].iter().any(|arrow| line.trim_start().starts_with(arrow))
-        {
-            if self.output.len() == KEPT {
-                self.output.remove(0);
-            }
-            self.output.push(line.to_owned());
-            if let Some((step, _)) = self.current.clone() {
-                let line = line.to_owned();
-                (self.progress)(Progress::Build(BuildProgress::Output { id: step.clone(), step, line }));
-            }
-        }
-    }
-
-    /// Tells that the current step is over.
-    fn pass(&mut self, state: StepState) {
-        if let Some((name, begun)) = self.current.take() {
-            let state = if state == StepState::Cached { state } else { StepState::Done(begun.elapsed()) };
-            self.tell(name, state);
-        }
-    }
-
-    fn tell(&self, name: String, state: StepState) {
-        (self.progress)(Progress::Build(BuildProgress::Step { id: name.clone(), name, state }));
-    }
-
-    fn failure(self, build: &ImageBuild, source: EngineFailure) -> BuildError {
-        let image = build.name().to_owned();
-        // The Engine says why outside a step too: a Dockerfile that it cannot read, a base image that is not there.
-        let Some((step, _)) =
-            self.current.filter(|_| source.says(&["returned a non-zero code", "exit status"]))
-        else {
-            return BuildError::Engine { image, source };
-        };
-        tell_of_failure(self.progress, &step);
-        let location = in_dockerfile(&build.definition, &step);
-        BuildError::Step {
-            image,
-            dockerfile: location.as_ref().map(|location| location.file.clone()),
-            line: location.map(|location| location.line),
-            step,
-            output: self.output,
-            source: EngineFailure { message: exit_code(&source.message), ..source },
-        }
-    }
-}
-
-/// Returns whether the builder itself wrote a line: `words` and the id of something.
-fn is_of_builder(line: &str, words: &str) -> bool {
-    let id = line.strip_prefix(words).map(str::trim_end);
-    id.is_some_and(|id| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-fn tell_of_failure(progress: Hears<'_>, step: &str) {
-    let name = step.to_owned();
-    progress(Progress::Build(BuildProgress::Step { id: name.clone(), name, state: StepState::Failed }));
-}
-
-/// The builder names the command again: `The command '…' returned a non-zero code: 7`.
-fn exit_code(message: &str) -> String {
-    let code =
-        message.rsplit_once("returned a non-zero code: ").map(|(_, code)| format!("exit code: {code}"));
-    code.unwrap_or_else(|| message.to_owned())
-}
-
 impl Docker {
     /// Returns the user's credentials for every registry that the Docker configuration names: the builder finds out by
     /// itself which it needs.
@@ -400,8 +302,6 @@ impl Docker {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     #[test]
@@ -410,44 +310,5 @@ mod tests {
         let definition = Build { privileged: true, cache_to: vec!["type=inline".into()], ..Build::default() };
         assert_eq!(beyond(&definition), Some("cache_to"));
         assert_eq!(beyond(&Build { sbom: Some("false".into()), ..Build::default() }), None);
-    }
-
-    #[test]
-    fn steps_are_read_from_the_builders_lines() {
-        let told = Mutex::new(Vec::new());
-        let hear = |progress| {
-            if let Progress::Build(progress) = progress {
-                told.lock().unwrap().push(match progress {
-                    BuildProgress::Step { name, state: StepState::Done(_), .. } => format!("{name}: done"),
-                    BuildProgress::Step { name, state, .. } => format!("{name}: {state:?}"),
-                    BuildProgress::Output { line, .. } => format!("| {line}"),
-                    BuildProgress::Remark(remark) => remark,
-                });
-            }
-        };
-        let mut steps = Steps { progress: &hear, current: None, output: Vec::new() };
-        let lines =
-            ["Step 1/3 : FROM busybox", "\n", " ---> 0a1b\n", "Step 2/3 : RUN a\n", " ---> Using cache\n"];
-        for text in lines.into_iter().chain([
-            "Step 3/3 : RUN b\n",
-            " ---> Running in 1\n",
-            "out\n",
-            "Removing intermediate container 79369c66d3ce\n",
-        ]) {
-            steps.hear(BuildInfo { stream: Some(text.to_owned()), ..BuildInfo::default() });
-        }
-        let message = "The command '/bin/sh -c b' returned a non-zero code: 7".to_owned();
-        let failure = steps.failure(&ImageBuild::default(), EngineFailure { status: Some(500), message });
-        assert!(matches!(failure, BuildError::Step { source, output, .. }
-            if source.message == "exit code: 7" && output == ["out"]));
-        insta::assert_snapshot!(told.lock().unwrap().join("\n"), @"
-        [1/3] FROM busybox: Running(None)
-        [1/3] FROM busybox: done
-        [2/3] RUN a: Running(None)
-        [2/3] RUN a: Cached
-        [3/3] RUN b: Running(None)
-        | out
-        [3/3] RUN b: Failed
-        ");
     }
 }

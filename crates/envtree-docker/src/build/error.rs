@@ -113,6 +113,25 @@ pub enum BuildError {
     },
 }
 
+impl BuildError {
+    /// Returns the image that was not built.
+    pub fn image(&self) -> &str {
+        match self {
+            Self::Step { image, .. }
+            | Self::Engine { image, .. }
+            | Self::ContextMissing { image, .. }
+            | Self::DockerfileMissing { image, .. }
+            | Self::Unreadable { image, .. }
+            | Self::Secret { image, .. }
+            | Self::Agent { image, .. }
+            | Self::NeedsBuildKit { image, .. }
+            | Self::NeedsContexts { image, .. }
+            | Self::Network { image, .. }
+            | Self::OciLayout { image, .. } => image,
+        }
+    }
+}
+
 impl From<BuildError> for DockerError {
     fn from(error: BuildError) -> Self {
         Self::Build(Box::new(error))

@@ -1,6 +1,6 @@
 //! What environments share comes before what is one's own.
 
-use envtree_core::observed::ObservedState;
+use envtree_core::observed::{ObservedContainer, ObservedState};
 
 use super::{Applied, Convergence, UpGate};
 use crate::error::{Error, Failure};
@@ -33,6 +33,19 @@ impl Convergence<'_> {
             Err(error) => applied.failures.push(Failure::of(&error)),
         }
         applied
+    }
+
+    /// Stops shared services that run, that this environment does not share any more, and that nobody else uses.
+    pub(super) async fn leave_unshared(&self, applied: &mut Applied) -> Result<(), Error> {
+        let shared = &self.environment.isolated.project.shared;
+        let is_left = |container: &ObservedContainer| {
+            container.is_active() && !container.service().is_some_and(|name| shared.contains_key(name))
+        };
+        let observed = applied.basis.iter().flat_map(|(observed, _)| &observed.shared);
+        if observed.clone().any(is_left) {
+            applied.done.extend(self.session.leave_unshared(self.record).await?);
+        }
+        Ok(())
     }
 
     /// Notes that the shared services are there and that this environment uses them, and looks at it again.

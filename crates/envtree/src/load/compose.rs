@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use envtree_core::compose_file::assemble::{Assembled, Source, assemble};
-use envtree_core::compose_file::lower::{LowerOptions, Lowered, lower, profiles_of};
-use envtree_core::compose_file::node::{Diagnostic, Node};
+use envtree_core::compose_file::lower::{LowerOptions, Lowered, build_places, lower};
+use envtree_core::compose_file::node::{Diagnostic, Node, Place};
 use envtree_core::host_path::HostPath;
-use envtree_core::name::ProjectName;
+use envtree_core::name::{ProjectName, ServiceName};
 use envtree_core::project::Project;
 use envtree_core::settings::{EnvFile, Settings};
 use indexmap::IndexMap;
@@ -46,7 +46,7 @@ pub(crate) struct ComposeRequest<'a> {
 /// What a command changes in the definition of its service.
 #[derive(Debug, Clone)]
 pub(crate) struct OneOffFile {
-    /// The service; its profiles are active.
+    /// The service; its profiles are active for it and for what it depends on.
     pub(crate) service: String,
     /// A Compose file that is merged last.
     pub(crate) text: String,
@@ -65,6 +65,8 @@ pub(crate) struct Wanted {
     pub(crate) dotenv: IndexMap<String, String>,
     /// The paths of the host that services mount.
     pub(crate) binds: Vec<HostPath>,
+    /// Where the files say how the images of services are built.
+    pub(crate) builds: IndexMap<ServiceName, Place>,
     /// What was noticed, `path:line:column: message` where it has a place.
     pub(crate) warnings: Vec<String>,
 }
@@ -98,6 +100,7 @@ pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadE
     }
     let files = sources.iter().filter(|source| !source.path.is_empty()).map(|source| &source.path);
     Ok(Wanted {
+        builds: build_places(&node, &lowered.project),
         project: lowered.project,
         inactive: lowered.inactive,
         binds: lowered.binds,
@@ -115,13 +118,13 @@ fn lower_project(
     reader: &Reader<'_>,
 ) -> Result<Lowered, LoadError> {
     let working_dir = project_dir.to_string_lossy();
-    let mut profiles = profiles(request, lookup);
-    profiles.extend(request.one_off.map(|one_off| profiles_of(node, &one_off.service)).unwrap_or_default());
+    let profiles = profiles(request, lookup);
     let options = LowerOptions {
         name: request.name.clone(),
         working_dir: &working_dir,
         home: request.environment.get("HOME").map(String::as_str),
         profiles: &profiles,
+        wanted: request.one_off.map(|one_off| one_off.service.as_str()),
         lookup,
         read_env_file: &|request| reader.env_file(request, lookup),
         read_text: &|path| request.files.read(Path::new(path)).map_err(|error| error.to_string()),

@@ -50,6 +50,21 @@ pub(super) fn lower_dependencies(
     dependencies
 }
 
+/// Returns the names of the services that the service of a tree depends on; what is wrong is reported when it is read.
+pub(super) fn needed(service: &Node) -> Vec<String> {
+    let reports = Reports::default();
+    let Some(section) = Section::new(service, String::new(), &KEYS, &reports) else {
+        return Vec::new();
+    };
+    let mut needed: Vec<String> = match section.node("depends_on").map(|node| &node.value) {
+        Some(Value::Map(entries)) => entries.keys().cloned().collect(),
+        Some(Value::List(items)) => items.iter().filter_map(scalar).collect(),
+        _ => Vec::new(),
+    };
+    needed.extend(references(&section).into_iter().map(|reference| reference.service));
+    needed
+}
+
 /// A service that another one refers to, and so depends on.
 struct Reference<'a> {
     service: String,
@@ -116,7 +131,7 @@ fn is_present(service: &Section<'_>, scope: &Scope<'_>, name: &str, node: &Node,
         service.error(&node.place, message + &hint(name, scope.services.keys().copied()));
         return false;
     };
-    let active = scope.is_active(profiles);
+    let active = scope.is_active(name);
     if !active && required {
         let profiles = profiles.join("`, `");
         service.error(

@@ -9,6 +9,10 @@ use crate::service::{Condition, HealthTest, PullPolicy, RestartPolicy};
 mod complaint;
 
 fn lower_with(yaml: &str, profiles: &[&str]) -> Result<Lowered, Vec<Diagnostic>> {
+    lower_for(yaml, profiles, None)
+}
+
+fn lower_for(yaml: &str, profiles: &[&str], wanted: Option<&str>) -> Result<Lowered, Vec<Diagnostic>> {
     let profiles: Vec<String> = profiles.iter().map(ToString::to_string).collect();
     let files = |request: &EnvFileRequest<'_>| match request.path {
         "/w/a.env" => Ok(Some(vec![
@@ -24,6 +28,7 @@ fn lower_with(yaml: &str, profiles: &[&str]) -> Result<Lowered, Vec<Diagnostic>>
         working_dir: "/w",
         home: Some("/home/me"),
         profiles: &profiles,
+        wanted,
         lookup: &|name| (name == "HOME").then(|| "/home/me".to_owned()),
         read_env_file: &files,
         read_text: &|path| match path {
@@ -340,4 +345,31 @@ volumes:
     let binds: Vec<String> =
         lowered.binds.iter().map(|bind| format!("{}{}", bind.owner, bind.path)).collect();
     assert_eq!(binds, ["service `web`: /w/src", "volume `data`: /srv/data"]);
+}
+
+#[test]
+fn profiles_of_a_wanted_service_are_active_for_it_and_for_what_it_depends_on() {
+    let yaml = "\
+services:
+  web: { image: w }
+  tool: { image: t, profiles: [dev], depends_on: [helper] }
+  helper: { image: h, profiles: [dev, ops], links: [far] }
+  far: { image: f, profiles: [dev] }
+  other: { image: o, profiles: [dev], depends_on: [store] }
+  store: { image: s, profiles: [data] }
+";
+    let active = |wanted: &str| -> Result<String, String> {
+        let lowered = lower_for(yaml, &[], Some(wanted)).map_err(|faults| faults[0].to_string())?;
+        let names = lowered.project.services.keys().map(ToString::to_string);
+        Ok(names.collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(active("tool"), Ok("web tool helper far".to_owned()));
+    assert_eq!(active("store"), Ok("web store".to_owned()));
+    assert_eq!(active("nothing"), Ok("web".to_owned()));
+    let refused = active("other").unwrap_err();
+    assert!(
+        refused.ends_with("service `store` is required, but its profile is not active: `data`"),
+        "{refused}"
+    );
+    assert_eq!(lower_for(yaml, &["dev"], Some("tool")).unwrap_err().len(), 1);
 }
