@@ -23,6 +23,9 @@ impl Convergence<'_> {
         let convergence = Convergence { record, environment, options: &options, ..*self };
         let mut applied = convergence.apply_changes(held.observed, gate).await;
         if !applied.failures.is_empty() {
+            let is_cut_off = applied.failures.iter().any(|failure| failure.is_cut_off);
+            let settled = self.session.update_record(&record.project, |record| record.settle(is_cut_off));
+            applied.failures.extend(settled.await.err().map(|error| Failure::of(&error)));
             return applied;
         }
         match self.join_shared(record).await {
