@@ -100,7 +100,8 @@ async fn the_end_of_a_container_is_awaited_before_and_after_it() {
 async fn a_frozen_container_goes_on() {
     let stage = Stage::new().await;
     let redis = stage.redis().await;
-    redis.pause().await.unwrap();
+    // The kernel of a busy machine does not freeze a container at every attempt.
+    soon(async { while redis.pause().await.is_err() {} }).await;
     assert_eq!(stage.observe().await.containers[0].state, ContainerState::Paused);
     let unpause = Operation::UnpauseContainer { container: stage.name("cache") };
     stage.perform(&unpause).await.unwrap();
