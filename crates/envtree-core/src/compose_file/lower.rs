@@ -90,9 +90,9 @@ pub struct Lowered {
 }
 
 const KEYS: Keys = Keys {
-    // What `models` declares has no effect unless a service asks for it.
-    read: &["version", "name", "services", "networks", "volumes", "secrets", "configs", "models"],
-    ignored: &[],
+    read: &["version", "name", "services", "networks", "volumes", "secrets", "configs"],
+    // Unless a service asks for a model, which is refused.
+    ignored: &["models"],
     refused: &[("include", "the files were not brought together")],
 };
 

@@ -92,7 +92,7 @@ pub(super) fn lower_objects(
 }
 
 fn lower_object(kind: Kind, section: &Section<'_>, options: &LowerOptions<'_>) -> FileObject {
-    let (external, name) = external(section);
+    let (external, name) = external(section, false);
     let given: Vec<&str> =
         kind.origins().iter().copied().filter(|origin| section.node(origin).is_some()).collect();
     let origins = kind.origins().join("`, `");

@@ -132,7 +132,7 @@ fn attachment(section: &Section<'_>) -> Attachment {
 /// Returns the network that `node` describes.
 pub(super) fn lower_network(name: &str, node: &Node, reports: &Reports) -> Option<Network> {
     let section = Section::new(node, format!("network `{name}`: "), &NETWORK_KEYS, reports)?;
-    let (external, name) = external(&section);
+    let (external, name) = external(&section, false);
     let ipam = section.child("ipam", &IPAM_KEYS);
     Some(Network {
         name,

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use indexmap::IndexSet;
+
 use super::section::{Section, scalar};
 use super::unknown::Keys;
 use crate::compose_file::node::{Node, Value};
@@ -18,7 +20,7 @@ const SHORT: &str = "`[[address:]published:]target[/protocol]`";
 
 /// Returns the published ports, ranges spread out.
 pub(super) fn lower_ports(service: &Section<'_>) -> Vec<Port> {
-    let mut ports: Vec<Port> = Vec::new();
+    let mut ports: IndexSet<Port> = IndexSet::new();
     for (index, item) in service.items("ports").iter().enumerate() {
         let name = format!("ports[{index}]");
         let found = match (&item.value, scalar(item)) {
@@ -32,13 +34,9 @@ pub(super) fn lower_ports(service: &Section<'_>) -> Vec<Port> {
                 Vec::new()
             }
         };
-        for port in found {
-            if !ports.contains(&port) {
-                ports.push(port);
-            }
-        }
+        ports.extend(found);
     }
-    ports
+    ports.into_iter().collect()
 }
 
 /// Returns the ports that `[[address:]published:]target[/protocol]` publishes, ranges spread out.
@@ -138,15 +136,15 @@ fn long_port(service: &Section<'_>, name: &str, item: &Node) -> Option<Port> {
 /// Returns the exposed ports as they are written, checked.
 pub(super) fn lower_expose(service: &Section<'_>) -> Vec<String> {
     let expected = "a list of `port[-port][/protocol]`";
-    let mut exposed = Vec::new();
+    let mut exposed = IndexSet::new();
     for item in service.filled_items("expose") {
         let port = service.parsed_node("expose", item, expected, |text| {
             let (ports, _) = split_protocol(text)?;
             parse_range(ports).map(|_| text.to_owned())
         });
-        exposed.extend(port.filter(|port| !exposed.contains(port)));
+        exposed.extend(port);
     }
-    exposed
+    exposed.into_iter().collect()
 }
 
 #[cfg(test)]

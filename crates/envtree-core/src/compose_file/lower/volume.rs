@@ -12,7 +12,7 @@ const EXTERNAL_KEYS: Keys = Keys { read: &["name"], ignored: &[], refused: &[] }
 /// Returns the volume that `node` describes.
 pub(super) fn lower_volume(name: &str, node: &Node, reports: &Reports) -> Option<Volume> {
     let section = Section::new(node, format!("volume `{name}`: "), &KEYS, reports)?;
-    let (external, name) = external(&section);
+    let (external, name) = external(&section, true);
     note_bind(&section);
     Some(Volume {
         name,
@@ -37,8 +37,10 @@ fn note_bind(section: &Section<'_>) {
     }
 }
 
-/// Returns whether a volume or a network is external, and its name; `external: {name: …}` is the older form.
-pub(super) fn external(section: &Section<'_>) -> (bool, Option<String>) {
+/// Returns whether what a section describes is external, and its name; `external: {name: …}` is the older form.
+///
+/// As in Compose, a volume that says how it is made is refused, and of anything else that has no effect.
+pub(super) fn external(section: &Section<'_>, is_volume: bool) -> (bool, Option<String>) {
     let name = section.text("name");
     let older = section.node("external").is_some_and(|node| matches!(node.value, Value::Map(_)));
     if older {
@@ -49,8 +51,14 @@ pub(super) fn external(section: &Section<'_>) -> (bool, Option<String>) {
     if external {
         for (key, entry) in section.entries() {
             if !matches!(key.as_str(), "name" | "external") && !key.starts_with("x-") {
-                let message = format!("{} says how to make what is `external`", section.name(key));
-                section.error(&entry.key_place, message);
+                let name = section.name(key);
+                if is_volume {
+                    let message = format!("{name} says how to make what is `external`");
+                    section.error(&entry.key_place, message);
+                } else {
+                    let message = format!("{name} has no effect on what is `external`");
+                    section.warn(&entry.key_place, message);
+                }
             }
         }
     }

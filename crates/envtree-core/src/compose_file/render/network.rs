@@ -9,10 +9,7 @@ use crate::service::Attachment;
 pub(super) fn network(network: &Network, key: &str, own_name: &str) -> Value {
     let mut settings = Settings::default();
     settings.name(network.name.as_deref(), network.external, key, own_name);
-    if network.external {
-        settings.set("external", true);
-        return settings.into();
-    }
+    settings.on("external", network.external);
     settings.some("driver", network.driver.clone());
     settings.mapping("driver_opts", &network.driver_opts, text);
     settings.on("internal", network.internal);

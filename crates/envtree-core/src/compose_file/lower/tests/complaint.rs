@@ -129,3 +129,16 @@ services: {web: {image: w}}
 volumes: {a: {external: true, driver: local}}
 "), @"compose.yaml:7:1: volume `a`: `driver` says how to make what is `external`");
 }
+
+#[test]
+fn what_is_said_of_an_external_network_has_no_effect() {
+    let text = "
+services: {web: {image: w}}
+networks: {default: {external: true, driver: bridge}}
+models: {m: {model: ai/m}}
+";
+    assert_snapshot!(complaints(text), @"
+    compose.yaml:7:1: network `default`: `driver` has no effect on what is `external`
+    compose.yaml:10:1: `models` has no effect here and is ignored
+    ");
+}
