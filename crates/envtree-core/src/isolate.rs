@@ -20,7 +20,7 @@ mod image;
 mod replica;
 mod shared_name;
 
-pub use image::{mounted_images, own_images};
+pub use image::own_images;
 
 /// The option by which a file fixes the name of a bridge on the host.
 const BRIDGE_NAME: &str = "com.docker.network.bridge.name";

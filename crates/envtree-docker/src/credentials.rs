@@ -9,10 +9,10 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bollard::auth::DockerCredentials;
+use envtree_core::reference::DOCKER_HUB;
 use serde_json::Value;
 
 use crate::file;
-use envtree_core::reference::DOCKER_HUB;
 
 /// The key under which Docker keeps the credentials of Docker Hub.
 const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";

@@ -14,27 +14,31 @@ use crate::project::Project;
 use crate::reference::Reference;
 use crate::service::{MountSource, PullPolicy, Service};
 
-/// Returns the image that each service of `project` runs in the environment of that project name.
-pub fn own_images(project: &Project, name: &ProjectName) -> IndexMap<ServiceName, String> {
+/// Returns the images that the services of `project` run and mount in the environment of that project name.
+pub fn own_images(project: &Project, name: &ProjectName) -> Vec<String> {
     let built = built_images(project, name);
+    let mounted = project.services.values().flat_map(Service::mounted_images);
+    let mounted = mounted.map(|image| own(&built, image));
+    service_images(project, name, &built).into_values().chain(mounted).collect()
+}
+
+/// Returns the image that each service runs.
+fn service_images(
+    project: &Project,
+    name: &ProjectName,
+    built: &IndexMap<String, String>,
+) -> IndexMap<ServiceName, String> {
     let image = |(key, service): (&ServiceName, &Service)| {
-        let image = if service.build.is_some() {
-            own_image(name, key)
-        } else {
-            built.get(&spelled_out(&service.image)).unwrap_or(&service.image).clone()
-        };
+        let is_built = service.build.is_some();
+        let image = if is_built { own_image(name, key) } else { own(built, &service.image) };
         (key.clone(), image)
     };
     project.services.iter().map(image).collect()
 }
 
-/// Returns the images that services mount, as the environment of that project name has them.
-pub fn mounted_images(project: &Project, name: &ProjectName) -> Vec<String> {
-    let built = built_images(project, name);
-    let mounts = project.services.values().flat_map(Service::mounted_images);
-    mounts
-        .map(|image| built.get(&spelled_out(image)).map_or_else(|| image.to_owned(), Clone::clone))
-        .collect()
+/// Returns the environment's own image of that name, or the name itself where none is built.
+fn own(built: &IndexMap<String, String>, image: &str) -> String {
+    built.get(&spelled_out(image)).map_or_else(|| image.to_owned(), Clone::clone)
 }
 
 fn own_image(name: &ProjectName, service: &ServiceName) -> String {
@@ -63,14 +67,12 @@ fn spelled_out(image: &str) -> String {
 
 /// Gives every built image its own name and labels.
 pub(super) fn isolate_images(project: &mut Project, identity: &Identity, warnings: &mut Vec<String>) {
-    let images = own_images(project, &identity.project);
-    let own = built_images(project, &identity.project);
+    let own_names = built_images(project, &identity.project);
+    let images = service_images(project, &identity.project, &own_names);
     for (name, service) in &mut project.services {
         for mount in &mut service.mounts {
-            if let MountSource::Image { image, .. } = &mut mount.source
-                && let Some(name) = own.get(&spelled_out(image))
-            {
-                image.clone_from(name);
+            if let MountSource::Image { image, .. } = &mut mount.source {
+                *image = own(&own_names, image);
             }
         }
         let declared = std::mem::replace(&mut service.image, images[name].clone());

@@ -77,7 +77,7 @@ pub(super) async fn build(
     let options = options(build, dockerfile, surroundings);
     let credentials = Some(docker.all_credentials().await);
     let mut answers = Box::pin(client.build_image(options, credentials, body));
-    let mut steps = Steps { progress, current: None, output: Vec::new() };
+    let mut steps = Steps::new(progress);
     let mut failed = None;
     while let Some(answer) = answers.next().await {
         match answer {

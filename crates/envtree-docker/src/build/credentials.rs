@@ -5,11 +5,11 @@ use bollard_buildkit_proto::moby::filesync::v1::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
     GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
 };
+use envtree_core::reference::DOCKER_HUB;
 use tonic::{Request, Response, Status};
 
 use crate::credentials::credentials;
 use crate::engine::Docker;
-use envtree_core::reference::DOCKER_HUB;
 
 /// Looks credentials up where pulls do.
 #[derive(Debug, Clone)]

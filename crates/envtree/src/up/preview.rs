@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use envtree_core::adopt::Adopted;
 use envtree_core::engine::Scope;
-use envtree_core::isolate::{mounted_images, own_images};
+use envtree_core::isolate::own_images;
 use envtree_core::name::{ProjectName, VolumeName};
 use envtree_core::observed::ObservedState;
 use envtree_core::plan::Plan;
@@ -226,8 +226,7 @@ pub(crate) fn reconcile_options(
 /// whether or not this one does.
 pub(crate) fn scope(definition: &Definition, shared: Option<ProjectName>) -> Scope {
     let project = &definition.wanted.project;
-    let mut images: Vec<String> = own_images(project, &project.name).into_values().collect();
-    images.extend(mounted_images(project, &project.name));
+    let mut images = own_images(project, &project.name);
     images.sort();
     images.dedup();
     // Those of the project itself are looked for by name too: somebody else's may have it.

@@ -18,12 +18,17 @@ const COLOURS: [&str; 2] = ["\u{1b}[91m", "\u{1b}[0m"];
 
 /// The steps of one build so far, read from the builder's lines.
 pub(super) struct Steps<'a> {
-    pub(super) progress: Hears<'a>,
-    pub(super) current: Option<(String, Instant)>,
-    pub(super) output: Vec<String>,
+    progress: Hears<'a>,
+    current: Option<(String, Instant)>,
+    output: Vec<String>,
 }
 
-impl Steps<'_> {
+impl<'a> Steps<'a> {
+    /// Begins before the first step.
+    pub(super) fn new(progress: Hears<'a>) -> Self {
+        Self { progress, current: None, output: Vec::new() }
+    }
+
     /// Takes in one answer; returns why the build failed, if it says so.
     pub(super) fn hear(&mut self, answer: BuildInfo) -> Option<EngineFailure> {
         for line in answer.stream.iter().flat_map(|text| text.split(['\n', '\r'])) {
@@ -35,7 +40,7 @@ impl Steps<'_> {
 
     fn line(&mut self, line: &str) {
         if let Some(step) = line.strip_prefix("Step ").or_else(|| line.strip_prefix("STEP ")) {
-            self.pass(StepState::Done(Duration::ZERO));
+            self.end();
             let (number, instruction) = step.split_once(':').unwrap_or((step, ""));
             let name = format!("[{}] {}", number.trim(), instruction.trim());
             self.tell(name.clone(), StepState::Running(None));
@@ -44,7 +49,7 @@ impl Steps<'_> {
         } else if line.trim() == "---> Using cache" {
             self.pass(StepState::Cached);
         } else if is_of_builder(line, "Successfully built ") {
-            self.pass(StepState::Done(Duration::ZERO));
+            self.end();
         } else if is_of_builder(line, "Removing intermediate container ") {
             // The step is over, and nobody wants to know.
         } else if !line.trim().is_empty()
@@ -61,7 +66,7 @@ impl Steps<'_> {
         }
     }
 
-    /// Tells that the last step is done.
+    /// Tells that the current step is done.
     pub(super) fn end(&mut self) {
         self.pass(StepState::Done(Duration::ZERO));
     }
@@ -136,7 +141,7 @@ mod tests {
                 });
             }
         };
-        let mut steps = Steps { progress: &hear, current: None, output: Vec::new() };
+        let mut steps = Steps::new(&hear);
         let lines =
             ["Step 1/3 : FROM busybox", "\n", " ---> 0a1b\n", "Step 2/3 : RUN a\n", " ---> Using cache\n"];
         for text in lines.into_iter().chain([
