@@ -175,6 +175,14 @@ impl Sandbox {
             let stderr = String::from_utf8_lossy(&listed.stderr);
             faults.push(format!("envtree ls failed: {stderr}"));
         }
+        if !self.left("volume").is_empty() {
+            // The data that environments began with belongs to the repository, and stays.
+            let dropped = self.envtree().args(["data", "drop", "--unused"]).output().unwrap();
+            if !dropped.status.success() {
+                let stderr = String::from_utf8_lossy(&dropped.stderr);
+                faults.push(format!("envtree data drop --unused failed: {stderr}"));
+            }
+        }
         for kind in ["container", "network", "volume"] {
             let left = self.left(kind);
             if !left.is_empty() {

@@ -2,7 +2,7 @@
 
 use crate::common::Sandbox;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "up",
     "down",
     "stop",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 16] = [
     "logs",
     "env",
     "config",
+    "data",
     "init",
     "trust",
     "completions",
@@ -44,6 +45,7 @@ fn the_short_help_lists_every_command() {
       logs         Print what services write
       env          Print the variables of an environment
       config       Print the Compose project that `up` would apply, as YAML
+      data         Show and drop the seeded data that environments begin with
       init         Write a commented envtree.yaml at the top of the repository
       trust        Show and accept the commands that this repository wants to run
       completions  Print a script that completes commands, tasks and services in a shell

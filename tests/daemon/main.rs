@@ -36,6 +36,8 @@ mod clock_jump;
 #[cfg(test)]
 mod compose_file;
 #[cfg(test)]
+mod data;
+#[cfg(test)]
 mod database;
 #[cfg(test)]
 mod down_and_rm;

@@ -41,19 +41,19 @@ volumes:
 const SLACK: usize = 2;
 
 /// A repository whose environments reach the Engine through a proxy.
-struct Range {
-    sandbox: Sandbox,
+pub(crate) struct Range {
+    pub(crate) sandbox: Sandbox,
     proxy: Proxy,
-    report: Report,
+    pub(crate) report: Report,
 }
 
 /// What a kind of harm was tried on.
 #[derive(Debug, Default)]
-struct Report {
+pub(crate) struct Report {
     /// The most requests that one run of each command made.
     requests: [usize; 3],
     /// How often harm was done.
-    harmed: usize,
+    pub(crate) harmed: usize,
     /// How often the command came to its end all the same.
     unimpressed: usize,
 }
@@ -70,15 +70,21 @@ impl fmt::Display for Report {
 }
 
 impl Range {
-    fn new() -> Self {
-        let sandbox = Sandbox::with_files(&[("compose.yaml", COMPOSE)]);
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
+        let sandbox = Sandbox::with_files(files);
         let socket = sandbox.repository().with_file_name("engine.sock");
         let proxy = Proxy::start(socket, &engine::socket());
         Self { sandbox, proxy, report: Report::default() }
     }
 
     /// Runs a command that meets the harm at its `number`th request; returns whether it made that many.
-    fn harm(&mut self, command: usize, arguments: &[&str], number: usize, harm: Harm) -> (bool, Ran) {
+    pub(crate) fn harm(
+        &mut self,
+        command: usize,
+        arguments: &[&str],
+        number: usize,
+        harm: Harm,
+    ) -> (bool, Ran) {
         self.proxy.arm(Moment::Number(number), harm);
         let mut envtree = self.sandbox.envtree_with(arguments);
         envtree.env("DOCKER_HOST", self.proxy.host()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -104,7 +110,7 @@ impl Range {
     }
 
     /// Runs a command that no harm meets, and that must succeed; returns its answer.
-    fn mend(&self, arguments: &[&str], after: &Ran) -> Value {
+    pub(crate) fn mend(&self, arguments: &[&str], after: &Ran) -> Value {
         let mut envtree = self.sandbox.envtree_with(arguments);
         let child = envtree.arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = finish(child);
@@ -134,6 +140,17 @@ impl Range {
         let ran = self.sandbox.run(&["rm", "fix", "--yes"]);
         let is_unknown = ran.stderr.starts_with("error: no environment of this repository has the task");
         assert_eq!(ran.status, Some(i32::from(is_unknown)), "after\n{after}\n{ran}");
+        self.is_clean(after);
+    }
+
+    /// Removes the environment, and then the base that its data was a branch of, after which nothing is left.
+    pub(crate) fn remove_with_base(&self, after: &Ran) {
+        self.mend(&["rm", "fix", "--yes"], after);
+        self.mend(&["data", "drop", "--unused"], after);
+        self.is_clean(after);
+    }
+
+    fn is_clean(&self, after: &Ran) {
         // A killed envtree leaves git to end by itself.
         eventually(|| processes(&self.sandbox).is_empty(), SOON);
         let left = leftovers(&self.sandbox);
@@ -164,7 +181,7 @@ impl Range {
 }
 
 fn survive(harm: Harm) {
-    let mut range = Range::new();
+    let mut range = Range::new(&[("compose.yaml", COMPOSE)]);
     let mut number = 1;
     while range.round(number, harm) {
         number += 1;

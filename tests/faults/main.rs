@@ -34,4 +34,6 @@ mod process;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod seed;
+#[cfg(test)]
 mod state_files;

@@ -4,6 +4,7 @@ mod carry;
 mod change;
 mod completions;
 mod config;
+mod data;
 mod env;
 mod exec;
 mod init;
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Logs(logs::Args),
     Env(env::Args),
     Config(config::Args),
+    Data(data::Args),
     Init(init::Args),
     Trust(trust::Args),
     Completions(completions::Args),
@@ -58,6 +60,7 @@ impl Command {
             Self::Logs(args) => logs::run(args, context).await?,
             Self::Env(args) => env::run(args, context).await?,
             Self::Config(args) => config::run(args, context).await?,
+            Self::Data(args) => data::run(args, context).await?,
             Self::Init(args) => init::run(args, context)?,
             Self::Trust(args) => trust::run(args, context).await?,
             Self::Completions(args) => completions::run(args, context)?,
@@ -80,7 +83,12 @@ impl Command {
             Self::Env(args) => args.task(),
             Self::Config(args) => args.task(),
             // `rm` takes several, and names the one that failed itself.
-            Self::Rm(_) | Self::Ls(_) | Self::Init(_) | Self::Trust(_) | Self::Completions(_) => None,
+            Self::Rm(_)
+            | Self::Ls(_)
+            | Self::Data(_)
+            | Self::Init(_)
+            | Self::Trust(_)
+            | Self::Completions(_) => None,
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! `schema/output.json` describes them; a test holds it against these types.
 
+mod data;
 mod environment;
 
 use indexmap::IndexMap;
@@ -18,6 +19,7 @@ use envtree::up::{PlannedUp, UpReport};
 use crate::command_error::CommandError;
 use crate::text;
 
+pub(crate) use data::{BasesOutput, DroppedOutput};
 pub(crate) use environment::EnvironmentOutput;
 #[cfg(test)]
 pub(crate) use environment::samples::environment as sample;
@@ -396,6 +398,8 @@ mod tests {
         Change(ChangeOutput),
         Remove(RemoveOutput),
         Config(ConfigOutput),
+        Bases(BasesOutput),
+        Dropped(DroppedOutput),
         Init(InitOutput),
         Trust(TrustOutput),
         LogLine(LogLineOutput),

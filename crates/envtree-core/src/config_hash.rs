@@ -56,7 +56,8 @@ pub fn volume_hash(volume: &Volume) -> String {
     hash(&counted)
 }
 
-fn is_own_label(key: &str) -> bool {
+/// Returns whether a label is Compose's or envtree's own.
+pub(crate) fn is_own_label(key: &str) -> bool {
     key.starts_with("com.docker.compose.") || key.starts_with("dev.envtree.")
 }
 

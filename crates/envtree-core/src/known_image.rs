@@ -131,6 +131,19 @@ impl KnownImage {
         }
     }
 
+    /// Returns the folders below which the images of the family keep data; none where it is not worth a branch.
+    pub fn data_directories(self) -> &'static [&'static str] {
+        match self {
+            // Since version 18 the volume is the folder above `data`.
+            Self::Postgres => &["/var/lib/postgresql", "/home/postgres/pgdata", "/bitnami/postgresql"],
+            Self::MySql => &["/var/lib/mysql", "/bitnami/mysql"],
+            Self::MariaDb => &["/var/lib/mysql", "/bitnami/mariadb"],
+            Self::Redis => &["/data", "/bitnami/redis", "/bitnami/valkey"],
+            Self::MongoDb => &["/data/db", "/data/configdb", "/bitnami/mongodb"],
+            Self::RabbitMq | Self::Nats => &[],
+        }
+    }
+
     /// Returns the scheme of a URL of the service.
     pub fn scheme(self) -> &'static str {
         match self {

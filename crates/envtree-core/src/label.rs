@@ -55,5 +55,13 @@ pub const IMAGE: &str = "dev.envtree.image";
 pub const ADOPTED: &str = "dev.envtree.adopted";
 /// envtree: what becomes of a container of `run` once its command has ended, as [`crate::one_off::Ended`] has it.
 pub const ONE_OFF: &str = "dev.envtree.one-off";
+/// envtree: the key of the base that a volume or container belongs to or lies on.
+pub const BASE: &str = "dev.envtree.base";
+/// envtree: what a base consists of, as JSON, on the volume whose existence says that the base is complete.
+pub const BASE_RECORD: &str = "dev.envtree.base.record";
+/// envtree: the volume that a branch's upper volume, or the container that keeps it, belongs to.
+pub const BRANCH: &str = "dev.envtree.branch";
+/// envtree: what a branch lies on, as JSON, on its upper volume.
+pub const GROUND: &str = "dev.envtree.ground";
 /// envtree: the version of envtree that made an object.
 pub const VERSION: &str = "dev.envtree.version";

@@ -4,6 +4,7 @@
 
 pub mod adopt;
 pub mod anonymous;
+pub mod branch;
 pub mod build;
 pub mod compose_file;
 pub mod config_hash;

@@ -13,6 +13,10 @@ pub struct ObservedState {
     pub networks: Vec<ObservedNetwork>,
     /// Volumes of the project, and those that the scope names.
     pub volumes: Vec<ObservedVolume>,
+    /// Containers that never run and keep the volumes of branches from being pruned, by name.
+    pub keepers: Vec<ObservedContainer>,
+    /// Volumes that hold the changes of branches, by name.
+    pub uppers: Vec<ObservedVolume>,
     /// The images of the scope that the Engine has, by the reference they were asked for.
     pub images: IndexMap<String, ObservedImage>,
     /// Images that were built for the project, those that lost their name included.
@@ -113,6 +117,8 @@ pub struct ObservedVolume {
     /// When it was made, in the Engine's words: with its name, that tells it from every later one. Empty where the Engine
     /// does not tell.
     pub created: String,
+    /// Where its data lies on the Engine's machine. Empty where the Engine does not tell.
+    pub mountpoint: String,
     /// All labels.
     pub labels: IndexMap<String, String>,
 }
@@ -130,6 +136,17 @@ pub struct ObservedImage {
     pub has_health_check: bool,
     /// Seconds since 1970 when it was pulled or tagged last, if the Engine tells.
     pub tagged: Option<i64>,
+}
+
+impl ObservedState {
+    /// Sets containers and volumes that belong to branches apart from all others.
+    #[must_use]
+    pub fn with_branches_apart(mut self) -> Self {
+        let is_branch = |labels: &IndexMap<String, String>| labels.contains_key(crate::label::BRANCH);
+        self.keepers.extend(self.containers.extract_if(.., |container| is_branch(&container.labels)));
+        self.uppers.extend(self.volumes.extract_if(.., |volume| is_branch(&volume.labels)));
+        self
+    }
 }
 
 impl ObservedContainer {

@@ -78,6 +78,7 @@ fn changes(operation: &Operation, (kind, name): &Object, way: Way) -> bool {
         Operation::CreateVolume { volume, .. } => (Kind::Volume, volume.name.as_deref(), Way::Make),
         Operation::RemoveVolume { name } => (Kind::Volume, Some(name.as_str()), Way::Remove),
         Operation::CreateContainer(container) => (Kind::Container, Some(container.name.as_str()), Way::Make),
+        Operation::CreateKeeper(keeper) => (Kind::Container, Some(keeper.name.as_str()), Way::Make),
         Operation::StopContainer { container, .. } => (Kind::Container, Some(container.as_str()), Way::Stop),
         Operation::RemoveContainer { container, .. } => {
             (Kind::Container, Some(container.as_str()), Way::Remove)
@@ -87,6 +88,7 @@ fn changes(operation: &Operation, (kind, name): &Object, way: Way) -> bool {
         | Operation::RemoveImage { .. }
         | Operation::ConnectNetwork { .. }
         | Operation::DisconnectNetwork { .. }
+        | Operation::PutDirectories { .. }
         | Operation::PutFiles { .. }
         | Operation::RunHook { .. }
         | Operation::StartContainer { .. }
@@ -131,6 +133,7 @@ mod tests {
             name: (*name).into(),
             driver: String::new(),
             created: String::new(),
+            mountpoint: String::new(),
             labels: labels(),
         };
         ObservedState {

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 
 use crate::build::{ImageBuild, SecretText};
 use crate::name::{NetworkName, ServiceName, VolumeName};
@@ -114,6 +115,15 @@ pub enum Operation {
         /// The Engine's name.
         name: String,
     },
+    /// Make a container that never runs: the volumes that it mounts are in use, and so no clean-up takes them.
+    CreateKeeper(Box<NewKeeper>),
+    /// Put empty folders into a container that has not started. Those that are there keep what they hold.
+    PutDirectories {
+        /// The container's name.
+        container: String,
+        /// The folders, each after those that it lies in.
+        directories: Vec<NewDirectory>,
+    },
     /// Make a container.
     CreateContainer(Box<NewContainer>),
     /// Attach a container to a further network.
@@ -176,6 +186,37 @@ pub enum Operation {
     },
 }
 
+/// A container that never runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKeeper {
+    /// The container's name.
+    pub name: String,
+    /// The Engine's names of the volumes that it mounts, by target.
+    pub volumes: IndexMap<String, String>,
+    /// All labels.
+    pub labels: IndexMap<String, String>,
+}
+
+/// An empty folder that is put into a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDirectory {
+    /// The absolute path in the container.
+    pub path: String,
+    /// Its owner and mode.
+    pub owner: Owner,
+}
+
+/// Whose a folder is, and what others may do with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// The number of the user.
+    pub uid: u32,
+    /// The number of the group.
+    pub gid: u32,
+    /// The mode, such as `0o700`.
+    pub mode: u32,
+}
+
 /// A file that is put into a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFile {
@@ -236,6 +277,11 @@ impl fmt::Display for Operation {
                 write!(formatter, "create volume {}", volume.name.as_deref().unwrap_or(key))
             }
             Self::RemoveVolume { name } => write!(formatter, "remove volume {name}"),
+            Self::CreateKeeper(keeper) => write!(formatter, "create container {}", keeper.name),
+            Self::PutDirectories { container, directories } => {
+                let paths: Vec<&str> = directories.iter().map(|directory| directory.path.as_str()).collect();
+                write!(formatter, "put {} into container {container}", paths.join(", "))
+            }
             Self::CreateContainer(container) => write!(formatter, "create container {}", container.name),
             Self::ConnectNetwork { container, network, .. } => {
                 write!(formatter, "connect container {container} to network {network}")

@@ -3,8 +3,11 @@
 //! [`reconcile`] makes no Engine calls: equal inputs give equal plans. It never asks the user either. A step that would
 //! lose data is left out unless [`ReconcileOptions`] consents to it, and listed in [`Plan::confirmations`].
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 
+use crate::branch::Branch;
 use crate::build::ImageBuild;
 use crate::label;
 use crate::name::{NetworkName, ServiceName, VolumeName};
@@ -17,6 +20,7 @@ use crate::teardown::pre_stop;
 pub use build::BuildPolicy;
 pub(crate) use joined::resolved as with_containers;
 
+mod branch;
 mod build;
 mod creation;
 mod image;
@@ -51,6 +55,8 @@ pub struct ReconcileOptions {
     pub recreate_volumes: bool,
     /// Whether every container is made again.
     pub force_recreate: bool,
+    /// The branches that volumes begin as, by the Engine's name of the volume.
+    pub branches: IndexMap<String, Branch>,
 }
 
 /// Why no plan leads to the project.
@@ -172,6 +178,8 @@ pub fn reconcile(
     orphan::plan_orphans(&mut draft);
     network::plan_networks(&mut draft, &diverged_networks);
     volume::plan_volumes(&mut draft, &diverged_volumes);
+    branch::plan_unnamed(&mut draft);
+    branch::plan_keepers(&mut draft);
     shared::plan_joins(&mut draft);
     service::plan_services(&mut draft, &fates);
     Ok(draft.plan)
@@ -200,6 +208,19 @@ pub fn plan_images(
     Ok(plan)
 }
 
+/// Returns the steps that bring the images of all services to an Engine that lacks them.
+pub fn plan_missing_images(
+    desired: &Project,
+    observed: &ObservedState,
+    options: &ReconcileOptions,
+) -> Result<Plan, ReconcileError> {
+    let observed = ObservedState { images: observed.images.clone(), ..ObservedState::default() };
+    let mut draft = Draft::new(desired, &observed, options);
+    let fates = service::fates(&draft, &BTreeSet::new(), &BTreeSet::new())?;
+    image::plan_missing(&mut draft, &fates)?;
+    Ok(draft.plan)
+}
+
 /// Returns whether a service of the project builds that image.
 fn is_built(desired: &Project, image: &str) -> bool {
     desired.services.values().any(|service| service.build.is_some() && service.image == image)
@@ -214,6 +235,8 @@ struct Draft<'a> {
     pulls: IndexMap<String, StepId>,
     networks: IndexMap<NetworkName, StepId>,
     volumes: IndexMap<VolumeName, StepId>,
+    /// The creation of the branches that the file does not name.
+    unnamed: Vec<StepId>,
     /// The removal of a container, by its name.
     removed: IndexMap<String, StepId>,
     /// The creation of a container, by its name.
@@ -232,6 +255,7 @@ impl<'a> Draft<'a> {
             pulls: IndexMap::new(),
             networks: IndexMap::new(),
             volumes: IndexMap::new(),
+            unnamed: Vec::new(),
             removed: IndexMap::new(),
             created: IndexMap::new(),
             starts: IndexMap::new(),

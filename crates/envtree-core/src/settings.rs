@@ -44,8 +44,6 @@ pub struct Settings {
     pub data: DataSettings,
     /// The services that all environments of the repository have in common, by name.
     pub sharing: IndexMap<String, Sharing>,
-    /// What was noticed and is no error.
-    pub warnings: Vec<Diagnostic>,
 }
 
 /// The key `compose`.
@@ -143,15 +141,7 @@ pub fn parse_settings(file: &str, text: &str) -> Result<Settings, Diagnostic> {
         hooks: fields.parse("hooks", hooks)?,
         data: fields.parse("data", data)?,
         sharing: sharing::sharing(fields.node("shared"), fields.node("services"))?,
-        warnings: without_effect(&document).into_iter().collect(),
     })
-}
-
-/// Tells of the key that is read and does nothing.
-fn without_effect(document: &Node) -> Option<Diagnostic> {
-    let entry = document.entry("data").filter(|entry| entry.node.value != Value::Null)?;
-    let message = "`data` is not supported yet and is ignored".to_owned();
-    Some(Diagnostic { place: entry.key_place.clone(), message })
 }
 
 fn worktrees(node: &Node) -> Result<String, Diagnostic> {
@@ -381,16 +371,6 @@ data:
         let empty = Settings::default();
         assert_eq!(parse_settings("e", "").unwrap(), empty);
         assert_eq!(parse_settings("e", "compose:\nbase:\nhooks:\n  post_up:\n").unwrap(), empty);
-    }
-
-    #[test]
-    fn a_key_that_does_nothing_yet_is_told() {
-        let warnings = |text| parse_settings("e", text).unwrap().warnings;
-        assert_eq!(
-            warnings("base: x\ndata: {seed: x}")[0].to_string(),
-            "e:2:1: `data` is not supported yet and is ignored"
-        );
-        assert_eq!((warnings("data:"), warnings("base: x")), (vec![], vec![]));
     }
 
     #[test]

@@ -4,11 +4,12 @@ use indexmap::IndexMap;
 
 use crate::build::ImageBuild;
 use crate::known_image::KnownImage;
+use crate::label;
 use crate::observed::{
     BuiltImage, ContainerState, ObservedContainer, ObservedImage, ObservedNetwork, ObservedState,
     ObservedVolume,
 };
-use crate::plan::{NewContainer, Operation, Plan, Step};
+use crate::plan::{NewContainer, NewKeeper, Operation, Plan, Step};
 use crate::service::MountSource;
 
 /// A refusal of the simulated Engine.
@@ -62,6 +63,11 @@ impl SimulatedEngine {
                 self.change_volume(&step.operation)
             }
             Operation::CreateContainer(new) => self.create(new),
+            Operation::CreateKeeper(keeper) => self.create_keeper(keeper),
+            Operation::PutDirectories { container, .. } => {
+                let is_there = self.state.keepers.iter().any(|keeper| keeper.name == *container);
+                if is_there { Ok(()) } else { Err("no such container".into()) }
+            }
             operation => self.change_container(operation),
         };
         result.map_err(|reason| refusal(&step.operation, &reason))
@@ -119,19 +125,23 @@ impl SimulatedEngine {
         match operation {
             Operation::CreateVolume { volume, key } => {
                 let name = volume.name.clone().unwrap_or_else(|| key.to_string());
-                let labels = volume.labels.clone();
-                self.state.volumes.push(ObservedVolume {
+                let is_upper = volume.labels.contains_key(label::BRANCH);
+                let volumes = if is_upper { &mut self.state.uppers } else { &mut self.state.volumes };
+                volumes.push(ObservedVolume {
+                    mountpoint: format!("/volumes/{name}/_data"),
                     name,
                     driver: "local".into(),
                     created: String::new(),
-                    labels,
+                    labels: volume.labels.clone(),
                 });
             }
             Operation::RemoveVolume { name } => {
-                if self.state.containers.iter().any(|c| c.volumes.values().any(|used| used == name)) {
+                let mut containers = self.state.containers.iter().chain(&self.state.keepers);
+                if containers.any(|c| c.volumes.values().any(|used| used == name)) {
                     return Err("volume is in use".into());
                 }
                 self.state.volumes.retain(|volume| volume.name != *name);
+                self.state.uppers.retain(|volume| volume.name != *name);
             }
             _ => unreachable!("only operations on volumes come here"),
         }
@@ -145,7 +155,8 @@ impl SimulatedEngine {
             .into_iter()
             .filter_map(|mode| mode.as_deref()?.strip_prefix("container:"))
             .chain(definition.volumes_from.iter().filter_map(|from| from.split(':').next()));
-        if let Some(missing) = shared.find(|name| !self.state.containers.iter().any(|c| c.name == **name)) {
+        let containers = self.state.containers.iter().chain(&self.state.keepers);
+        if let Some(missing) = shared.find(|name| !containers.clone().any(|c| c.name == **name)) {
             return Err(format!("no such container: {missing}"));
         }
         if self.state.containers.iter().any(|other| other.name == new.name) {
@@ -192,6 +203,28 @@ impl SimulatedEngine {
         Ok(())
     }
 
+    fn create_keeper(&mut self, keeper: &NewKeeper) -> Result<(), String> {
+        if self.state.keepers.iter().any(|other| other.name == keeper.name) {
+            return Err("the name is in use".into());
+        }
+        let id = self.id();
+        self.state.keepers.push(ObservedContainer {
+            id,
+            name: keeper.name.clone(),
+            state: ContainerState::Created,
+            health: None,
+            image: String::new(),
+            image_id: String::new(),
+            labels: keeper.labels.clone(),
+            networks: IndexMap::new(),
+            network_ids: Vec::new(),
+            volumes: keeper.volumes.clone(),
+            created: 0,
+            status: "Created".into(),
+        });
+        Ok(())
+    }
+
     fn change_container(&mut self, operation: &Operation) -> Result<(), String> {
         match operation {
             Operation::ConnectNetwork { container, network, .. } => {
@@ -229,6 +262,11 @@ impl SimulatedEngine {
             Operation::StopContainer { container, .. } => {
                 let found = self.container(container)?;
                 (found.state, found.status) = (ContainerState::Exited, "Exited (0) 1 second ago".into());
+            }
+            Operation::RemoveContainer { container, .. }
+                if self.state.keepers.iter().any(|keeper| keeper.name == *container) =>
+            {
+                self.state.keepers.retain(|keeper| keeper.name != *container);
             }
             Operation::RemoveContainer { container, .. } => {
                 if self.container(container)?.is_active() {

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::label;
-use crate::observed::{ContainerState, ObservedContainer, ObservedState};
+use crate::observed::{ContainerState, ObservedContainer, ObservedState, ObservedVolume};
 use crate::plan::{Operation, Plan, Step, StepId};
 use crate::service::Hook;
 use crate::shared::joined;
@@ -57,8 +57,18 @@ pub fn plan_removal(observed: &ObservedState, project: &str, options: &RemovalOp
         }
     }
     if options.volumes {
-        for volume in observed.volumes.iter().filter(|volume| owned(&volume.labels)) {
-            plan.push(step(Operation::RemoveVolume { name: volume.name.clone() }, removals.clone()));
+        for keeper in observed.keepers.iter().filter(|keeper| owned(&keeper.labels)) {
+            let remove = Operation::RemoveContainer { container: keeper.name.clone(), volumes: false };
+            removals.push(plan.push(step(remove, Vec::new())));
+        }
+        let remove = |volume: &ObservedVolume| Operation::RemoveVolume { name: volume.name.clone() };
+        let volumes = observed.volumes.iter().filter(|volume| owned(&volume.labels));
+        let volumes: Vec<StepId> =
+            volumes.map(|volume| plan.push(step(remove(volume), removals.clone()))).collect();
+        // What a branch is mounted from goes after it: the Engine may refuse to remove the branch.
+        let after: Vec<StepId> = removals.iter().copied().chain(volumes).collect();
+        for upper in observed.uppers.iter().filter(|upper| owned(&upper.labels)) {
+            plan.push(step(remove(upper), after.clone()));
         }
     }
     plan

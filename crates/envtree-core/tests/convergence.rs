@@ -163,6 +163,7 @@ fn engine_for(project: &Project) -> SimulatedEngine {
             name,
             driver: "local".into(),
             created: String::new(),
+            mountpoint: String::new(),
             labels: IndexMap::new(),
         });
     }

@@ -281,7 +281,12 @@ fn still_runs(failure: &EngineFailure) -> bool {
     failure.is(409) && failure.says(&["cannot remove a running container", "container is running"])
 }
 
-fn create_error(container: &str, image: &str, platform: Option<&str>, source: EngineFailure) -> DockerError {
+pub(crate) fn create_error(
+    container: &str,
+    image: &str,
+    platform: Option<&str>,
+    source: EngineFailure,
+) -> DockerError {
     let (container, image) = (container.to_owned(), image.to_owned());
     // Docker's words, and Podman's, which come with status 500.
     if source.says(&["already in use by container", "that name is already in use"]) {

@@ -108,6 +108,10 @@ impl Engine for Docker {
             Operation::RemoveNetwork { id, name } => self.remove_network(id, name).await,
             Operation::CreateVolume { key, volume } => self.create_volume(key, volume).await,
             Operation::RemoveVolume { name } => self.remove_volume(name).await,
+            Operation::CreateKeeper(keeper) => self.create_keeper(keeper).await,
+            Operation::PutDirectories { container, directories } => {
+                self.put_directories(container, directories).await
+            }
             Operation::CreateContainer(container) => self.create_container(container).await,
             Operation::ConnectNetwork { container, network, attachment } => {
                 self.connect_network(container, network, attachment).await

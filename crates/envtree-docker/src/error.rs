@@ -60,6 +60,14 @@ pub enum DockerError {
         /// What the Engine said.
         source: EngineFailure,
     },
+    /// Files of a container could not be read.
+    #[error("cannot read files of container `{container}`")]
+    ReadFiles {
+        /// The container's name.
+        container: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
     /// A command of the Compose file failed in its container.
     #[error("the {key} hook of container `{container}` ended with status {code}: {output}")]
     HookFailed {

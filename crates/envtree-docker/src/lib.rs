@@ -16,6 +16,7 @@ pub mod exec;
 pub mod failure;
 mod file;
 pub mod image;
+pub mod keeper;
 pub mod logs;
 pub mod network;
 pub mod observe;

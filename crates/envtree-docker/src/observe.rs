@@ -51,7 +51,9 @@ impl Docker {
             volumes,
             images: images.filter_map(|(name, image)| Some((name, image?))).collect(),
             built,
-        })
+            ..ObservedState::default()
+        }
+        .with_branches_apart())
     }
 
     /// Returns every container, network and volume that envtree made, by three requests: for one repository if its id
@@ -64,7 +66,8 @@ impl Docker {
             self.list_networks(Some(ListNetworksOptionsBuilder::new().filters(&ours).build())),
             self.list_volumes(ListVolumesOptionsBuilder::new().filters(&ours).build()),
         )?;
-        Ok(ObservedState { containers, networks, volumes: union(volumes, []), ..ObservedState::default() })
+        let volumes = union(volumes, []);
+        Ok(ObservedState { containers, networks, volumes, ..ObservedState::default() }.with_branches_apart())
     }
 
     /// Returns every container and volume that envtree made, by two requests: for one repository if its id is given,
@@ -76,7 +79,15 @@ impl Docker {
             self.list_containers(&ours),
             self.list_volumes(ListVolumesOptionsBuilder::new().filters(&ours).build()),
         )?;
-        Ok(ObservedState { containers, volumes: union(volumes, []), ..ObservedState::default() })
+        let volumes = union(volumes, []);
+        Ok(ObservedState { containers, volumes, ..ObservedState::default() }.with_branches_apart())
+    }
+
+    /// Returns the volumes of the repository's bases, and of what lies on them.
+    pub async fn volumes_of_bases(&self, repository: &str) -> Result<Vec<ObservedVolume>, DockerError> {
+        let mut filter = label_filter(label::REPOSITORY, Some(repository));
+        filter.entry("label").or_default().push(label::BASE.to_owned());
+        self.list_volumes(ListVolumesOptionsBuilder::new().filters(&filter).build()).await
     }
 
     /// Returns the name of the running container that publishes a host port, if one does.

@@ -182,6 +182,7 @@ fn observed_volume(volume: EngineVolume) -> ObservedVolume {
         name: volume.name,
         driver: volume.driver,
         created: volume.created_at.map(|time| time.unix_timestamp().to_string()).unwrap_or_default(),
+        mountpoint: volume.mountpoint,
         labels: sorted(volume.labels),
     }
 }
@@ -211,6 +212,7 @@ mod tests {
             name: "shop-db".to_owned(),
             driver: "local".to_owned(),
             created: String::new(),
+            mountpoint: String::new(),
             labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         };
         let wanted = Volume {

@@ -10,6 +10,8 @@ mod classic_build;
 mod container;
 #[path = "engine/exec.rs"]
 mod exec;
+#[path = "engine/keeper.rs"]
+mod keeper;
 #[path = "engine/logs.rs"]
 mod logs;
 #[path = "engine/perform.rs"]

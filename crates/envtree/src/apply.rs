@@ -139,10 +139,13 @@ pub(crate) fn describe(operation: &Operation) -> (Act, String) {
             (Act::CreateVolume, volume.name.clone().unwrap_or_else(|| key.to_string()))
         }
         Operation::RemoveVolume { name } => (Act::RemoveVolume, name.clone()),
+        Operation::CreateKeeper(keeper) => (Act::CreateContainer, keeper.name.clone()),
         Operation::CreateContainer(container) => (Act::CreateContainer, container.name.clone()),
         Operation::ConnectNetwork { container, .. } => (Act::ConnectNetwork, container.clone()),
         Operation::DisconnectNetwork { container, .. } => (Act::DisconnectNetwork, container.clone()),
-        Operation::PutFiles { container, .. } => (Act::PutFiles, container.clone()),
+        Operation::PutFiles { container, .. } | Operation::PutDirectories { container, .. } => {
+            (Act::PutFiles, container.clone())
+        }
         Operation::RunHook { container, .. } => (Act::RunHook, container.clone()),
         Operation::StartContainer { container, .. } => (Act::StartContainer, container.clone()),
         Operation::UnpauseContainer { container } => (Act::UnpauseContainer, container.clone()),

@@ -1,5 +1,6 @@
 //! Makes an environment what it should be: the checkout beside images, network and services, then readiness and hooks.
 
+mod data;
 mod failure;
 mod shared;
 
@@ -203,9 +204,21 @@ impl Convergence<'_> {
             }
             observed = self.observe().await?;
         }
-        let mut plan = plan_changes(environment, &observed, options, false)?;
+        let images = self.images_of_data(&observed)?;
+        if !images.is_empty() {
+            if let Err(error) = apply(&session.docker, &images, gate, &session.options.events).await {
+                applied.take(error, &self.told(), gate_failure);
+                return Ok(());
+            }
+            observed = self.observe().await?;
+        }
+        let Some(grounds) = self.grounds(&observed, gate).await? else {
+            return Ok(());
+        };
+        let branches = &grounds.branches;
+        let mut plan = plan_changes(environment, &observed, options, false, branches)?;
         if !plan.confirmations.is_empty() && (session.options.confirm)(&plan.confirmations) {
-            plan = plan_changes(environment, &observed, options, true)?;
+            plan = plan_changes(environment, &observed, options, true, branches)?;
         }
         for warning in &plan.warnings {
             session.warn(warning.clone());

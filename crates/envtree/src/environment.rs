@@ -250,7 +250,7 @@ impl Session {
     }
 
     /// Adds the variables under `env.set`, filled in with those of the environment, of the process and of `.env`.
-    fn with_settings(
+    pub(crate) fn with_settings(
         &self,
         mut variables: IndexMap<String, String>,
         definition: &Definition,

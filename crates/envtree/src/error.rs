@@ -12,6 +12,7 @@ pub use envtree_docker::connect::Attempt;
 pub use envtree_docker::credentials::CredentialFailure;
 pub use envtree_docker::{BuildError, ConnectError, DockerError, EngineFailure, ImageError, SshProblem};
 
+use crate::data::DataError;
 use crate::env_file::EnvFileError;
 use crate::hook::HookError;
 use crate::include::IncludeError;
@@ -63,6 +64,9 @@ pub enum Error {
     /// A hook failed.
     #[error(transparent)]
     Hook(#[from] HookError),
+    /// Data is not there as it should be.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The Engine refused, broke off or does not answer.
     #[error(transparent)]
     Docker(#[from] DockerError),

@@ -116,6 +116,20 @@ pub enum Event {
         /// How long it took.
         elapsed: Duration,
     },
+    /// The base of the data is being made: its servers start, and the seed runs.
+    MakingBase {
+        /// What it is called.
+        base: String,
+        /// The services whose data it will hold.
+        services: Vec<String>,
+    },
+    /// The base is complete.
+    MadeBase {
+        /// What it is called.
+        base: String,
+        /// How long it took.
+        elapsed: Duration,
+    },
     /// The person should know something; the command goes on.
     Warning(String),
 }

@@ -107,7 +107,7 @@ impl Session {
         Ok(store)
     }
 
-    fn hook_variables(
+    pub(crate) fn hook_variables(
         &self,
         record: &EnvironmentRecord,
         host: &IndexMap<String, String>,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use envtree_core::settings::Hook;
 
+use crate::data::seed_text;
 use crate::error::Error;
 use crate::hooks::HookKey;
 use crate::load::{Files, SETTINGS_FILE, load_settings};
@@ -55,17 +56,18 @@ impl Session {
         let repository = crate::state::identity::repository_id(self.repository.common_dir());
         let files = self.here_files()?;
         let settings = load_settings(&files)?;
-        let request = |(key, hook): (HookKey, &Hook)| {
-            let text = key.text(&repository, hook);
-            TrustRequest {
-                key: text.key.clone(),
-                file: files.top().join(SETTINGS_FILE),
-                commands: hook.commands.iter().map(|command| Visible(command).to_string()).collect(),
-                trusted: trusted.is_trusted(&text),
-                sha256: text.sha256,
-            }
+        let request = |(text, hook): (CommandText, &Hook)| TrustRequest {
+            key: text.key.clone(),
+            file: files.top().join(SETTINGS_FILE),
+            commands: hook.commands.iter().map(|command| Visible(command).to_string()).collect(),
+            trusted: trusted.is_trusted(&text),
+            sha256: text.sha256,
         };
-        Ok(HookKey::ALL.into_iter().filter_map(|key| Some((key, key.of(&settings)?))).map(request).collect())
+        let hooks = HookKey::ALL.into_iter().filter_map(|key| {
+            let hook = key.of(&settings)?;
+            Some((key.text(&repository, hook), hook))
+        });
+        Ok(hooks.chain(seed_text(&repository, &settings)).map(request).collect())
     }
 
     /// Accepts exactly these texts. Inside an environment nothing can be accepted.

@@ -7,6 +7,7 @@ mod adopt;
 mod apply;
 mod checkout;
 mod converge;
+pub mod data;
 mod database;
 pub mod down;
 pub mod env_file;

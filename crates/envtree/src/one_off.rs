@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 use crate::adopt;
 use crate::apply::{Gate, apply};
 use crate::converge::{Told, begin, step_failure};
+use crate::data::lacking;
 use crate::database::Databases;
 use crate::environment::Definition;
 use crate::error::{Error, Failure};
@@ -147,6 +148,11 @@ impl Session {
             (observed, _) = self.observe_and_adopt(&record, &environment.definition).await?;
         }
         let project = one_off_project(&environment.isolated.project, &one_off);
+        if self.trusts_seed(&record, &environment)?
+            && let Some(lacking) = lacking(&environment, &project, &observed)
+        {
+            return Err(lacking.into());
+        }
         let reconciling = reconcile_options(&environment, &choices, false);
         let preparation = Preparation {
             session: self,

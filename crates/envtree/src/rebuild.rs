@@ -169,6 +169,7 @@ mod tests {
             name: "x".into(),
             driver: "local".into(),
             created: String::new(),
+            mountpoint: String::new(),
             labels: labels(),
         };
         let observed = ObservedState { volumes: vec![volume], ..ObservedState::default() };

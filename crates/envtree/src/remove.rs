@@ -95,6 +95,9 @@ impl Session {
         self.run_pre_remove(&record, options).await?;
         let shared = self.lock_shared(&record).await?;
         let mut done = self.remove_objects(&record).await?;
+        if record.unsettled.is_some() {
+            done.extend(Box::pin(self.sweep_bases(&record.repository.id, None)).await?);
+        }
         // With the last environment, the servers go too.
         if !self.is_last(&record)? {
             done.extend(Box::pin(self.drop_databases(&record)).await?);

@@ -180,6 +180,15 @@ impl StateDirectory {
         Lock::acquire(&self.project_lock(project)?, options).await
     }
 
+    /// Waits until no command works on `project` alone; others that do no more may share the lock.
+    pub(crate) async fn share_project(
+        &self,
+        project: &str,
+        options: &LockOptions<'_>,
+    ) -> Result<Lock, LockError> {
+        Lock::share(&self.project_lock(project)?, options).await
+    }
+
     /// Takes the same lock if no command works on `project`.
     pub(crate) fn try_lock_project(&self, project: &str, command: &str) -> Result<Option<Lock>, LockError> {
         Lock::try_acquire(&self.project_lock(project)?, command)

@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use crate::adopt;
 use crate::checkout::{files_of, refuse_env_file};
 use crate::converge::{Converged, Convergence};
+use crate::data::Branches;
 use crate::environment::{Definition, Environment};
 use crate::error::{Error, causes};
 use crate::load::load_settings;
@@ -151,7 +152,7 @@ impl Session {
     pub async fn up(&self, options: &UpOptions) -> Result<UpOutcome, Error> {
         let started = Instant::now();
         if options.dry_run {
-            let planned = self.plan_only(options).await;
+            let planned = Box::pin(self.plan_only(options)).await;
             self.state.undo();
             return Ok(UpOutcome::Planned(planned?));
         }
@@ -281,7 +282,7 @@ impl Session {
         environment.warnings.extend(remote);
         environment.warnings.extend(warnings_of_apps(&record));
         // What no plan can bring about is refused before the worktree is made.
-        plan_changes(&environment, &observed, options, false)?;
+        plan_changes(&environment, &observed, options, false, &Branches::new())?;
         Ok(Prepared { record, environment, observed, shared })
     }
 

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::path::Path;
 
+use envtree::data::DataError;
 use envtree::env_file::EnvFileError;
 use envtree::error::{BuildFault, DockerError, EngineFailure, Error, Failure, ImageError, causes};
 use envtree::load::LoadError;
@@ -50,6 +51,7 @@ fn kind(error: &Error) -> Kind {
         Error::Docker(_)
         | Error::PartWay { .. }
         | Error::Hook(_)
+        | Error::Data(DataError::NotStopped { .. } | DataError::Gone { .. })
         | Error::Worktree(
             WorktreeError::Checkout { .. }
             | WorktreeError::Submodules { .. }
@@ -217,6 +219,7 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
         Error::Hook(envtree::hook::HookError::Failed { lines, .. }) => {
             shown.log(&lines).hint(format!("mend it and run {AGAIN} again; it continues from here"))
         }
+        Error::Data(error) => of_data(shown, &error),
         Error::TrackedEnvFile { .. } => shown.hint("name a file that git ignores, or write none with `env: { file: false }`"),
         Error::EnvFile(EnvFileError::NotAFile { .. } | EnvFileError::NotText(_) | EnvFileError::File { .. }) => {
             shown.hint("move it away, or name another file with `env: { file: NAME }`")
@@ -226,6 +229,19 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
         }
         Error::SettingsExist { .. } => shown.hint("edit it, or remove it first"),
         Error::TrustInside => shown.hint("run `envtree trust` in a shell of your own, outside any environment"),
+        _ => shown,
+    }
+}
+
+fn of_data(shown: CommandError, error: &DataError) -> CommandError {
+    match error {
+        DataError::NotSeeded { .. } => {
+            shown.hint(format!("`envtree up{TASK}` makes it, and then the command finds it"))
+        }
+        DataError::UnknownBase { .. } => shown.hint("`envtree data list` lists them"),
+        DataError::BaseInUse { users, .. } => shown
+            .note(format!("branches of it are {}", users.join(", ")))
+            .hint("`envtree rm` or `envtree down --volumes` removes the data of their environments first"),
         _ => shown,
     }
 }

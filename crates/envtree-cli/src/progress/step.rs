@@ -70,6 +70,13 @@ impl Step {
             Event::RunningHook { .. } | Event::HookOutput { .. } | Event::RanHook { .. } => {
                 Self::of_hook(event)?.essential()
             }
+            Event::MakingBase { base, services } => {
+                let text = format!("making the data of {} (base {base})", services.join(", "));
+                Self::new("base", text, Phase::Began).essential()
+            }
+            Event::MadeBase { base, elapsed } => {
+                Self::new("base", format!("made base {base}"), Phase::Ended(Some(*elapsed))).essential()
+            }
             Event::RemovingVolumes { volumes } => {
                 let text = format!("removing with all data: {}", text::plain(&volumes.join(", ")));
                 Self::new("volumes", text, Phase::Wrote).essential()

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::service::Wanted;
-use super::{Draft, joined, replaced, shared};
+use super::{Draft, branch, joined, replaced, shared};
 use crate::adopt::adopted_label;
 use crate::isolate::is_within;
 use crate::label;
@@ -77,10 +77,12 @@ fn new_container(
         })
         .collect();
     let image_volumes = draft.observed.images.get(&service.image).map(|image| image.volumes.clone());
+    let mut definition = with_adopted(draft, joined::resolved(draft.desired, service), &volume_names);
+    definition.volumes_from.extend(branch::keepers(draft, name, &volume_names));
     NewContainer {
         name: wanted.name().to_owned(),
         service: name.clone(),
-        definition: with_adopted(draft, joined::resolved(draft.desired, service), &volume_names),
+        definition,
         volume_names,
         network,
         inherited_volumes,
@@ -136,6 +138,7 @@ fn steps_before_creation(draft: &Draft<'_>, service: &Service, container: &str) 
             after.extend(draft.volumes.get(key));
         }
     }
+    after.extend(&draft.unnamed);
     after
 }
 

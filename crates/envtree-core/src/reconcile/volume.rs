@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Draft, ReconcileError, not_owned};
+use super::{Draft, ReconcileError, branch, not_owned};
 use crate::label;
 use crate::name::VolumeName;
 use crate::plan::{Operation, StepId};
@@ -58,9 +58,14 @@ pub(super) fn plan_volumes(draft: &mut Draft<'_>, diverged: &BTreeSet<VolumeName
             after = draft.removed.values().copied().collect();
             let remove = Operation::RemoveVolume { name: name.to_owned() };
             after = vec![draft.push(remove, cause, after, Vec::new())];
+            after = branch::plan_removal(draft, name, cause, after);
         }
-        let create = Operation::CreateVolume { key: key.clone(), volume: volume.clone() };
-        let step = draft.push(create, cause, after, Vec::new());
+        let step = if let Some(branch) = branch::wanted(draft, key, volume, exists) {
+            branch::plan_branch(draft, &branch, after)
+        } else {
+            let create = Operation::CreateVolume { key: key.clone(), volume: volume.clone() };
+            draft.push(create, cause, after, Vec::new())
+        };
         draft.volumes.insert(key.clone(), step);
     }
 }

@@ -1,9 +1,9 @@
-//! Files that are put into a container before its first start.
+//! Files and folders that are put into a container before its first start.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bollard::query_parameters::UploadToContainerOptionsBuilder;
-use envtree_core::plan::NewFile;
+use envtree_core::plan::{NewDirectory, NewFile, Owner};
 
 use crate::engine::Docker;
 use crate::error::DockerError;
@@ -14,8 +14,20 @@ const BLOCK: usize = 512;
 impl Docker {
     /// Puts files into a container; folders on the way to them are made. What is there is replaced.
     pub async fn put_files(&self, container: &str, files: &[NewFile]) -> Result<(), DockerError> {
+        self.put(container, archive(files.iter().map(Entry::of_file), SystemTime::now())).await
+    }
+
+    /// Puts empty folders into a container. One that is there gets the owner and the mode, and keeps what it holds.
+    pub async fn put_directories(
+        &self,
+        container: &str,
+        directories: &[NewDirectory],
+    ) -> Result<(), DockerError> {
+        self.put(container, archive(directories.iter().map(Entry::of_directory), SystemTime::now())).await
+    }
+
+    async fn put(&self, container: &str, archive: Vec<u8>) -> Result<(), DockerError> {
         let options = UploadToContainerOptionsBuilder::new().path("/").build();
-        let archive = archive(files, SystemTime::now());
         let client = self.client().await?;
         let put =
             client.upload_to_container(container, Some(options), bollard::body_full(archive.into())).await;
@@ -23,20 +35,38 @@ impl Docker {
     }
 }
 
-/// Returns a tar archive of the files, in the format that POSIX calls `pax`.
-fn archive(files: &[NewFile], time: SystemTime) -> Vec<u8> {
+/// What an archive holds.
+struct Entry<'a> {
+    path: &'a str,
+    /// `0` is a file, `5` a folder.
+    kind: u8,
+    owner: Owner,
+    content: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    fn of_file(file: &'a NewFile) -> Self {
+        let owner = Owner { uid: file.uid, gid: file.gid, mode: file.mode };
+        Self { path: &file.path, kind: b'0', owner, content: file.text.reveal().as_bytes() }
+    }
+
+    fn of_directory(directory: &'a NewDirectory) -> Self {
+        Self { path: &directory.path, kind: b'5', owner: directory.owner, content: &[] }
+    }
+}
+
+/// Returns a tar archive of the entries, in the format that POSIX calls `pax`.
+fn archive<'a>(entries: impl Iterator<Item = Entry<'a>>, time: SystemTime) -> Vec<u8> {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let mut archive = Vec::new();
-    for file in files {
-        let path = file.path.trim_start_matches('/');
+    for Entry { path, kind, owner, content } in entries {
+        let path = path.trim_start_matches('/');
         if path.len() > NAME {
             let record = record("path", path);
-            let meta = Header { name: "path", kind: b'x', mode: 0o644, uid: 0, gid: 0, seconds };
-            push(&mut archive, &meta, record.as_bytes());
+            let owner = Owner { uid: 0, gid: 0, mode: 0o644 };
+            push(&mut archive, &Header { name: "path", kind: b'x', owner, seconds }, record.as_bytes());
         }
-        let NewFile { mode, uid, gid, .. } = *file;
-        let header = Header { name: truncated(path), kind: b'0', mode, uid, gid, seconds };
-        push(&mut archive, &header, file.text.reveal().as_bytes());
+        push(&mut archive, &Header { name: truncated(path), kind, owner, seconds }, content);
     }
     // Two empty blocks end an archive.
     archive.resize(archive.len() + 2 * BLOCK, 0);
@@ -49,9 +79,7 @@ const NAME: usize = 100;
 struct Header<'a> {
     name: &'a str,
     kind: u8,
-    mode: u32,
-    uid: u32,
-    gid: u32,
+    owner: Owner,
     seconds: u64,
 }
 
@@ -74,9 +102,9 @@ fn push(archive: &mut Vec<u8>, header: &Header<'_>, content: &[u8]) {
     let mut block = [0_u8; BLOCK];
     let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, header.name.as_bytes());
-    put(100, format!("{:07o}", header.mode & 0o7777).as_bytes());
-    put(108, format!("{:07o}", header.uid.min(0o7_777_777)).as_bytes());
-    put(116, format!("{:07o}", header.gid.min(0o7_777_777)).as_bytes());
+    put(100, format!("{:07o}", header.owner.mode & 0o7777).as_bytes());
+    put(108, format!("{:07o}", header.owner.uid.min(0o7_777_777)).as_bytes());
+    put(116, format!("{:07o}", header.owner.gid.min(0o7_777_777)).as_bytes());
     put(124, format!("{:011o}", content.len()).as_bytes());
     put(136, format!("{:011o}", header.seconds).as_bytes());
     // The sum is taken with blanks in its own place.
@@ -108,7 +136,10 @@ mod tests {
     fn tar_lists_what_the_archive_holds() {
         let long = format!("/run/{}/end", "é".repeat(80));
         let files = [file("/etc/app.conf", "hello"), file(&long, &"x".repeat(700)), file("/empty", "")];
-        let archive = archive(&files, UNIX_EPOCH + Duration::from_hours(24));
+        let owner = Owner { uid: 999, gid: 70, mode: 0o700 };
+        let directory = NewDirectory { path: "/upper/u".into(), owner };
+        let entries = files.iter().map(Entry::of_file).chain([Entry::of_directory(&directory)]);
+        let archive = archive(entries, UNIX_EPOCH + Duration::from_hours(24));
         let mut tar = Command::new("tar")
             .args(["--list", "--verbose", "--numeric-owner", "--utc", "--quoting-style=literal"])
             .env("LC_ALL", "C.UTF-8")
@@ -125,5 +156,6 @@ mod tests {
         assert_eq!(words[1][2], "700");
         assert_eq!(words[1][5], long.trim_start_matches('/'));
         assert_eq!(words[2][5], "empty");
+        assert_eq!(words[3][..3], ["drwx------", "999/70", "0"]);
     }
 }

@@ -38,6 +38,14 @@ pub enum ImageError {
         /// What the Engine said.
         source: EngineFailure,
     },
+    /// An image that envtree itself brings along could not be loaded.
+    #[error("cannot load image `{image}`")]
+    LoadImage {
+        /// The image.
+        image: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
     /// A pulled image could not be given the name that it is used by.
     #[error("cannot tag image `{pulled}` as `{image}`")]
     TagImage {

@@ -163,6 +163,9 @@ async fn clean(docker: &Docker, project: &ProjectName) -> Result<(), DockerError
         docker.stop_container(&container.name, Some(0)).await?;
         docker.remove_container(&container.name, true).await?;
     }
+    for keeper in &observed.keepers {
+        docker.remove_container(&keeper.name, false).await?;
+    }
     for image in &observed.built {
         docker.remove_image(&image.id, &image.id).await?;
     }
@@ -171,7 +174,7 @@ async fn clean(docker: &Docker, project: &ProjectName) -> Result<(), DockerError
             docker.remove_network(&network.id, &network.name).await?;
         }
     }
-    for volume in &observed.volumes {
+    for volume in observed.volumes.iter().chain(&observed.uppers) {
         docker.remove_volume(&volume.name).await?;
     }
     Ok(())

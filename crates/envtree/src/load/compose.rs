@@ -88,8 +88,7 @@ pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadE
     let fill = |name: &str| lookup(name).inspect(|value| reader.note(name, value));
     let assembled = assemble(&sources, &project_dir.to_string_lossy(), &fill, &reader);
     let Assembled { node, warnings: unset } = assembled.map_err(|error| reader.failure(vec![error]))?;
-    let mut warnings = request.settings.warnings.clone();
-    warnings.extend(unset);
+    let mut warnings = unset;
     let mut lowered = lower_project(request, &node, &project_dir, &lookup, &reader)?;
     reader.hide(&mut lowered.warnings);
     warnings.extend(lowered.warnings);

@@ -68,9 +68,14 @@ pub(crate) struct Patterns {
 impl Patterns {
     /// Reads the patterns of `file`, which are relative to the top of the worktree.
     pub(crate) fn load(repository: &Repository, file: &Path) -> std::io::Result<Self> {
+        Self::of_text(repository, &std::fs::read(file)?, file)
+    }
+
+    /// Reads patterns, one a line; `source` says where they stand.
+    pub(crate) fn of_text(repository: &Repository, text: &[u8], source: &Path) -> std::io::Result<Self> {
         let mut search = gix::ignore::Search::default();
         let syntax = gix::ignore::search::Ignore::default();
-        search.add_patterns_buffer(&std::fs::read(file)?, file, None, syntax)?;
+        search.add_patterns_buffer(text, source, None, syntax)?;
         let folds = repository.local().config_snapshot().boolean("core.ignoreCase");
         let case = if folds == Some(true) {
             gix::glob::pattern::Case::Fold

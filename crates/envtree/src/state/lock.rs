@@ -117,11 +117,20 @@ pub struct Lock {
 impl Lock {
     /// Waits until this process alone holds the lock file `path`, whose directory exists.
     pub async fn acquire(path: &Path, options: &LockOptions<'_>) -> Result<Self, LockError> {
+        Self::wait(path, options, false).await
+    }
+
+    /// Waits until no process holds the lock file `path` alone; others may share it.
+    pub async fn share(path: &Path, options: &LockOptions<'_>) -> Result<Self, LockError> {
+        Self::wait(path, options, true).await
+    }
+
+    async fn wait(path: &Path, options: &LockOptions<'_>, is_shared: bool) -> Result<Self, LockError> {
         let started = Instant::now();
         let mut announced = false;
         let mut file = open(path)?;
         loop {
-            match file.try_lock() {
+            match if is_shared { file.try_lock_shared() } else { file.try_lock() } {
                 Ok(()) if is_current(&file, path)? => return Ok(Self::held(file, path, options.command)),
                 Ok(()) => {
                     file = open(path)?;

@@ -18,6 +18,7 @@ use super::scale::refuse_unknown;
 use crate::adopt;
 use crate::apply::describe;
 use crate::checkout::{files_of, refuse_env_file};
+use crate::data::Branches;
 use crate::environment::{Definition, Environment};
 use crate::error::Error;
 use crate::event::Act;
@@ -102,10 +103,12 @@ impl Session {
         let images = plan.steps.len();
         if let Some(shared) = &environment.shared {
             let observed = observed_shared.unwrap_or_default();
-            let changes = plan_changes(&shared.environment, &observed, &options.for_shared(), false)?;
+            let options = options.for_shared();
+            let changes = plan_changes(&shared.environment, &observed, &options, false, &Branches::new())?;
             plan.steps.extend(changes.steps);
         }
-        let changes = plan_changes(&environment, &observed, options, false)?;
+        let branches = self.planned_branches(&record, &environment, &observed).await?;
+        let changes = plan_changes(&environment, &observed, options, false, &branches)?;
         plan.steps.extend(changes.steps);
         let mut warnings = environment.warnings;
         warnings.extend(adopt::warnings(&record.project, &adopted));
@@ -197,8 +200,10 @@ pub(crate) fn plan_changes(
     observed: &ObservedState,
     options: &UpOptions,
     consent: bool,
+    branches: &Branches,
 ) -> Result<Plan, Error> {
-    let choices = reconcile_options(environment, options, consent);
+    let branches = branches.clone();
+    let choices = ReconcileOptions { branches, ..reconcile_options(environment, options, consent) };
     Ok(reconcile(&environment.isolated.project, observed, &choices)?)
 }
 
@@ -219,6 +224,7 @@ pub(crate) fn reconcile_options(
         remove_orphans: options.remove_orphans || consent,
         recreate_volumes: consent,
         force_recreate: options.force_recreate,
+        branches: Branches::new(),
     }
 }
 
