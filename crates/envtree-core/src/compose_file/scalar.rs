@@ -1,4 +1,4 @@
-//! Tells what a scalar without quotes is, as Compose reads YAML: dates, times of day and `yes` are texts.
+//! Tells what a scalar without quotes is, as Compose reads YAML: times of day and `yes` are texts.
 
 use super::node::Value;
 
@@ -58,26 +58,6 @@ pub fn number_text(text: &str) -> String {
         Ok(number) => number.to_string(),
         Err(_) => text.to_owned(),
     }
-}
-
-/// Returns the text that Compose makes of a date without quotes.
-pub fn date_text(text: &str) -> Option<String> {
-    let mut parts = text.split('-');
-    let mut number = |lengths: std::ops::RangeInclusive<usize>| {
-        let part = parts.next()?;
-        let fits = lengths.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-        part.parse::<u32>().ok().filter(|_| fits)
-    };
-    let (year, month, day) = (number(4..=4)?, number(1..=2)?, number(1..=2)?);
-    let days = match month {
-        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
-    let is_date = parts.next().is_none() && (1..=days).contains(&day);
-    is_date.then(|| format!("{year:04}-{month:02}-{day:02} 00:00:00 +0000 UTC"))
 }
 
 /// Returns whether Compose reads the unquoted `text` as a number; infinity and "not a number" are texts here.
