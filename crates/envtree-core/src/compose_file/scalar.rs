@@ -60,6 +60,19 @@ pub fn number_text(text: &str) -> String {
     }
 }
 
+/// Returns a number in the one way that a tree has whose variables are filled in: as [`number_text`], but with `.0`
+/// behind what Compose reads as a fraction although it is whole, such as `1e3`. See [`without_fraction`].
+pub fn normal_number(text: &str) -> String {
+    let written = number_text(text);
+    let is_whole_fraction = integer(text).is_none() && integer(&written).is_some();
+    if is_whole_fraction { written + ".0" } else { written }
+}
+
+/// Returns the text that Compose makes of a number that is written as [`normal_number`] does.
+pub fn without_fraction(number: &str) -> &str {
+    number.strip_suffix(".0").unwrap_or(number)
+}
+
 /// Returns whether Compose reads the unquoted `text` as a number; infinity and "not a number" are texts here.
 pub fn is_number(text: &str) -> bool {
     let starts = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
@@ -120,6 +133,17 @@ mod tests {
                 "5",
                 "899"
             ]
+        );
+    }
+
+    #[test]
+    fn a_whole_number_that_is_written_as_a_fraction_stays_one() {
+        let written = ["1e3", "2.0", "0899", "1.50", "1e9", "10", "0x10"];
+        let normal = written.map(normal_number);
+        assert_eq!(normal, ["1000.0", "2.0", "899.0", "1.5", "1e+09", "10", "16"]);
+        assert_eq!(
+            normal.each_ref().map(|number| without_fraction(number)),
+            ["1000", "2", "899", "1.5", "1e+09", "10", "16"]
         );
     }
 

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use super::grant::{Kind, lower_mode};
 use super::limits::{lower_extra_hosts, lower_ulimits};
 use super::path::resolved;
-use super::section::{Section, scalar};
+use super::section::{Section, is_empty_text, scalar};
 use super::unknown::{Keys, hint};
 use super::{LowerOptions, Scope};
 use crate::build::{Build, BuildSecret, SecretOrigin, SecretText, SshForward, is_folder, is_remote};
@@ -45,15 +45,26 @@ const KEYS: Keys = Keys {
 const SECRET_KEYS: Keys =
     Keys { read: &["source", "target", "uid", "gid", "mode"], ignored: &[], refused: &[] };
 
+const CONTEXT_IS_EMPTY: &str = "`build.context` is empty, so the project's folder is taken";
+
 /// Returns how the service's image is built.
 pub(super) fn lower_build(service: &Section<'_>, scope: &Scope<'_>) -> Option<Build> {
     let node = service.node("build")?;
     if let Some(context) = scalar(node) {
+        let lacks_context = context.is_empty();
+        if lacks_context {
+            service.warn(&node.place, CONTEXT_IS_EMPTY);
+        }
         let context = resolved_context(&context, scope.options);
-        return Some(Build { context, ..Build::default() });
+        return Some(Build { context, lacks_context, ..Build::default() });
     }
     let section = service.child("build", &KEYS)?;
+    let empty = section.node("context").filter(|node| is_empty_text(node));
+    if let Some(node) = empty {
+        section.warn(&node.place, CONTEXT_IS_EMPTY);
+    }
     let build = Build {
+        lacks_context: empty.is_some(),
         context: resolved_context(&section.text("context").unwrap_or_else(|| ".".into()), scope.options),
         dockerfile: section.text("dockerfile"),
         dockerfile_inline: section.text("dockerfile_inline"),

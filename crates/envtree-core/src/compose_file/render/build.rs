@@ -8,7 +8,7 @@ use crate::build::{Build, BuildSecret};
 
 pub(super) fn build(build: &Build) -> Value {
     let mut settings = Settings::default();
-    settings.set("context", build.context.clone());
+    settings.some("context", (!build.lacks_context).then(|| build.context.clone()));
     settings.some("dockerfile_inline", build.dockerfile_inline.clone());
     if build.dockerfile_inline.is_none() {
         settings.set("dockerfile", build.dockerfile.as_deref().unwrap_or("Dockerfile"));
