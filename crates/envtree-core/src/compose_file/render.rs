@@ -160,6 +160,9 @@ fn file_object(object: &FileObject, key: &str, own_name: &str) -> Value {
     settings.some("environment", object.environment.clone());
     settings.some("content", object.content.clone().filter(|text| !text.is_empty()));
     settings.mapping("labels", &object.labels, text);
+    settings.some("driver", object.driver.clone());
+    settings.mapping("driver_opts", &object.driver_opts, text);
+    settings.some("template_driver", object.template_driver.clone());
     settings.into()
 }
 

@@ -290,8 +290,8 @@ fn volume_options(volume: &Section<'_>) -> VolumeOptions {
 
 fn tmpfs_options(tmpfs: &Section<'_>) -> TmpfsOptions {
     TmpfsOptions {
-        size: tmpfs.bytes("size"),
-        mode: tmpfs.parsed("mode", "a mode such as `0o1777`", parse_mode),
+        size: tmpfs.bytes("size").filter(|bytes| *bytes != 0),
+        mode: tmpfs.parsed("mode", "a mode such as `0o1777`", parse_mode).filter(|mode| *mode != 0),
     }
 }
 
