@@ -15,6 +15,9 @@ use crate::service::Ulimit;
 pub struct Build {
     /// The absolute folder, or the address, of the files that the build may use; see [`is_remote`].
     pub context: String,
+    /// The context as the file has it, where that is empty or a path that is not clean.
+    #[serde(skip)]
+    pub written_context: Option<String>,
     /// The Dockerfile as it is written: relative to the context, or absolute.
     pub dockerfile: Option<String>,
     /// The text of the Dockerfile, in place of a file.

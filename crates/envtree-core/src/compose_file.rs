@@ -12,3 +12,4 @@ pub mod scalar;
 mod syntax_error;
 #[cfg(test)]
 pub(crate) mod testing;
+mod timestamp;

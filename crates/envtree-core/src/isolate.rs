@@ -362,11 +362,10 @@ pub(crate) mod tests {
             ("POSTGRES_USER".into(), "app".into()),
             ("POSTGRES_PASSWORD".into(), "secret".into()),
         ]);
-        postgres.mounts.push(Mount {
-            target: "/var/lib/postgresql/data".into(),
-            read_only: false,
-            source: MountSource::volume(Some(VolumeName::new("data").unwrap())),
-        });
+        postgres.mounts.push(Mount::new(
+            "/var/lib/postgresql/data",
+            MountSource::volume(Some(VolumeName::new("data").unwrap())),
+        ));
         Project {
             services: IndexMap::from([
                 (ServiceName::new("postgres").unwrap(), postgres),
@@ -486,11 +485,7 @@ pub(crate) mod tests {
     fn a_writable_mount_from_outside_the_worktree_is_pointed_out() {
         let mut raw = raw_postgres_redis();
         for (path, target) in [("/w/fix-login/src", "/src"), ("/w/fix-login2", "/other")] {
-            raw.services["redis"].mounts.push(Mount {
-                target: target.into(),
-                read_only: false,
-                source: MountSource::bind(path),
-            });
+            raw.services["redis"].mounts.push(Mount::new(target, MountSource::bind(path)));
         }
         let warnings = isolate(&raw, &identity(), &assignments(&raw)).warnings;
         assert_eq!(warnings.len(), 1);

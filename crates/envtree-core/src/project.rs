@@ -64,6 +64,15 @@ pub struct FileObject {
     pub external: bool,
     /// Labels of a swarm's object.
     pub labels: IndexMap<String, String>,
+    /// The driver of a swarm's secret.
+    #[serde(skip)]
+    pub driver: Option<String>,
+    /// Options of that driver.
+    #[serde(skip)]
+    pub driver_opts: IndexMap<String, String>,
+    /// What fills in the text of a swarm's object.
+    #[serde(skip)]
+    pub template_driver: Option<String>,
 }
 
 /// A network of a project.

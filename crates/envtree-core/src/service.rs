@@ -13,7 +13,7 @@ pub use deploy::{Deploy, DeployRestart, Placement, Reservations, ResourceLimits,
 pub use develop::{Develop, Watch};
 pub use grant::{Grant, Origin};
 pub use hook::Hook;
-pub use mount::{BindOptions, Mount, MountSource, VolumeOptions};
+pub use mount::{BindOptions, IdleSettings, Mount, MountSource, TmpfsOptions, VolumeOptions};
 pub use replica::Replica;
 pub use runtime::{
     Blkio, Device, DeviceRate, DeviceRequest, DeviceWeight, Limits, Logging, RuntimeOptions, Ulimit,
@@ -128,6 +128,9 @@ pub struct Port {
     pub name: Option<String>,
     /// `ingress` or `host`, which only a swarm tells apart.
     pub mode: Option<String>,
+    /// Whether the file writes `0` for the host's port, which says as much as nothing.
+    #[serde(skip)]
+    pub writes_zero: bool,
 }
 
 impl Port {
@@ -142,6 +145,7 @@ impl Port {
             app_protocol: None,
             name: None,
             mode: None,
+            writes_zero: false,
         }
     }
 }
@@ -226,6 +230,8 @@ pub enum HealthTest {
     Cmd(Vec<String>),
     /// A line for the container's shell.
     Shell(String),
+    /// A list of another form that begins with `CMD`, `CMD-SHELL` or `NONE`, all of it: the Engine takes it as it is.
+    Other(Vec<String>),
 }
 
 /// What a dependency must have reached.

@@ -173,7 +173,7 @@ impl<'a> Readiness<'a> {
             }
         }
         match (&detail.health_test, detail.health) {
-            (Some(HealthTest::Cmd(_) | HealthTest::Shell(_)), health) => {
+            (Some(HealthTest::Cmd(_) | HealthTest::Shell(_) | HealthTest::Other(_)), health) => {
                 match health_so_far(&detail, health)? {
                     Some(probe) => Ok(probe),
                     None => self.check_health(service, &detail, checked).await,

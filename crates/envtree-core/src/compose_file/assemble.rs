@@ -14,6 +14,7 @@ use super::interpolate::interpolate;
 use super::merge::{Tags, canonical, finish, merge, refuse_doubles};
 use super::node::{Diagnostic, Entry, Node, Place, Value};
 use super::parse::parse_documents;
+use crate::nearest::nearest;
 use path::joined;
 
 mod extend;
@@ -176,6 +177,19 @@ impl Scope<'_> {
             }
         }
         Ok(merged)
+    }
+
+    /// Says which keys of a mapping mean nothing; as in Compose, they are passed over.
+    ///
+    /// `name` is that of the mapping as messages begin with it, such as `` `include``.
+    fn warn_of_keys(&self, node: &Node, name: &str, known: &[&str]) {
+        let Value::Map(entries) = &node.value else { return };
+        let is_known = |key: &str| known.contains(&key) || key.starts_with("x-");
+        for (key, entry) in entries.iter().filter(|(key, _)| !is_known(key)) {
+            let hint = nearest(key, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+            let message = format!("{name}.{key}` is not known and has no effect{}", hint.unwrap_or_default());
+            self.run.warnings.borrow_mut().push(Diagnostic { place: entry.key_place.clone(), message });
+        }
     }
 
     /// Returns the absolute path of a file that `place` names.

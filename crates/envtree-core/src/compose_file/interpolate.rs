@@ -7,7 +7,7 @@
 use indexmap::IndexMap;
 
 use super::node::{Diagnostic, Node, Place, Value};
-use super::scalar::number_text;
+use super::scalar::normal_number;
 
 /// How deep defaults may be nested in defaults.
 const DEPTH_LIMIT: usize = 50;
@@ -107,7 +107,7 @@ impl Walk<'_> {
                 Ok(())
             }
             Value::Number(text) => {
-                *text = number_text(text);
+                *text = normal_number(text);
                 Ok(())
             }
             Value::Null | Value::Bool(_) | Value::Text(_) => Ok(()),

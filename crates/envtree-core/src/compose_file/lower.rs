@@ -200,7 +200,7 @@ fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports)
         secrets: lower_objects(Kind::Secret, self::declared(root, "secrets"), options, reports),
     };
     let services = lower_services(&declared, &scope, reports);
-    let (networks, volumes) = (lower_networks(root, reports), lower_volumes(root, reports));
+    let (networks, volumes) = (lower_networks(root, reports), lower_volumes(root, options, reports));
     let project = Project {
         name: options.name.clone(),
         networks: used_networks(networks, &services),
@@ -295,12 +295,16 @@ fn lower_networks(root: &Section<'_>, reports: &Reports) -> IndexMap<NetworkName
         .collect()
 }
 
-fn lower_volumes(root: &Section<'_>, reports: &Reports) -> IndexMap<VolumeName, Volume> {
+fn lower_volumes(
+    root: &Section<'_>,
+    options: &LowerOptions<'_>,
+    reports: &Reports,
+) -> IndexMap<VolumeName, Volume> {
     let declared = declared(root, "volumes").into_iter();
     declared
         .filter_map(|(name, node)| {
             let key = checked(VolumeName::new(name), &node.place, reports)?;
-            Some((key, volume::lower_volume(name, node, reports)?))
+            Some((key, volume::lower_volume(name, node, options, reports)?))
         })
         .collect()
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use super::node::{Diagnostic, Entry, Node, Value};
+use super::scalar::without_fraction;
 pub use canonical::canonical;
 pub use doubles::refuse_doubles;
 use pools::merge_pools;
@@ -183,7 +184,8 @@ fn lines(node: Node) -> Node {
         let text = match &node.value {
             Value::Null => key.clone(),
             Value::Bool(value) => format!("{key}={value}"),
-            Value::Number(text) | Value::Text(text) => format!("{key}={text}"),
+            Value::Number(text) => format!("{key}={}", without_fraction(text)),
+            Value::Text(text) => format!("{key}={text}"),
             Value::List(_) | Value::Map(_) => return None,
         };
         Some(Node { place: key_place.clone(), tag: None, value: Value::Text(text) })

@@ -11,10 +11,11 @@ use indexmap::IndexMap;
 use serde_yaml::granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag, options};
 
 use super::node::{Diagnostic, Entry, MergeTag, Node, Place, Value};
-use super::scalar::{date_text, plain_value};
+use super::scalar::plain_value;
 use super::syntax_error::explain;
+use super::timestamp::time_text;
 use merge_key::{duplicate, merge_into, reset_twin};
-use tag::{is_local, is_non_specific, merge_tag, names};
+use tag::{is_local, is_non_specific, merge_tag, names, tagged_value};
 
 mod merge_key;
 mod tag;
@@ -59,10 +60,12 @@ pub fn parse_documents(file: &str, text: &str) -> Result<Vec<Node>, Diagnostic> 
 fn documents(file: &str, text: &str, is_compose: bool) -> Result<Vec<Node>, Diagnostic> {
     // Without its byte order mark, because the parser would count the mark as a column.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let options = options! { emit_comments: false, emit_unresolved_aliases: true, emit_anchor_events: true };
     let mut builder = Builder {
         file: Arc::from(file),
-        events: Parser::new_from_str_with_options(text, options! { emit_comments: false }),
+        events: Parser::new_from_str_with_options(text, options),
         anchors: BTreeMap::new(),
+        names: BTreeMap::new(),
         expanded: 0,
         nodes: 0,
         is_compose,
@@ -73,6 +76,8 @@ fn documents(file: &str, text: &str, is_compose: bool) -> Result<Vec<Node>, Diag
     }
     builder.documents()
 }
+
+const UNKNOWN_ANCHOR: &str = "no anchor of this name stands before this alias";
 
 /// A node and what it costs to repeat it.
 #[derive(Clone)]
@@ -94,6 +99,8 @@ struct Builder<'text> {
     events: Parser<'text, StrInput<'text>>,
     /// Finished nodes by anchor; a node that is not finished is missing, so no alias can contain itself.
     anchors: BTreeMap<usize, Built>,
+    /// The last anchor of every name. As in Compose, a document knows those of the documents before it.
+    names: BTreeMap<String, usize>,
     expanded: usize,
     nodes: usize,
     /// Whether the text is a Compose file.
@@ -108,8 +115,7 @@ impl<'text> Builder<'text> {
             match event {
                 Event::StreamEnd => return Ok(documents),
                 Event::StreamStart | Event::DocumentEnd => {}
-                // An alias means an anchor of its own document.
-                Event::DocumentStart(..) if documents.len() < DOCUMENT_LIMIT => self.anchors.clear(),
+                Event::DocumentStart(..) if documents.len() < DOCUMENT_LIMIT => {}
                 Event::DocumentStart(..) => {
                     let message = format!("the file has more than {DOCUMENT_LIMIT} documents");
                     return Err(self.error(span.start, message));
@@ -120,10 +126,20 @@ impl<'text> Builder<'text> {
     }
 
     fn next(&mut self) -> Result<(Event<'text>, Span), Diagnostic> {
-        match self.events.next() {
-            Some(Ok(next)) => Ok(next),
-            Some(Err(error)) => Err(self.error(*error.marker(), explain(&error))),
-            None => Ok((Event::StreamEnd, Span::default())),
+        loop {
+            match self.events.next() {
+                Some(Ok((Event::Anchor(anchor, name), _))) => {
+                    self.names.insert(name.into_owned(), anchor);
+                }
+                Some(Ok((Event::UnresolvedAlias(name), span))) => {
+                    let anchor = self.names.get(name.as_ref()).copied();
+                    let anchor = anchor.ok_or_else(|| self.error(span.start, UNKNOWN_ANCHOR))?;
+                    return Ok((Event::Alias(anchor), span));
+                }
+                Some(Ok(next)) => return Ok(next),
+                Some(Err(error)) => return Err(self.error(*error.marker(), explain(&error))),
+                None => return Ok((Event::StreamEnd, Span::default())),
+            }
         }
     }
 
@@ -188,30 +204,28 @@ impl<'text> Builder<'text> {
         tag: Option<&Tag>,
         span: Span,
     ) -> Result<Built, Diagnostic> {
-        let plain = || match style {
-            ScalarStyle::Plain => match date_text(text).filter(|_| self.is_compose) {
-                Some(date) => Value::Text(date),
+        let untagged = || match style {
+            ScalarStyle::Plain => match time_text(text).filter(|_| self.is_compose) {
+                Some(time) => Value::Text(time),
                 None => plain_value(text),
             },
             _ => Value::Text(text.to_owned()),
         };
         let (merge_tag, value) = match tag {
-            None => (None, plain()),
+            None => (None, untagged()),
+            // For Compose, the bare `!` says nothing.
+            Some(tag) if is_non_specific(tag) && self.is_compose => (None, untagged()),
             Some(tag) if is_non_specific(tag) => (None, Value::Text(text.to_owned())),
-            Some(tag) if is_local(tag) => (merge_tag(tag), plain()),
-            Some(tag) => (None, self.tagged_value(text, tag, span)?),
+            Some(tag) if is_local(tag) && !self.is_compose => (merge_tag(tag), untagged()),
+            Some(tag) => (merge_tag(tag), self.tagged_value(text, tag, span)?),
         };
         Ok(Built { node: self.at(span, merge_tag, value), weight: NODE_WEIGHT + text.len(), depth: 1 })
     }
 
     fn tagged_value(&self, text: &str, tag: &Tag, span: Span) -> Result<Value, Diagnostic> {
-        match (tag.core_suffix(), plain_value(text)) {
-            (Some("str"), _) => Ok(Value::Text(text.to_owned())),
-            (Some("null"), value @ Value::Null)
-            | (Some("bool"), value @ Value::Bool(_))
-            | (Some("int" | "float"), value @ Value::Number(_)) => Ok(value),
-            (Some(wanted), _) => Err(self.error(span.start, format!("this is no value for `!!{wanted}`"))),
-            (None, _) => Err(self.unknown_tag(tag, span)),
+        match tagged_value(text, tag, self.is_compose) {
+            Ok(value) => value.ok_or_else(|| self.unknown_tag(tag, span)),
+            Err(message) => Err(self.error(span.start, message)),
         }
     }
 
@@ -224,7 +238,7 @@ impl<'text> Builder<'text> {
         match tag {
             None => Ok(None),
             Some(tag) if is_non_specific(tag) || tag.is_yaml_core_schema_tag(kind) => Ok(None),
-            Some(tag) if is_local(tag) => Ok(merge_tag(tag)),
+            Some(tag) if self.is_compose || is_local(tag) => Ok(merge_tag(tag)),
             Some(tag) => Err(self.unknown_tag(tag, span)),
         }
     }
@@ -288,8 +302,7 @@ impl<'text> Builder<'text> {
         let mut written = None;
         if let Event::Scalar(text, style, _, tag) = &event {
             let plain = *style == ScalarStyle::Plain;
-            let merge = tag.as_deref().is_none_or(|tag| names(tag, "tag:yaml.org,2002:merge"));
-            if plain && merge && text == "<<" {
+            if text == "<<" && tag.as_deref().map_or(plain, |tag| self.is_merge(tag, plain)) {
                 return Ok(Key::Merge);
             }
             written = Some(text.to_string());
@@ -300,23 +313,33 @@ impl<'text> Builder<'text> {
                 self.error(span.start, "`!reset` and `!override` stand before a value, not before a key")
             );
         }
-        let text = match &node.value {
-            Value::Number(_) | Value::Bool(_) if self.is_compose => {
-                let message = format!("a key is a text, but this is {}; put it in quotes", node.kind());
+        let text = match (node.value, written) {
+            (Value::Text(text), Some(written))
+                if text != written && time_text(&written).as_ref() == Some(&text) =>
+            {
+                return Err(self.error(span.start, "a key is a text, but this is a date; put it in quotes"));
+            }
+            (Value::Text(text), _) => text,
+            (Value::Number(_) | Value::Bool(_), Some(written)) if !self.is_compose => written,
+            (value @ (Value::Number(_) | Value::Bool(_)), _) => {
+                let message = format!("a key is a text, but this is {}; put it in quotes", value.kind());
                 return Err(self.error(span.start, message));
             }
-            Value::Text(text) | Value::Number(text) => text.clone(),
-            Value::Bool(boolean) => boolean.to_string(),
-            Value::Null | Value::List(_) | Value::Map(_) => {
-                let message = format!("a key is a text, but this is {}", node.kind());
+            (value, _) => {
+                let message = format!("a key is a text, but this is {}", value.kind());
                 return Err(self.error(span.start, message));
             }
         };
-        let text = written.unwrap_or(text);
         if text.contains(char::is_control) {
             return Err(self.error(span.start, "a key is one line without control characters"));
         }
         Ok(Key::Text(text))
+    }
+
+    /// Returns whether a `<<` with this tag brings in other mappings.
+    fn is_merge(&self, tag: &Tag, plain: bool) -> bool {
+        let is_merge = names(tag, "tag:yaml.org,2002:merge");
+        if self.is_compose { is_merge || plain && is_non_specific(tag) } else { is_merge && plain }
     }
 
     fn at(&self, span: Span, tag: Option<MergeTag>, value: Value) -> Node {
@@ -460,6 +483,8 @@ mod tests {
         let error = parse_documents("c.yaml", "a:\n  1: b\n").unwrap_err().to_string();
         assert_eq!(error, "c.yaml:2:3: a key is a text, but this is a number; put it in quotes");
         assert!(parse_documents("c.yaml", "a: {'1': b, 1x: c}\n").is_ok());
+        let error = parse_documents("c.yaml", "2024-01-02: b\n").unwrap_err().to_string();
+        assert_eq!(error, "c.yaml:1:1: a key is a text, but this is a date; put it in quotes");
     }
 
     #[test]
@@ -469,6 +494,43 @@ mod tests {
             render(&documents[0]),
             r#"[t:"2024-01-02 00:00:00 +0000 UTC", t:"2024-01-02", t:"2024-13-02"]"#
         );
+    }
+
+    fn documents_of(text: &str) -> String {
+        match parse_documents("c.yaml", text) {
+            Ok(documents) => documents.iter().map(render).collect::<Vec<_>>().join(" "),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn an_alias_of_a_compose_file_knows_the_documents_before_its_own() {
+        assert_eq!(
+            documents_of("a: &a 1\nb: &b 2\n---\na: &a 3\nb: *b\nc: *a\n---\n- *a\n"),
+            "{a: n:1, b: n:2} {a: n:3, b: n:2, c: n:3} [n:3]"
+        );
+        assert_eq!(
+            documents_of("a: 1\n---\nb: *a\n"),
+            "c.yaml:3:4: no anchor of this name stands before this alias"
+        );
+    }
+
+    #[test]
+    fn tags_of_a_compose_file_are_read_as_compose_reads_them() {
+        assert_eq!(
+            documents_of("[!!binary aGk=, !!timestamp '2024-01-02', !x 010, !!x null, !override 1, ! 010]"),
+            r#"[t:"hi", t:"2024-01-02 00:00:00 +0000 UTC", t:"010", t:"null", !override t:"1", n:010]"#
+        );
+        assert_eq!(documents_of("[!!set {a}, !!str [b], !!omap {c: d}]"), r#"[{a: ~}, [t:"b"], {c: t:"d"}]"#);
+        assert_eq!(documents_of("[!!float 1, !!float 1.5, !!int 1]"), "[n:1.0, n:1.5, n:1]");
+        assert_eq!(documents_of("!!int 1.5"), "c.yaml:1:7: this is no value for `!!int`");
+        assert_eq!(documents_of("!!binary '%'"), "c.yaml:1:10: this is no value for `!!binary`");
+        assert_eq!(documents_of("!!timestamp x"), "c.yaml:1:13: this is no value for `!!timestamp`");
+        assert_eq!(
+            documents_of("x: &x {y: 1}\na: {! <<: *x}\nb: {!!merge '<<': *x}\nc: {! '<<': *x}"),
+            "{x: {y: n:1}, a: {y: n:1}, b: {y: n:1}, c: {<<: {y: n:1}}}"
+        );
+        assert_eq!(documents_of("{!!binary aGk=: 1, !x 2: 3}"), "{hi: n:1, 2: n:3}");
     }
 
     #[test]

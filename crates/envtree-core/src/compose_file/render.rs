@@ -123,6 +123,7 @@ fn port(port: &Port, further: impl Iterator<Item = u16>) -> Value {
         Some(last) => format!("{first}-{last}"),
         None => first.to_string(),
     });
+    let published = published.or_else(|| port.writes_zero.then(|| "0".to_owned()));
     settings.some("name", port.name.clone());
     settings.set("mode", port.mode.as_deref().unwrap_or("ingress"));
     settings.set("target", port.target);
@@ -159,6 +160,9 @@ fn file_object(object: &FileObject, key: &str, own_name: &str) -> Value {
     settings.some("environment", object.environment.clone());
     settings.some("content", object.content.clone().filter(|text| !text.is_empty()));
     settings.mapping("labels", &object.labels, text);
+    settings.some("driver", object.driver.clone());
+    settings.mapping("driver_opts", &object.driver_opts, text);
+    settings.some("template_driver", object.template_driver.clone());
     settings.into()
 }
 
@@ -168,6 +172,7 @@ fn health_check(check: &HealthCheck) -> Value {
         HealthTest::None => vec!["NONE".to_owned()],
         HealthTest::Cmd(words) => std::iter::once("CMD").map(str::to_owned).chain(words.clone()).collect(),
         HealthTest::Shell(line) => vec!["CMD-SHELL".to_owned(), line.clone()],
+        HealthTest::Other(words) => words.clone(),
     });
     settings.some("test", test);
     settings.some("interval", check.interval.map(duration));

@@ -1,4 +1,4 @@
-//! Tells what a scalar without quotes is, as Compose reads YAML: dates, times of day and `yes` are texts.
+//! Tells what a scalar without quotes is, as Compose reads YAML: times of day and `yes` are texts.
 
 use super::node::Value;
 
@@ -60,24 +60,17 @@ pub fn number_text(text: &str) -> String {
     }
 }
 
-/// Returns the text that Compose makes of a date without quotes.
-pub fn date_text(text: &str) -> Option<String> {
-    let mut parts = text.split('-');
-    let mut number = |lengths: std::ops::RangeInclusive<usize>| {
-        let part = parts.next()?;
-        let fits = lengths.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-        part.parse::<u32>().ok().filter(|_| fits)
-    };
-    let (year, month, day) = (number(4..=4)?, number(1..=2)?, number(1..=2)?);
-    let days = match month {
-        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
-    let is_date = parts.next().is_none() && (1..=days).contains(&day);
-    is_date.then(|| format!("{year:04}-{month:02}-{day:02} 00:00:00 +0000 UTC"))
+/// Returns a number in the one way that a tree has whose variables are filled in: as [`number_text`], but with `.0`
+/// behind what Compose reads as a fraction although it is whole, such as `1e3`. See [`without_fraction`].
+pub fn normal_number(text: &str) -> String {
+    let written = number_text(text);
+    let is_whole_fraction = integer(text).is_none() && integer(&written).is_some();
+    if is_whole_fraction { written + ".0" } else { written }
+}
+
+/// Returns the text that Compose makes of a number that is written as [`normal_number`] does.
+pub fn without_fraction(number: &str) -> &str {
+    number.strip_suffix(".0").unwrap_or(number)
 }
 
 /// Returns whether Compose reads the unquoted `text` as a number; infinity and "not a number" are texts here.
@@ -140,6 +133,17 @@ mod tests {
                 "5",
                 "899"
             ]
+        );
+    }
+
+    #[test]
+    fn a_whole_number_that_is_written_as_a_fraction_stays_one() {
+        let written = ["1e3", "2.0", "0899", "1.50", "1e9", "10", "0x10"];
+        let normal = written.map(normal_number);
+        assert_eq!(normal, ["1000.0", "2.0", "899.0", "1.5", "1e+09", "10", "16"]);
+        assert_eq!(
+            normal.each_ref().map(|number| without_fraction(number)),
+            ["1000", "2", "899", "1.5", "1e+09", "10", "16"]
         );
     }
 

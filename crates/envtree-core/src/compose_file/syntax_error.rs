@@ -10,7 +10,6 @@ pub(super) fn explain(error: &ScanError) -> String {
         | ErrorKind::TabInIndentation
         | ErrorKind::TabAtBlockScalarStart
         | ErrorKind::TabInPlainScalar => "a tab stands where YAML takes only spaces",
-        ErrorKind::UnknownAnchor => "no anchor of this name stands before this alias",
         ErrorKind::UnclosedQuotedScalar => "this quote is not closed",
         ErrorKind::InvalidQuotedScalarIndent => {
             "a quote of the lines above is not closed, or its text goes on without indentation"

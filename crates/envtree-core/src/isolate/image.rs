@@ -169,7 +169,7 @@ mod tests {
     fn a_name_leads_to_a_build_however_it_is_written() {
         let mounted = MountSource::Image { image: "app:latest".into(), subpath: None };
         let mut user = service("docker.io/library/app:latest", 80);
-        user.mounts.push(crate::service::Mount { target: "/app".into(), read_only: true, source: mounted });
+        user.mounts.push(crate::service::Mount::new("/app", mounted));
         let tags = vec!["docker.io/shop/api".to_owned()];
         let Isolated { project, .. } = isolated(&[
             ("user", user),

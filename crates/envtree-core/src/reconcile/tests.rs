@@ -314,11 +314,7 @@ fn what_must_exist_and_does_not_is_an_error() {
 #[test]
 fn only_what_mounts_the_worktree_waits_for_the_checkout() {
     let mut raw = raw_postgres_redis();
-    raw.services["redis"].mounts.push(Mount {
-        target: "/src".into(),
-        read_only: false,
-        source: MountSource::bind("/w/fix-login/src"),
-    });
+    raw.services["redis"].mounts.push(Mount::new("/src", MountSource::bind("/w/fix-login/src")));
     let plan = reconcile(&isolated(&raw), &ObservedState::default(), &options()).unwrap();
     let waiting: Vec<String> = plan
         .steps
@@ -344,7 +340,7 @@ fn an_image_that_is_mounted_is_pulled_before_the_container_is_made() {
     let mut raw = raw_postgres_redis();
     let source = MountSource::Image { image: "shop/assets:1".into(), subpath: None };
     let redis = &mut raw.services["redis"];
-    redis.mounts.push(Mount { target: "/assets".into(), read_only: false, source });
+    redis.mounts.push(Mount::new("/assets", source));
     redis.pull_policy = Some(PullPolicy::Never);
     let mut engine = engine_with(&isolated(&raw_postgres_redis()));
     let plan = reconcile(&isolated(&raw), &engine.state, &options()).unwrap();

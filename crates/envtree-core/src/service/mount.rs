@@ -16,6 +16,40 @@ pub struct Mount {
     /// What is mounted.
     #[serde(flatten)]
     pub source: MountSource,
+    /// What the file says of it besides.
+    #[serde(skip)]
+    pub idle: IdleSettings,
+}
+
+impl Mount {
+    /// Returns a mount that the container may write to.
+    pub fn new(target: impl Into<String>, source: MountSource) -> Self {
+        Self { target: target.into(), read_only: false, source, idle: IdleSettings::default() }
+    }
+}
+
+/// Settings of a mount that change nothing about it, and are shown where the file's own words are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IdleSettings {
+    /// The source as it is written, if it is not the one that is mounted: a path with `..`, or a name beside memory.
+    pub source: Option<String>,
+    /// How alike both sides are kept, which no Engine heeds any longer.
+    pub consistency: Option<String>,
+    /// Options of another type of mount.
+    pub bind: BindOptions,
+    /// Options of another type of mount.
+    pub volume: VolumeOptions,
+    /// Options of another type of mount.
+    pub tmpfs: TmpfsOptions,
+}
+
+/// How memory is mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TmpfsOptions {
+    /// The largest size in bytes.
+    pub size: Option<i64>,
+    /// The mode of the folder, such as `0o1777`.
+    pub mode: Option<u32>,
 }
 
 /// What a mount brings into a container.

@@ -88,11 +88,9 @@ fn what_depends_on_one_environment_is_not_shared() {
     );
     let mounted = |path: &str| {
         complaints(|project| {
-            project.services["postgres"].mounts.push(Mount {
-                target: "/init".into(),
-                read_only: true,
-                source: MountSource::bind(path),
-            });
+            project.services["postgres"]
+                .mounts
+                .push(Mount { read_only: true, ..Mount::new("/init", MountSource::bind(path)) });
         })
     };
     assert_eq!(
@@ -108,9 +106,8 @@ fn what_depends_on_one_environment_is_not_shared() {
 fn a_volume_that_both_sides_mount_is_pointed_out() {
     let mut project = raw_postgres_redis();
     project.services["redis"].mounts.push(Mount {
-        target: "/data".into(),
         read_only: true,
-        source: MountSource::volume(Some(VolumeName::new("data").unwrap())),
+        ..Mount::new("/data", MountSource::volume(Some(VolumeName::new("data").unwrap())))
     });
     let parts = part(&project, &sharing(&["postgres"]), &[], "/w").unwrap();
     assert_eq!(

@@ -117,7 +117,7 @@ fn edit_service(project: &mut Project, name: &ServiceName, edit: &Edit) {
             let key = VolumeName::new("added").expect("the key is valid");
             project.volumes.insert(key.clone(), Volume::default());
             let source = MountSource::volume(Some(key));
-            service.mounts.push(Mount { target: "/added".into(), read_only: false, source });
+            service.mounts.push(Mount::new("/added", source));
         }
         _ => unreachable!("the other edits are not of a service"),
     }

@@ -170,7 +170,7 @@ pub(crate) fn rescale(service: &mut Service, count: u32) {
 
 fn mount(volume: Option<VolumeName>, target: &str) -> Mount {
     let source = MountSource::volume(volume);
-    Mount { target: target.into(), read_only: false, source }
+    Mount::new(target, source)
 }
 
 fn attachment() -> impl Strategy<Value = Attachment> {

@@ -142,6 +142,7 @@ fn health_check(check: &HealthCheck, api: ApiVersion) -> HealthConfig {
                 test
             }
             HealthTest::Shell(line) => vec!["CMD-SHELL".to_owned(), line.clone()],
+            HealthTest::Other(words) => words.clone(),
         }),
         interval: check.interval.map(nanoseconds),
         timeout: check.timeout.map(nanoseconds),
@@ -201,7 +202,7 @@ mod tests {
                     start_interval: Some(Duration::from_secs(1)),
                     ..HealthCheck::default()
                 }),
-                mounts: vec![Mount { target: "/data".to_owned(), read_only: false, source }],
+                mounts: vec![Mount::new("/data", source)],
                 ..Service::default()
             },
             volume_names: [(data, "shop-data".to_owned())].into(),

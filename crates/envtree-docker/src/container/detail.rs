@@ -167,25 +167,31 @@ fn addresses(networks: HashMap<String, EndpointSettings>) -> IndexMap<String, Ip
 
 fn health_test(test: &[String]) -> Option<HealthTest> {
     match test {
-        [kind, command @ ..] if kind == "CMD" => Some(HealthTest::Cmd(command.to_vec())),
-        [kind, line, ..] if kind == "CMD-SHELL" => Some(HealthTest::Shell(line.clone())),
+        [kind, command @ ..] if kind == "CMD" && !command.is_empty() => {
+            Some(HealthTest::Cmd(command.to_vec()))
+        }
+        [kind, line] if kind == "CMD-SHELL" => Some(HealthTest::Shell(line.clone())),
         [kind, ..] if kind == "NONE" => Some(HealthTest::None),
+        [kind, ..] if kind == "CMD" || kind == "CMD-SHELL" => Some(HealthTest::Other(test.to_vec())),
         _ => None,
     }
 }
 
 /// A line is run by the image's `SHELL`, as the Engine does it.
 fn health_command(test: &HealthTest, shell: Option<Vec<String>>) -> Option<Vec<String>> {
-    match test {
-        HealthTest::None => None,
-        HealthTest::Cmd(command) => Some(command.clone()),
-        HealthTest::Shell(line) => {
-            let shell = shell.filter(|shell| !shell.is_empty());
-            let mut command = shell.unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned()]);
-            command.push(line.clone());
-            Some(command)
+    let words = match test {
+        HealthTest::None => return None,
+        HealthTest::Cmd(command) => return Some(command.clone()),
+        HealthTest::Shell(line) => std::slice::from_ref(line),
+        // A shell without a line, or no command at all, cannot be run.
+        HealthTest::Other(words) => {
+            words.strip_prefix(&["CMD-SHELL".to_owned()]).filter(|rest| !rest.is_empty())?
         }
-    }
+    };
+    let shell = shell.filter(|shell| !shell.is_empty());
+    let mut command = shell.unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned()]);
+    command.extend_from_slice(words);
+    Some(command)
 }
 
 fn variables(lines: Vec<String>) -> IndexMap<String, String> {
@@ -291,5 +297,13 @@ mod tests {
         assert_eq!(health_command(&line, Some(bash)).unwrap(), ["/bin/bash", "-c", "pg_isready"]);
         assert_eq!(health_command(&line, None).unwrap(), ["/bin/sh", "-c", "pg_isready"]);
         assert_eq!(health_command(&HealthTest::None, None), None);
+        let test = |words: &[&str]| {
+            health_test(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).unwrap()
+        };
+        let further = health_command(&test(&["CMD-SHELL", "echo $0", "a"]), None);
+        assert_eq!(further.unwrap(), ["/bin/sh", "-c", "echo $0", "a"]);
+        for words in [&["CMD"][..], &["CMD-SHELL"], &["NONE", "a"]] {
+            assert_eq!(health_command(&test(words), None), None, "{words:?}");
+        }
     }
 }

@@ -119,7 +119,7 @@ fn image_volumes(container: &NewContainer, mounts: &[EngineMount], binds: &[Stri
         .filter(|target| !is_covered(target, mounts, binds) && !memory.contains(&target.as_str()));
     free.map(|target| {
         let source = MountSource::volume(None);
-        let mount = Mount { target: target.clone(), read_only: false, source };
+        let mount = Mount::new(target, source);
         unnamed_mount(container, &mount, &VolumeOptions::default())
     })
     .collect()
@@ -148,7 +148,7 @@ fn given_files(container: &NewContainer, mounts: &[EngineMount], binds: &[String
         .filter(|(target, _)| !is_covered(target, mounts, binds))
         .map(|(target, path)| {
             let options = BindOptions { create_host_path: Some(false), ..BindOptions::default() };
-            let mount = Mount { target, read_only: true, source: MountSource::bind(path) };
+            let mount = Mount { read_only: true, ..Mount::new(target, MountSource::bind(path)) };
             bind_mount(&mount, path, &options)
         })
         .collect()

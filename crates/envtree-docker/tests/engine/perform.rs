@@ -45,11 +45,7 @@ async fn made(stage: &Stage) -> String {
     }
     let key = VolumeName::new("data").unwrap();
     let mut container = stage.shell("app", "head -c 4096 /dev/zero > /data/file; sleep 300");
-    container.definition.mounts = vec![Mount {
-        target: "/data".to_owned(),
-        read_only: false,
-        source: MountSource::volume(Some(key.clone())),
-    }];
+    container.definition.mounts = vec![Mount::new("/data", MountSource::volume(Some(key.clone())))];
     container.volume_names = [(key, stage.name("data"))].into();
     container.network = Some((stage.name("front"), Attachment::default()));
     let connect = Operation::ConnectNetwork {

@@ -79,6 +79,7 @@ impl Scope<'_> {
         }
         let link = (base.display.clone(), name.to_owned());
         let extends = read(&entry.node, name)?;
+        self.warn_of_keys(&entry.node, &format!("service `{name}`: `extends"), &["service", "file"]);
         if way.chain.contains(&link) {
             return Err(extends.service.diagnostic(circle(&way.chain, &link)));
         }
@@ -165,12 +166,6 @@ fn read<'a>(node: &'a Node, name: &str) -> Result<Extends<'a>, Diagnostic> {
             return Err(node.diagnostic(message));
         }
     };
-    if let Some((key, entry)) = entries.iter().find(|(key, _)| !["service", "file"].contains(&key.as_str())) {
-        let hint = nearest(key, ["service", "file"]).map(|near| format!("; did you mean `{near}`?"));
-        let message =
-            format!("service `{name}`: `extends.{key}` is not a known key{}", hint.unwrap_or_default());
-        return Err(Diagnostic { place: entry.key_place.clone(), message });
-    }
     let text = |key: &str| match entries.get(key).map(|entry| (&entry.node, &entry.node.value)) {
         None | Some((_, Value::Null)) => Ok(None),
         Some((node, Value::Text(text))) => Ok(Some((node, text.as_str()))),
@@ -180,6 +175,11 @@ fn read<'a>(node: &'a Node, name: &str) -> Result<Extends<'a>, Diagnostic> {
         }
     };
     let Some((service, wanted)) = text("service")? else {
+        if let Some((key, entry)) = entries.iter().find(|(key, _)| nearest(key, ["service"]).is_some()) {
+            let message =
+                format!("service `{name}`: `extends.{key}` is not a known key; did you mean `service`?");
+            return Err(Diagnostic { place: entry.key_place.clone(), message });
+        }
         return Err(node.diagnostic(format!("service `{name}`: `extends.service` is missing")));
     };
     Ok(Extends { service, name: wanted, file: text("file")? })

@@ -9,7 +9,6 @@ use super::rebase::{name_contexts, rebase};
 use super::{Lookup, Scope, section};
 use crate::compose_file::lower::path::cleaned;
 use crate::compose_file::node::{Diagnostic, Entry, Node, Place, Value};
-use crate::nearest::nearest;
 
 /// What an included project adds.
 const SECTIONS: [&str; 5] = ["services", "volumes", "networks", "secrets", "configs"];
@@ -46,8 +45,11 @@ impl Scope<'_> {
         let mut imported = IndexMap::new();
         for item in items {
             let inclusion = read(item)?;
+            self.warn_of_keys(item, "`include", &KEYS);
             if inclusion.paths.is_empty() {
-                return Err(item.diagnostic("`include.path` is missing"));
+                let message = "`include.path` is missing, so nothing is included";
+                self.run.warnings.borrow_mut().push(item.diagnostic(message));
+                continue;
             }
             let project = self.included(&inclusion, including)?;
             import(project, document, &mut imported, &item.place)?;
@@ -162,6 +164,7 @@ fn read(item: &Node) -> Result<Inclusion<'_>, Diagnostic> {
             return Ok(Inclusion { paths: vec![(&item.place, path)], ..Inclusion::default() });
         }
         Value::Map(entries) => entries,
+        Value::Null => return Ok(Inclusion::default()),
         _ => {
             let message = format!("`include` lists paths, or mappings with `path`, not {}", item.kind());
             return Err(item.diagnostic(message));
@@ -176,12 +179,7 @@ fn read(item: &Node) -> Result<Inclusion<'_>, Diagnostic> {
                 let named = texts(key, &entry.node)?.first().copied();
                 inclusion.directory = named.filter(|(_, directory)| !directory.is_empty());
             }
-            _ if key.starts_with("x-") => {}
-            _ => {
-                let hint = nearest(key, KEYS).map(|near| format!("; did you mean `{near}`?"));
-                let message = format!("`include.{key}` is not a known key{}", hint.unwrap_or_default());
-                return Err(Diagnostic { place: entry.key_place.clone(), message });
-            }
+            _ => {}
         }
     }
     Ok(inclusion)

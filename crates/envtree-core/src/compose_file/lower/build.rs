@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use super::grant::{Kind, lower_mode};
 use super::limits::{lower_extra_hosts, lower_ulimits};
 use super::path::resolved;
-use super::section::{Section, scalar};
+use super::section::{Section, is_empty_text, scalar};
 use super::unknown::{Keys, hint};
 use super::{LowerOptions, Scope};
 use crate::build::{Build, BuildSecret, SecretOrigin, SecretText, SshForward, is_folder, is_remote};
@@ -45,16 +45,30 @@ const KEYS: Keys = Keys {
 const SECRET_KEYS: Keys =
     Keys { read: &["source", "target", "uid", "gid", "mode"], ignored: &[], refused: &[] };
 
+const CONTEXT_IS_EMPTY: &str = "`build.context` is empty, so the project's folder is taken";
+
 /// Returns how the service's image is built.
 pub(super) fn lower_build(service: &Section<'_>, scope: &Scope<'_>) -> Option<Build> {
     let node = service.node("build")?;
     if let Some(context) = scalar(node) {
-        let context = resolved_context(&context, scope.options);
-        return Some(Build { context, ..Build::default() });
+        if context.is_empty() {
+            service.warn(&node.place, CONTEXT_IS_EMPTY);
+        }
+        let resolved = resolved_context(&context, scope.options);
+        let written_context = written_context(context, &resolved);
+        return Some(Build { context: resolved, written_context, ..Build::default() });
     }
     let section = service.child("build", &KEYS)?;
+    let empty = section.node("context").filter(|node| is_empty_text(node));
+    if let Some(node) = empty {
+        section.warn(&node.place, CONTEXT_IS_EMPTY);
+    }
+    let written = section.text("context");
+    let context = resolved_context(written.as_deref().unwrap_or("."), scope.options);
+    let written = written.or_else(|| empty.map(|_| String::new()));
     let build = Build {
-        context: resolved_context(&section.text("context").unwrap_or_else(|| ".".into()), scope.options),
+        written_context: written.and_then(|written| written_context(written, &context)),
+        context,
         dockerfile: section.text("dockerfile"),
         dockerfile_inline: section.text("dockerfile_inline"),
         args: args(&section, scope.options),
@@ -67,7 +81,7 @@ pub(super) fn lower_build(service: &Section<'_>, scope: &Scope<'_>) -> Option<Bu
         pull: section.is_on("pull"),
         additional_contexts: contexts(&section, scope.options),
         network: section.text("network"),
-        shm_size: section.bytes("shm_size"),
+        shm_size: section.bytes("shm_size").filter(|bytes| *bytes != 0),
         extra_hosts: lower_extra_hosts(&section),
         ulimits: lower_ulimits(&section),
         privileged: section.is_on("privileged"),
@@ -96,6 +110,11 @@ fn check(service: &Section<'_>, section: &Section<'_>, build: &Build) {
     {
         section.error(&node.place, format!("`build.platforms` lacks `{platform}`, the service's `platform`"));
     }
+}
+
+/// Returns a context as it is written, where it is shown so: an empty one, and an absolute path that is not clean.
+fn written_context(written: String, resolved: &str) -> Option<String> {
+    (written.is_empty() || written.starts_with('/') && written != resolved).then_some(written)
 }
 
 fn resolved_context(context: &str, options: &LowerOptions<'_>) -> String {

@@ -83,30 +83,31 @@ fn warn_of_swarm(section: &Section<'_>, key: &str) {
 fn update_config(section: &Section<'_>) -> UpdateConfig {
     UpdateConfig {
         parallelism: section.number("parallelism", COUNT),
-        delay: section.duration("delay"),
+        delay: section.duration("delay").filter(|delay| !delay.is_zero()),
         failure_action: section.text("failure_action"),
-        monitor: section.duration("monitor"),
-        max_failure_ratio: section.decimal("max_failure_ratio"),
+        monitor: section.duration("monitor").filter(|monitor| !monitor.is_zero()),
+        max_failure_ratio: section.decimal("max_failure_ratio").filter(|ratio| ratio.billionths() != 0),
         order: section.word("order", &["start-first", "stop-first"]),
     }
 }
 
+/// Returns what the service may use. As with Compose, nought is no limit.
 fn resources(section: &Section<'_>) -> Resources {
     let limits = section.child("limits", &LIMITS_KEYS);
     let reservations = section.child("reservations", &RESERVATIONS_KEYS);
     Resources {
         limits: limits.map(|limits| ResourceLimits {
-            cpus: limits.decimal("cpus"),
-            memory: limits.bytes("memory"),
-            pids: limits.integer("pids"),
+            cpus: limits.decimal("cpus").filter(|cpus| cpus.billionths() != 0),
+            memory: limits.bytes("memory").filter(|bytes| *bytes != 0),
+            pids: limits.integer("pids").filter(|pids| *pids != 0),
         }),
         reservations: reservations.map(|section| {
             for key in ["cpus", "generic_resources"] {
                 warn_of_swarm(&section, key);
             }
             Reservations {
-                cpus: section.decimal("cpus"),
-                memory: section.bytes("memory"),
+                cpus: section.decimal("cpus").filter(|cpus| cpus.billionths() != 0),
+                memory: section.bytes("memory").filter(|bytes| *bytes != 0),
                 devices: lower_requests(&section, "devices"),
                 generic_resources: generic_resources(&section),
             }

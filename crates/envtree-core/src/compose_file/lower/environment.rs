@@ -114,7 +114,10 @@ pub(super) fn lower_labels(service: &Section<'_>, options: &LowerOptions<'_>) ->
             read(service, item, &request, true, options)
         });
         for (name, value) in read.unwrap_or_default() {
-            labels.insert(name, value.unwrap_or_default());
+            // A name alone means the label of an earlier file, if there is one.
+            if let Some(value) = value {
+                labels.insert(name, value);
+            }
         }
     }
     labels.extend(service.labels("labels"));

@@ -13,16 +13,17 @@ use crate::compose_file::scalar::integer;
 use crate::project::FileObject;
 use crate::service::{Grant, Origin};
 
-const SWARM_DRIVER: &str = "only a swarm has drivers for it";
+/// What only a swarm heeds.
+const SWARM: [&str; 3] = ["driver", "driver_opts", "template_driver"];
 const CONFIG_KEYS: Keys = Keys {
-    read: &["name", "file", "environment", "content", "external", "labels"],
+    read: &["name", "file", "environment", "content", "external", "labels", "template_driver"],
     ignored: &[],
-    refused: &[("template_driver", SWARM_DRIVER)],
+    refused: &[],
 };
 const SECRET_KEYS: Keys = Keys {
-    read: &["name", "file", "environment", "external", "labels"],
+    read: &["name", "file", "environment", "external", "labels", "driver", "driver_opts", "template_driver"],
     ignored: &[],
-    refused: &[("driver", SWARM_DRIVER), ("driver_opts", SWARM_DRIVER), ("template_driver", SWARM_DRIVER)],
+    refused: &[],
 };
 const GRANT_KEYS: Keys =
     Keys { read: &["source", "target", "uid", "gid", "mode"], ignored: &[], refused: &[] };
@@ -101,7 +102,15 @@ fn lower_object(kind: Kind, section: &Section<'_>, options: &LowerOptions<'_>) -
     } else if given.len() > 1 {
         section.error(section.place, format!("only one of `{origins}` can be there"));
     }
+    for key in SWARM {
+        if let (Some(entry), Some(_)) = (section.entries().get(key), section.node(key)) {
+            section.warn(&entry.key_place, format!("`{key}` has no effect: only a swarm has drivers for it"));
+        }
+    }
     FileObject {
+        driver: section.text("driver"),
+        driver_opts: section.labels("driver_opts"),
+        template_driver: section.text("template_driver"),
         name,
         file: section.text("file").map(|path| resolved_anywhere(&path, options).unwrap_or(path)),
         environment: section.text("environment"),

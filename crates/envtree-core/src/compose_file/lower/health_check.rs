@@ -26,6 +26,15 @@ pub(super) fn lower_health_check(service: &Section<'_>) -> Option<HealthCheck> {
     })
 }
 
+/// Says what the Engine makes of a list with too few or too many words.
+fn unusual(kind: &str, rest: &[String]) -> String {
+    match (kind, rest) {
+        ("NONE", _) => "`NONE` switches the health check off; what follows it is ignored".to_owned(),
+        (_, []) => format!("a command is missing behind `{kind}`: the health check never passes"),
+        _ => format!("`{kind}` takes one text; what follows it are `$0`, `$1` and so on of the shell"),
+    }
+}
+
 fn lower_test(section: &Section<'_>) -> Option<HealthTest> {
     let node = section.node("test")?;
     if let Some(line) = scalar(node) {
@@ -40,11 +49,10 @@ fn lower_test(section: &Section<'_>) -> Option<HealthTest> {
     match (kind.as_str(), rest) {
         ("NONE", []) => Some(HealthTest::None),
         ("CMD", [_, ..]) => Some(HealthTest::Cmd(rest.to_vec())),
-        ("CMD-SHELL", [line, further @ ..]) => {
-            if !further.is_empty() {
-                section.warn(&node.place, "`CMD-SHELL` takes one text; what follows it is ignored");
-            }
-            Some(HealthTest::Shell(line.clone()))
+        ("CMD-SHELL", [line]) => Some(HealthTest::Shell(line.clone())),
+        (kind @ ("NONE" | "CMD" | "CMD-SHELL"), _) => {
+            section.warn(&node.place, unusual(kind, rest));
+            Some(HealthTest::Other(words))
         }
         _ => {
             section.error(

@@ -52,7 +52,7 @@ pub(super) fn lower_limits(service: &Section<'_>) -> Limits {
 fn blkio(section: &Section<'_>) -> Blkio {
     let weights = section.sections("weight_device", &WEIGHT_KEYS).into_iter();
     Blkio {
-        weight: section.number("weight", WEIGHT),
+        weight: section.number("weight", WEIGHT).filter(|weight| *weight != 0),
         weight_device: weights
             .filter_map(|device| {
                 let (path, weight) = (device.required("path"), device.number("weight", WEIGHT));

@@ -7,7 +7,7 @@ use super::unknown::{Keys, hint};
 use crate::compose_file::node::{Node, Value};
 use crate::compose_file::scalar::integer;
 use crate::name::VolumeName;
-use crate::service::{BindOptions, Mount, MountSource, VolumeOptions};
+use crate::service::{BindOptions, IdleSettings, Mount, MountSource, TmpfsOptions, VolumeOptions};
 
 const KEYS: Keys = Keys {
     // The Engine no longer heeds a consistency.
@@ -72,7 +72,10 @@ fn short_mount(service: &Section<'_>, item: &Node, text: &str, scope: &Scope<'_>
         Some(path) if is_path(path) => bind(service, item, path, scope)?,
         name => volume(service, item, name, scope)?,
     };
-    let mut mount = Mount { target, read_only: false, source };
+    let mut mount = Mount::new(target, source);
+    if let MountSource::Bind { path, .. } = &mount.source {
+        mount.idle.source = written_source(path, parts.first().copied());
+    }
     for option in options.split(',').filter(|option| !option.is_empty()) {
         apply_option(service, item, option, &mut mount);
     }
@@ -93,7 +96,16 @@ fn parts(text: &str) -> Vec<&str> {
     parts
 }
 
+/// Returns an absolute path as it is written, where it is not the one that is mounted.
+fn written_source(mounted: &str, written: Option<&str>) -> Option<String> {
+    written.filter(|written| written.starts_with('/') && *written != mounted).map(str::to_owned)
+}
+
 fn apply_option(service: &Section<'_>, item: &Node, option: &str, mount: &mut Mount) {
+    let warn = || {
+        service
+            .warn(&item.place, format!("the option `{option}` has no effect on this mount and is ignored"));
+    };
     match (option, &mut mount.source) {
         ("ro", _) => mount.read_only = true,
         ("rw" | "cached" | "delegated" | "consistent", _) => {}
@@ -105,8 +117,19 @@ fn apply_option(service: &Section<'_>, item: &Node, option: &str, mount: &mut Mo
         (option, MountSource::Bind { options, .. }) if PROPAGATIONS.contains(&option) => {
             options.propagation = Some(option.to_owned());
         }
-        _ => service
-            .warn(&item.place, format!("the option `{option}` has no effect on this mount and is ignored")),
+        ("nocopy", _) => {
+            mount.idle.volume.nocopy = true;
+            warn();
+        }
+        ("z" | "Z", _) => {
+            mount.idle.bind.selinux = Some(option.to_owned());
+            warn();
+        }
+        (option, _) if PROPAGATIONS.contains(&option) => {
+            mount.idle.bind.propagation = Some(option.to_owned());
+            warn();
+        }
+        _ => warn(),
     }
 }
 
@@ -170,21 +193,19 @@ fn long_mount(service: &Section<'_>, name: &str, item: &Node, scope: &Scope<'_>)
     };
     let target = absolute_target(service, item, &target)?;
     let source = section.text("source");
-    let source = match (section.text("type").as_deref(), source) {
-        (Some("bind"), Some(path)) => long_bind(service, &section, item, &path, scope)?,
+    let mounted = match (section.text("type").as_deref(), source.as_deref()) {
+        (Some("bind"), Some(path)) => bind(service, item, path, scope)?,
         // An empty text is the project's own folder.
-        (Some("bind"), None) if section.node("source").is_some() => {
-            long_bind(service, &section, item, ".", scope)?
-        }
+        (Some("bind"), None) if section.node("source").is_some() => bind(service, item, ".", scope)?,
         (Some("bind" | "image"), None) => {
             missing("source");
             return None;
         }
-        (Some("volume"), source) => long_volume(service, &section, item, source.as_deref(), scope)?,
-        (Some("tmpfs"), _) => long_tmpfs(&section),
+        (Some("volume"), source) => volume(service, item, source, scope)?,
+        (Some("tmpfs"), _) => MountSource::Tmpfs { size: None, mode: None },
         (Some("image"), Some(image)) => {
             let subpath = section.child("image", &IMAGE_KEYS).and_then(|options| options.text("subpath"));
-            MountSource::Image { image, subpath }
+            MountSource::Image { image: image.to_owned(), subpath }
         }
         (None, _) => {
             missing("type");
@@ -197,7 +218,45 @@ fn long_mount(service: &Section<'_>, name: &str, item: &Node, scope: &Scope<'_>)
         }
     };
     warn_of_other_options(&section);
-    Some(Mount { target, read_only: section.is_on("read_only"), source })
+    let mut mount = Mount {
+        read_only: section.is_on("read_only"),
+        idle: idle_settings(&section),
+        ..Mount::new(target, mounted)
+    };
+    take_options(&section, source, &mut mount);
+    Some(mount)
+}
+
+/// Gives the mount the options of its type.
+fn take_options(section: &Section<'_>, written: Option<String>, mount: &mut Mount) {
+    let idle = &mut mount.idle;
+    match &mut mount.source {
+        MountSource::Bind { options, path } => {
+            *options = std::mem::take(&mut idle.bind);
+            // As Compose has it: the long form makes no folder, unless it has options that do not forbid it.
+            if section.node("bind").is_none() {
+                options.create_host_path = Some(false);
+            }
+            idle.source = written_source(path, written.as_deref());
+        }
+        MountSource::Volume { options, .. } => *options = std::mem::take(&mut idle.volume),
+        MountSource::Tmpfs { size, mode } => {
+            TmpfsOptions { size: *size, mode: *mode } = std::mem::take(&mut idle.tmpfs);
+            idle.source = written;
+        }
+        MountSource::Image { .. } => {}
+    }
+}
+
+/// Returns all that has no effect on one type of mount or another.
+fn idle_settings(section: &Section<'_>) -> IdleSettings {
+    IdleSettings {
+        source: None,
+        consistency: section.text("consistency"),
+        bind: section.child("bind", &BIND_KEYS).as_ref().map(bind_options).unwrap_or_default(),
+        volume: section.child("volume", &VOLUME_KEYS).as_ref().map(volume_options).unwrap_or_default(),
+        tmpfs: section.child("tmpfs", &TMPFS_KEYS).as_ref().map(tmpfs_options).unwrap_or_default(),
+    }
 }
 
 /// Says which options are those of another type of mount.
@@ -211,56 +270,28 @@ fn warn_of_other_options(section: &Section<'_>) {
     }
 }
 
-fn long_bind(
-    service: &Section<'_>,
-    section: &Section<'_>,
-    item: &Node,
-    path: &str,
-    scope: &Scope<'_>,
-) -> Option<MountSource> {
-    let mut source = bind(service, item, path, scope)?;
-    if let MountSource::Bind { options, .. } = &mut source {
-        *options = match section.child("bind", &BIND_KEYS) {
-            // As Compose has it: the long form makes no folder, unless it has options that do not forbid it.
-            None => BindOptions { create_host_path: Some(false), ..BindOptions::default() },
-            Some(bind) => BindOptions {
-                create_host_path: bind.boolean("create_host_path"),
-                propagation: bind.word("propagation", &PROPAGATIONS),
-                selinux: bind.word("selinux", &["z", "Z"]),
-                recursive: bind.word("recursive", &RECURSIONS),
-            },
-        };
+fn bind_options(bind: &Section<'_>) -> BindOptions {
+    BindOptions {
+        create_host_path: bind.boolean("create_host_path"),
+        propagation: bind.word("propagation", &PROPAGATIONS),
+        selinux: bind.word("selinux", &["z", "Z"]),
+        recursive: bind.word("recursive", &RECURSIONS),
     }
-    Some(source)
 }
 
-fn long_volume(
-    service: &Section<'_>,
-    section: &Section<'_>,
-    item: &Node,
-    name: Option<&str>,
-    scope: &Scope<'_>,
-) -> Option<MountSource> {
-    let mut source = volume(service, item, name, scope)?;
-    if let (Some(given), MountSource::Volume { options, .. }) =
-        (section.child("volume", &VOLUME_KEYS), &mut source)
-    {
-        *options = VolumeOptions {
-            nocopy: given.is_on("nocopy"),
-            subpath: given.text("subpath"),
-            labels: given.labels("labels"),
-            ..VolumeOptions::default()
-        };
+fn volume_options(volume: &Section<'_>) -> VolumeOptions {
+    VolumeOptions {
+        nocopy: volume.is_on("nocopy"),
+        subpath: volume.text("subpath"),
+        labels: volume.labels("labels"),
+        ..VolumeOptions::default()
     }
-    Some(source)
 }
 
-fn long_tmpfs(section: &Section<'_>) -> MountSource {
-    let options = section.child("tmpfs", &TMPFS_KEYS);
-    let options = options.as_ref();
-    MountSource::Tmpfs {
-        size: options.and_then(|options| options.bytes("size")),
-        mode: options.and_then(|options| options.parsed("mode", "a mode such as `0o1777`", parse_mode)),
+fn tmpfs_options(tmpfs: &Section<'_>) -> TmpfsOptions {
+    TmpfsOptions {
+        size: tmpfs.bytes("size").filter(|bytes| *bytes != 0),
+        mode: tmpfs.parsed("mode", "a mode such as `0o1777`", parse_mode).filter(|mode| *mode != 0),
     }
 }
 

@@ -64,6 +64,10 @@ pub(super) fn lower_attachments(
     if mode.is_some() {
         return IndexMap::new();
     }
+    if let Some(node) = service.node("network_mode").filter(|_| service.node("networks").is_none()) {
+        service.warn(&node.place, "`network_mode` is empty: the service joins no network");
+        return IndexMap::new();
+    }
     let mut found: Vec<(NetworkName, Attachment)> = Vec::new();
     let mut join = |name: &str, node: &Node, settings: Option<Section<'_>>| {
         if name != DEFAULT && !scope.networks.contains(&name) {

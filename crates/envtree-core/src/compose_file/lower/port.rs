@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 
 use super::section::{Section, scalar};
 use super::unknown::Keys;
@@ -20,7 +20,7 @@ const SHORT: &str = "`[[address:]published:]target[/protocol]`";
 
 /// Returns the published ports, ranges spread out.
 pub(super) fn lower_ports(service: &Section<'_>) -> Vec<Port> {
-    let mut ports: IndexSet<Port> = IndexSet::new();
+    let mut ports: IndexMap<String, Port> = IndexMap::new();
     for (index, item) in service.items("ports").iter().enumerate() {
         let name = format!("ports[{index}]");
         let found = match (&item.value, scalar(item)) {
@@ -34,9 +34,16 @@ pub(super) fn lower_ports(service: &Section<'_>) -> Vec<Port> {
                 Vec::new()
             }
         };
-        ports.extend(found);
+        ports.extend(found.into_iter().map(|port| (identity(&port), port)));
     }
-    ports.into_iter().collect()
+    ports.into_values().collect()
+}
+
+/// Returns what a port has in common with a later one that stands in its place.
+fn identity(port: &Port) -> String {
+    let address = port.host_ip.as_deref().unwrap_or("0.0.0.0");
+    let Port { target, published, published_last, protocol, writes_zero, .. } = port;
+    format!("{address} {published:?} {published_last:?} {writes_zero} {target} {}", protocol.as_str())
 }
 
 /// Returns the ports that `[[address:]published:]target[/protocol]` publishes, ranges spread out.
@@ -68,13 +75,18 @@ pub fn parse_short(text: &str) -> Option<Vec<Port>> {
         app_protocol: None,
         name: None,
         mode: None,
+        writes_zero: published.as_ref().is_some_and(|range| *range.end() == 0),
     });
     Some(ports.collect())
 }
 
 fn split_protocol(text: &str) -> Option<(&str, Protocol)> {
-    match text.rsplit_once('/') {
-        Some((ports, protocol)) => Some((ports, parse_protocol(protocol)?)),
+    match text.split_once('/') {
+        // As in Compose, a slash with nothing behind it says nothing, and neither does what stands behind another one.
+        Some((ports, rest)) => match rest.split('/').next() {
+            None | Some("") => Some((ports, Protocol::Tcp)),
+            Some(protocol) => Some((ports, parse_protocol(protocol)?)),
+        },
         None => Some((text, Protocol::Tcp)),
     }
 }
@@ -119,6 +131,7 @@ fn long_port(service: &Section<'_>, name: &str, item: &Node) -> Option<Port> {
     }
     let port = "a port from 1 to 65535";
     let published = section.parsed_text("published", "a port or a range of ports", parse_range);
+    let writes_zero = published.as_ref().is_some_and(|range| *range.end() == 0);
     Some(Port {
         target: section.parsed("target", port, |text| text.parse::<u16>().ok().filter(|port| *port > 0))?,
         published: published.as_ref().map(|range| *range.start()).filter(|port| *port != 0),
@@ -129,8 +142,19 @@ fn long_port(service: &Section<'_>, name: &str, item: &Node) -> Option<Port> {
             .unwrap_or_default(),
         app_protocol: section.text("app_protocol"),
         name: section.text("name"),
-        mode: section.word("mode", &["ingress", "host"]).filter(|mode| mode != "ingress"),
+        mode: lower_mode(&section).filter(|mode| mode != "ingress"),
+        writes_zero,
     })
+}
+
+/// Returns how a swarm would publish the port.
+fn lower_mode(section: &Section<'_>) -> Option<String> {
+    let mode = section.text("mode")?;
+    if let (Some(node), false) = (section.node("mode"), ["ingress", "host"].contains(&mode.as_str())) {
+        let name = section.name("mode");
+        section.warn(&node.place, format!("{name} is neither `ingress` nor `host`, and has no effect"));
+    }
+    Some(mode)
 }
 
 /// Returns the exposed ports as they are written, checked.
@@ -173,6 +197,8 @@ mod tests {
             ("[::1]:8080:80/sctp", "::1 8080 80 sctp"),
             ("::1:8080:80", "::1 8080 80 tcp"),
             ("8000-8010:80", "* 8000 80 tcp"),
+            ("8080:80/", "* 8080 80 tcp"),
+            ("53:53/udp/x", "* 53 53 udp"),
         ] {
             assert_eq!(short(text).unwrap(), [expected], "{text}");
         }

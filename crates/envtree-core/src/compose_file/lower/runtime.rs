@@ -35,7 +35,7 @@ pub(super) fn lower_runtime(service: &Section<'_>, options: &LowerOptions<'_>) -
         ulimits: lower_ulimits(service),
         stop_signal: service.text("stop_signal"),
         stop_grace_period: service.duration("stop_grace_period"),
-        shm_size: service.bytes("shm_size"),
+        shm_size: service.bytes("shm_size").filter(|bytes| *bytes != 0),
         annotations: service.labels("annotations"),
         cgroup: service.word("cgroup", &["host", "private"]),
         cgroup_parent: service.text("cgroup_parent"),

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::quantity::{BYTES, DURATION, parse_bytes, parse_duration};
 use super::unknown::{self, Keys};
 use crate::compose_file::node::{Diagnostic, Entry, Node, Place, Value};
-use crate::compose_file::scalar::integer;
+use crate::compose_file::scalar::{integer, without_fraction};
 use crate::decimal::Decimal;
 use crate::host_path::HostPath;
 
@@ -215,9 +215,18 @@ impl<'a> Section<'a> {
         self.parsed(key, "a number such as `0.5`", |text| text.parse().ok())
     }
 
-    /// Returns a size in bytes.
+    /// Returns a size in bytes. As in Compose, a number with a fraction or an exponent is passed over.
     pub(super) fn bytes(&self, key: &str) -> Option<i64> {
-        self.parsed(key, BYTES, parse_bytes)
+        let node = self.node(key)?;
+        if let Value::Number(text) = &node.value {
+            let bytes = integer(text);
+            if bytes.is_none() {
+                let name = self.name(key);
+                self.warn(&node.place, format!("{name} is no whole number of bytes, and has no effect"));
+            }
+            return bytes;
+        }
+        self.parsed_node(key, node, BYTES, parse_bytes)
     }
 
     /// Returns a span of time.
@@ -334,7 +343,8 @@ pub(super) fn is_empty_text(node: &Node) -> bool {
 /// Returns a scalar as it is written.
 pub(super) fn scalar(node: &Node) -> Option<String> {
     match &node.value {
-        Value::Text(text) | Value::Number(text) => Some(text.clone()),
+        Value::Text(text) => Some(text.clone()),
+        Value::Number(text) => Some(without_fraction(text).to_owned()),
         Value::Bool(value) => Some(value.to_string()),
         _ => None,
     }

@@ -1,5 +1,7 @@
 //! `volumes` of the file, and what volumes and networks have in common.
 
+use super::LowerOptions;
+use super::path::resolved_anywhere;
 use super::section::{Reports, Section};
 use super::unknown::Keys;
 use crate::compose_file::node::{Node, Value};
@@ -10,30 +12,44 @@ const KEYS: Keys =
 const EXTERNAL_KEYS: Keys = Keys { read: &["name"], ignored: &[], refused: &[] };
 
 /// Returns the volume that `node` describes.
-pub(super) fn lower_volume(name: &str, node: &Node, reports: &Reports) -> Option<Volume> {
+pub(super) fn lower_volume(
+    name: &str,
+    node: &Node,
+    options: &LowerOptions<'_>,
+    reports: &Reports,
+) -> Option<Volume> {
     let section = Section::new(node, format!("volume `{name}`: "), &KEYS, reports)?;
     let (external, name) = external(&section, true);
-    note_bind(&section);
-    Some(Volume {
-        name,
-        external,
-        driver: section.text("driver"),
-        driver_opts: section.labels("driver_opts"),
-        labels: section.labels("labels"),
-    })
+    note_bind(&section, options);
+    let mut driver_opts = section.labels("driver_opts");
+    let driver = section.text("driver");
+    let is_bind =
+        driver.as_deref() == Some("local") && driver_opts.get("o").is_some_and(|flags| flags == "bind");
+    if let (Some(device), true) = (driver_opts.get_mut("device"), is_bind) {
+        *device = device_path(device, options);
+    }
+    Some(Volume { name, external, driver, driver_opts, labels: section.labels("labels") })
+}
+
+/// Returns an absolute path: as in Compose, one that is absolute already stays as it is written.
+fn device_path(device: &str, options: &LowerOptions<'_>) -> String {
+    if device.starts_with('/') {
+        return device.to_owned();
+    }
+    resolved_anywhere(device, options).unwrap_or_else(|| device.to_owned())
 }
 
 /// Notes the folder of the host that a volume of the driver `local` stands for.
-fn note_bind(section: &Section<'_>) {
-    let options = section.pairs("driver_opts");
+fn note_bind(section: &Section<'_>, options: &LowerOptions<'_>) {
+    let pairs = section.pairs("driver_opts");
     let option = |name: &str| {
-        let pair = options.iter().find(|pair| pair.key == name)?;
+        let pair = pairs.iter().find(|pair| pair.key == name)?;
         Some((pair.node, pair.value.as_deref()?))
     };
     let is_bind =
         option("o").is_some_and(|(_, flags)| flags.split(',').any(|flag| matches!(flag, "bind" | "rbind")));
     if let Some((node, device)) = option("device").filter(|_| is_bind) {
-        section.mounts(&node.place, device);
+        section.mounts(&node.place, &device_path(device, options));
     }
 }
 

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 
 use crate::compose_file::node::{Node, Value};
+use crate::compose_file::scalar::without_fraction;
 
 /// What makes two items of a list the same.
 type Identity = fn(&Node) -> Option<String>;
@@ -75,7 +76,8 @@ fn key(item: &Node) -> Option<String> {
 /// Returns a text or a number as it is written.
 pub(super) fn scalar(node: &Node) -> Option<String> {
     match &node.value {
-        Value::Text(text) | Value::Number(text) => Some(text.clone()),
+        Value::Text(text) => Some(text.clone()),
+        Value::Number(text) => Some(without_fraction(text).to_owned()),
         _ => None,
     }
 }
@@ -88,7 +90,9 @@ fn port(item: &Node) -> Option<String> {
     let (address, published, target, protocol) = match scalar(item) {
         Some(text) => {
             let (ports, protocol) = match text.rsplit_once('/') {
-                Some((ports, protocol)) => (ports, Some(protocol.to_owned())),
+                Some((ports, protocol)) => {
+                    (ports, Some(protocol.to_lowercase()).filter(|name| !name.is_empty()))
+                }
                 None => (text.as_str(), None),
             };
             let mut fields = ports.rsplitn(3, ':').map(str::to_owned);

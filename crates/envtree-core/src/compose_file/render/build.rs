@@ -8,7 +8,8 @@ use crate::build::{Build, BuildSecret};
 
 pub(super) fn build(build: &Build) -> Value {
     let mut settings = Settings::default();
-    settings.set("context", build.context.clone());
+    let context = build.written_context.as_ref().unwrap_or(&build.context);
+    settings.some("context", Some(context).filter(|context| !context.is_empty()).cloned());
     settings.some("dockerfile_inline", build.dockerfile_inline.clone());
     if build.dockerfile_inline.is_none() {
         settings.set("dockerfile", build.dockerfile.as_deref().unwrap_or("Dockerfile"));
