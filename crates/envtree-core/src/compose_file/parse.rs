@@ -10,6 +10,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_yaml::granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag, options};
 
+use super::fault::Fault;
 use super::node::{Diagnostic, Entry, MergeTag, Node, Place, Value};
 use super::scalar::{date_text, plain_value};
 use super::syntax_error::explain;
@@ -69,9 +70,10 @@ fn documents(file: &str, text: &str, is_compose: bool) -> Result<Vec<Node>, Diag
     };
     if text.len() > TEXT_LIMIT {
         let limit = TEXT_LIMIT / 1024 / 1024;
-        return Err(builder.error(Marker::default(), format!("the file has more than {limit} MiB")));
+        let fault = builder.error(Marker::default(), format!("the file has more than {limit} MiB"));
+        return Err(fault.diagnostic());
     }
-    builder.documents()
+    builder.documents().map_err(Fault::diagnostic)
 }
 
 /// A node and what it costs to repeat it.
@@ -101,7 +103,7 @@ struct Builder<'text> {
 }
 
 impl<'text> Builder<'text> {
-    fn documents(&mut self) -> Result<Vec<Node>, Diagnostic> {
+    fn documents(&mut self) -> Result<Vec<Node>, Fault> {
         let mut documents = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -119,7 +121,7 @@ impl<'text> Builder<'text> {
         }
     }
 
-    fn next(&mut self) -> Result<(Event<'text>, Span), Diagnostic> {
+    fn next(&mut self) -> Result<(Event<'text>, Span), Fault> {
         match self.events.next() {
             Some(Ok(next)) => Ok(next),
             Some(Err(error)) => Err(self.error(*error.marker(), explain(&error))),
@@ -127,13 +129,14 @@ impl<'text> Builder<'text> {
         }
     }
 
-    fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Built, Diagnostic> {
+    fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Built, Fault> {
         if depth > DEPTH_LIMIT {
             return Err(self.error(span.start, format!("nested deeper than {DEPTH_LIMIT} levels")));
         }
         self.nodes += 1;
         if self.nodes > NODE_LIMIT {
-            return Err(self.error(span.start, format!("the file has more than {NODE_LIMIT} values")));
+            let message = format!("the file has more than {NODE_LIMIT} values");
+            return Err(Fault::of_file(self.place(span.start), message));
         }
         let (anchor, built) = match event {
             Event::Alias(anchor) => return self.alias(anchor, span, depth),
@@ -157,7 +160,7 @@ impl<'text> Builder<'text> {
         Ok(built)
     }
 
-    fn alias(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Built, Diagnostic> {
+    fn alias(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Built, Fault> {
         let Some(built) = self.anchors.get(&anchor) else {
             return Err(self.error(span.start, "this alias is part of what it stands for"));
         };
@@ -172,22 +175,17 @@ impl<'text> Builder<'text> {
     }
 
     /// Counts a node that is kept once more, for an anchor or in place of an alias.
-    fn expand(&mut self, built: &Built, span: Span) -> Result<(), Diagnostic> {
+    fn expand(&mut self, built: &Built, span: Span) -> Result<(), Fault> {
         self.expanded = self.expanded.saturating_add(built.weight);
         if self.expanded <= EXPANSION_LIMIT {
             return Ok(());
         }
         let limit = EXPANSION_LIMIT / 1024 / 1024;
-        Err(self.error(span.start, format!("the aliases up to here stand for more than {limit} MiB")))
+        let message = format!("the aliases up to here stand for more than {limit} MiB");
+        Err(Fault::of_file(self.place(span.start), message))
     }
 
-    fn scalar(
-        &self,
-        text: &str,
-        style: ScalarStyle,
-        tag: Option<&Tag>,
-        span: Span,
-    ) -> Result<Built, Diagnostic> {
+    fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Result<Built, Fault> {
         let plain = || match style {
             ScalarStyle::Plain => match date_text(text).filter(|_| self.is_compose) {
                 Some(date) => Value::Text(date),
@@ -204,7 +202,7 @@ impl<'text> Builder<'text> {
         Ok(Built { node: self.at(span, merge_tag, value), weight: NODE_WEIGHT + text.len(), depth: 1 })
     }
 
-    fn tagged_value(&self, text: &str, tag: &Tag, span: Span) -> Result<Value, Diagnostic> {
+    fn tagged_value(&self, text: &str, tag: &Tag, span: Span) -> Result<Value, Fault> {
         match (tag.core_suffix(), plain_value(text)) {
             (Some("str"), _) => Ok(Value::Text(text.to_owned())),
             (Some("null"), value @ Value::Null)
@@ -215,12 +213,7 @@ impl<'text> Builder<'text> {
         }
     }
 
-    fn collection_tag(
-        &self,
-        tag: Option<&Tag>,
-        kind: &str,
-        span: Span,
-    ) -> Result<Option<MergeTag>, Diagnostic> {
+    fn collection_tag(&self, tag: Option<&Tag>, kind: &str, span: Span) -> Result<Option<MergeTag>, Fault> {
         match tag {
             None => Ok(None),
             Some(tag) if is_non_specific(tag) || tag.is_yaml_core_schema_tag(kind) => Ok(None),
@@ -229,7 +222,7 @@ impl<'text> Builder<'text> {
         }
     }
 
-    fn list(&mut self, tag: Option<MergeTag>, span: Span, depth: usize) -> Result<Built, Diagnostic> {
+    fn list(&mut self, tag: Option<MergeTag>, span: Span, depth: usize) -> Result<Built, Fault> {
         let mut items = Vec::new();
         let mut size = Size::default();
         loop {
@@ -237,14 +230,15 @@ impl<'text> Builder<'text> {
             if matches!(event, Event::SequenceEnd) {
                 break;
             }
-            let built = self.node(event, item_span, depth + 1)?;
+            let built = self.node(event, item_span, depth + 1);
+            let built = built.map_err(|fault| fault.within_item(items.len()))?;
             size.add(&built);
             items.push(built.node);
         }
         Ok(size.built(self.at(span, tag, Value::List(items))))
     }
 
-    fn mapping(&mut self, tag: Option<MergeTag>, span: Span, depth: usize) -> Result<Built, Diagnostic> {
+    fn mapping(&mut self, tag: Option<MergeTag>, span: Span, depth: usize) -> Result<Built, Fault> {
         let mut entries: IndexMap<String, Entry> = IndexMap::new();
         let mut merged: Option<(Place, Node)> = None;
         let mut size = Size::default();
@@ -255,13 +249,15 @@ impl<'text> Builder<'text> {
             }
             let key_place = self.place(key_span.start);
             let key = self.key(event, key_span, depth + 1)?;
-            let (event, value_span) = self.next()?;
-            let built = self.node(event, value_span, depth + 1)?;
+            let built = self.value(depth + 1).map_err(|fault| match &key {
+                Key::Merge => fault.within("<<"),
+                Key::Text(key) => fault.within(key),
+            })?;
             size.add(&built);
             match key {
                 Key::Merge => {
                     if let Some((first, _)) = &merged {
-                        return Err(duplicate(key_place, "<<", first));
+                        return Err(duplicate(key_place, "<<", first).into());
                     }
                     merged = Some((key_place, built.node));
                 }
@@ -284,7 +280,12 @@ impl<'text> Builder<'text> {
         Ok(size.built(self.at(span, tag, Value::Map(entries))))
     }
 
-    fn key(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Key, Diagnostic> {
+    fn value(&mut self, depth: usize) -> Result<Built, Fault> {
+        let (event, span) = self.next()?;
+        self.node(event, span, depth)
+    }
+
+    fn key(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Key, Fault> {
         let mut written = None;
         if let Event::Scalar(text, style, _, tag) = &event {
             let plain = *style == ScalarStyle::Plain;
@@ -302,7 +303,11 @@ impl<'text> Builder<'text> {
         }
         let text = match &node.value {
             Value::Number(_) | Value::Bool(_) if self.is_compose => {
-                let message = format!("a key is a text, but this is {}; put it in quotes", node.kind());
+                let message = format!(
+                    "a key is a text, but this is {}; put it in quotes, or if it begins a text such as `80:80`, leave \
+                     out the space behind the `:`",
+                    node.kind()
+                );
                 return Err(self.error(span.start, message));
             }
             Value::Text(text) | Value::Number(text) => text.clone(),
@@ -332,11 +337,11 @@ impl<'text> Builder<'text> {
         }
     }
 
-    fn error(&self, marker: Marker, message: impl Into<String>) -> Diagnostic {
-        Diagnostic { place: self.place(marker), message: message.into() }
+    fn error(&self, marker: Marker, message: impl Into<String>) -> Fault {
+        Fault::at(self.place(marker), message)
     }
 
-    fn unknown_tag(&self, tag: &Tag, span: Span) -> Diagnostic {
+    fn unknown_tag(&self, tag: &Tag, span: Span) -> Fault {
         let name = format!("{}{}", tag.original_handle(), tag.suffix());
         let name = name.escape_debug();
         self.error(span.tag_start.unwrap_or(span.start), format!("the tag `{name}` does not fit here"))
@@ -458,7 +463,10 @@ mod tests {
     #[test]
     fn keys_of_a_compose_file_are_texts() {
         let error = parse_documents("c.yaml", "a:\n  1: b\n").unwrap_err().to_string();
-        assert_eq!(error, "c.yaml:2:3: a key is a text, but this is a number; put it in quotes");
+        assert!(
+            error.starts_with("c.yaml:2:3: `a`: a key is a text, but this is a number; put it in quotes"),
+            "{error}"
+        );
         assert!(parse_documents("c.yaml", "a: {'1': b, 1x: c}\n").is_ok());
     }
 
@@ -478,8 +486,8 @@ mod tests {
             r#"{a: !reset ~, b: !override [n:1], c: !reset {}, d: t:"1"}"#
         );
         assert_eq!(tree("a: !secret 1\nb: !list [x]\n"), r#"{a: n:1, b: [t:"x"]}"#);
-        assert_eq!(tree("a: !!set {x: 1}\n"), "compose.yaml:1:4: the tag `!!set` does not fit here");
-        assert_eq!(tree("a: !!int hush\n"), "compose.yaml:1:10: this is no value for `!!int`");
+        assert_eq!(tree("a: !!set {x: 1}\n"), "compose.yaml:1:4: `a`: the tag `!!set` does not fit here");
+        assert_eq!(tree("a: !!int hush\n"), "compose.yaml:1:10: `a`: this is no value for `!!int`");
     }
 
     #[test]
@@ -490,7 +498,7 @@ mod tests {
         );
         assert_eq!(
             tree("x: &x {}\ny:\n  <<: *x\n  <<: *x\n"),
-            "compose.yaml:4:3: `<<` is already in line 3; name both in one list: `<<: [*a, *b]`"
+            "compose.yaml:4:3: `y`: `<<` is already in line 3; name both in one list: `<<: [*a, *b]`"
         );
     }
 
@@ -523,9 +531,15 @@ mod tests {
             chain.push_str(&sequence(level, &format!("*a{below}")));
         }
         assert_eq!(tree(&bomb), "compose.yaml:6:10: the aliases up to here stand for more than 16 MiB");
-        assert_eq!(tree(&chain), "compose.yaml:100:12: nested deeper than 100 levels by this alias");
-        assert_eq!(tree("a: &a [*a]\n"), "compose.yaml:1:8: this alias is part of what it stands for");
-        assert_eq!(tree("a: *b\n"), "compose.yaml:1:4: no anchor of this name stands before this alias");
+        assert_eq!(
+            tree(&chain),
+            "compose.yaml:100:12: `a99[0]`: nested deeper than 100 levels by this alias"
+        );
+        assert_eq!(
+            tree("a: &a [*a]\n"),
+            "compose.yaml:1:8: `a[0]`: this alias is part of what it stands for"
+        );
+        assert_eq!(tree("a: *b\n"), "compose.yaml:1:4: `a`: no anchor of this name stands before this alias");
     }
 
     #[test]
@@ -543,9 +557,47 @@ mod tests {
     fn deep_nesting_is_an_error_and_no_crash() {
         assert_eq!(
             tree(&("[".repeat(102) + &"]".repeat(102))),
-            "compose.yaml:1:102: nested deeper than 100 levels"
+            "compose.yaml:1:102: `[0][0][0][0][0][0][0][0].…`: nested deeper than 100 levels"
         );
         assert_eq!(tree(&"[".repeat(100_000)), "compose.yaml:1:256: nested too deeply");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_of_a_service_and_a_key() {
+        let mistakes = [
+            "services:\n  web:\n    ports:\n      - 80: 80\n",
+            "services:\n  web:\n    environment:\n      A: \"x\n",
+            "services:\n  web:\n    image: a\n    image: b\n",
+            "services:\n  web:\n    command: [a, b\n",
+            "services:\n  web:\n    build:\n      context: .\n     args: {}\n",
+            "services:\n  web:\n    image: *a\n",
+            "services:\n  web:\n\timage: a\n",
+            "networks:\n  back: {ipam: {config: [{subnet: @a}]}}\n",
+            "a: {b: {c: {d: [[{<<: *x}]]}}}\n",
+        ];
+        let said = mistakes.map(|text| parse_documents("c.yaml", text).unwrap_err().to_string());
+        insta::assert_snapshot!(said.join("\n"), @"
+        c.yaml:4:9: service `web`: `ports[0]`: a key is a text, but this is a number; put it in quotes, or if it begins a text such as `80:80`, leave out the space behind the `:`
+        c.yaml:5:1: service `web`: `environment.A`: a quote of the lines above is not closed, or its text goes on without indentation
+        c.yaml:4:5: service `web`: the key `image` is already in line 3 of this mapping
+        c.yaml:3:14: service `web`: `command`: this `[` is not closed
+        c.yaml:5:6: service `web`: a key or `- ` of the lines above is expected here; is the indentation right?
+        c.yaml:3:12: service `web`: `image`: no anchor of this name stands before this alias
+        c.yaml:3:2: service `web`: a tab stands where YAML takes only spaces
+        c.yaml:2:35: network `back`: `ipam.config`: a text that begins with `@` needs quotes
+        c.yaml:1:23: `a.b.c.d[0][0].<<`: no anchor of this name stands before this alias
+        ");
+    }
+
+    #[test]
+    fn a_long_way_to_a_mistake_is_cut_short() {
+        let key = "k".repeat(50);
+        let text = format!("{key}:\n {key}:\n  {key}: [*a]\n");
+        let error = parse("c.yaml", &text).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("c.yaml:3:56: `{key}.{key}.…`: no anchor of this name stands before this alias")
+        );
     }
 
     #[test]
@@ -566,16 +618,16 @@ mod tests {
         .map(tree)
         .into();
         insta::assert_snapshot!(errors.join("\n"), @r"
-        compose.yaml:2:2: a tab stands where YAML takes only spaces
+        compose.yaml:2:2: `a`: a tab stands where YAML takes only spaces
         compose.yaml:3:3: a key or `- ` of the lines above is expected here; is the indentation right?
-        compose.yaml:2:1: a quote of the lines above is not closed, or its text goes on without indentation
-        compose.yaml:1:4: this `[` is not closed
+        compose.yaml:2:1: `a`: a quote of the lines above is not closed, or its text goes on without indentation
+        compose.yaml:1:4: `a`: this `[` is not closed
         compose.yaml:1:5: a `:` cannot stand here; a text that contains `: ` needs quotes, a nested mapping its own line
         compose.yaml:2:1: a `:` is expected after this key
-        compose.yaml:1:4: a text that begins with `@` needs quotes
-        compose.yaml:1:6: a control character cannot stand in YAML; in double quotes, `\u0001` writes it
-        compose.yaml:1:6: a control character cannot stand in YAML; in double quotes, `\u007F` writes it
-        compose.yaml:2:3: a control character cannot stand in YAML; in double quotes, `\u0002` writes it
+        compose.yaml:1:4: `a`: a text that begins with `@` needs quotes
+        compose.yaml:1:6: `a`: a control character cannot stand in YAML; in double quotes, `\u0001` writes it
+        compose.yaml:1:6: `a`: a control character cannot stand in YAML; in double quotes, `\u007F` writes it
+        compose.yaml:2:3: `a`: a control character cannot stand in YAML; in double quotes, `\u0002` writes it
         compose.yaml:2:1: a key or `- ` of the lines above is expected here; is the indentation right?
         ");
     }
