@@ -76,9 +76,10 @@ impl<'a> Reader<'a> {
         lookup: &Lookup<'_>,
     ) -> Result<Option<Variables>, String> {
         let known = |name: &str| request.known.get(name).cloned().or_else(|| lookup(name));
-        self.read(request.path, |file, text| {
+        let read = self.read(request.path, |file, text| {
             if request.is_raw { parse_raw(file, text) } else { parse_dotenv(file, text, &known) }
-        })
+        })?;
+        self.files.none_but_no_folder(Path::new(request.path), read)
     }
 
     /// Reads a file of variables.
