@@ -25,6 +25,7 @@ mod grant;
 mod health_check;
 mod hook;
 mod limits;
+mod meant;
 mod mount;
 mod network;
 pub(in crate::compose_file) mod path;
@@ -158,6 +159,9 @@ fn wanted<'a>(
 
 /// Returns the project that the tree describes, or every error that it has.
 pub fn lower(node: &Node, options: &LowerOptions<'_>) -> Result<Lowered, Vec<Diagnostic>> {
+    if let Some(error) = unknown::version_1(node, &KEYS) {
+        return Err(vec![error]);
+    }
     let reports = Reports::default();
     let lowered =
         Section::new(node, String::new(), &KEYS, &reports).map(|root| lower_root(&root, options, &reports));

@@ -109,6 +109,11 @@ impl<'a> Section<'a> {
         Self::open(node, self.owner.clone(), prefix, keys, self.reports)
     }
 
+    /// Returns whether it is the file as a whole.
+    pub(super) fn is_root(&self) -> bool {
+        self.owner.is_empty() && self.prefix.is_empty()
+    }
+
     pub(super) fn name(&self, key: &str) -> String {
         format!("`{}{key}`", self.prefix)
     }
