@@ -65,7 +65,11 @@ impl<'a> Reader<'a> {
             let line = text.lines().nth(gap.place.line as usize - 1);
             line.is_some_and(|line| line.trim_start().starts_with('#'))
         };
-        self.gaps.borrow_mut().extend(gap.filter(|gap| !is_comment(gap)));
+        let gap = gap.filter(|gap| !is_comment(gap)).map(|gap| {
+            let message = format!("{}; here, \u{fffd} stands in for it", gap.message);
+            Diagnostic { message, ..gap }
+        });
+        self.gaps.borrow_mut().extend(gap);
         Ok(Some(outside_block(&text).into_owned()))
     }
 
