@@ -236,7 +236,7 @@ impl Session {
         command: &'static str,
     ) -> Result<ChangeReport, Error> {
         if let Err(error) = apply(&self.docker, plan, &Open, &self.options.events).await {
-            let told = Told { record, builds: None };
+            let told = Told { record, files: None };
             let failures = error
                 .failures
                 .into_iter()

@@ -29,6 +29,7 @@ mod meant;
 mod mount;
 mod network;
 pub(in crate::compose_file) mod path;
+mod places;
 mod port;
 mod quantity;
 mod runtime;
@@ -38,6 +39,7 @@ mod unknown;
 mod volume;
 mod words;
 
+pub use places::Places;
 pub use port::parse_short as parse_port;
 
 /// Variables in the order of their file; one without a value takes the caller's.
@@ -224,14 +226,6 @@ fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports)
     let inactive = scope.services.keys().filter(|name| !scope.is_active(name));
     let inactive = inactive.map(|name| (*name).to_owned()).collect();
     (project, inactive)
-}
-
-/// Returns where the tree says how the images of a project's services are built: the places of their `build` keys.
-pub fn build_places(node: &Node, project: &Project) -> IndexMap<ServiceName, Place> {
-    let services = node.entry("services").map(|entry| &entry.node);
-    let place = |name: &ServiceName| Some(services?.entry(name)?.node.entry("build")?.key_place.clone());
-    let built = project.services.iter().filter(|(_, service)| service.build.is_some());
-    built.filter_map(|(name, _)| Some((name.clone(), place(name)?))).collect()
 }
 
 /// Returns the profiles of a service; what is wrong with them is reported when the service is read.

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use envtree_core::compose_file::assemble::{Assembled, Source, assemble};
-use envtree_core::compose_file::lower::{LowerOptions, Lowered, build_places, lower};
-use envtree_core::compose_file::node::{Diagnostic, Node, Place};
+use envtree_core::compose_file::lower::{LowerOptions, Lowered, Places, lower};
+use envtree_core::compose_file::node::{Diagnostic, Node};
 use envtree_core::host_path::HostPath;
-use envtree_core::name::{ProjectName, ServiceName};
+use envtree_core::name::ProjectName;
 use envtree_core::project::Project;
 use envtree_core::settings::{EnvFile, Settings};
 use indexmap::IndexMap;
@@ -67,8 +67,8 @@ pub(crate) struct Wanted {
     pub(crate) dotenv: IndexMap<String, String>,
     /// The paths of the host that services mount.
     pub(crate) binds: Vec<HostPath>,
-    /// Where the files say how the images of services are built.
-    pub(crate) builds: IndexMap<ServiceName, Place>,
+    /// Where the files say what.
+    pub(crate) places: Places,
     /// What was noticed, `path:line:column: message` where it has a place.
     pub(crate) warnings: Vec<String>,
 }
@@ -102,7 +102,7 @@ pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadE
         service.platform.clone_from(&platform);
     }
     Ok(Wanted {
-        builds: build_places(&node, &lowered.project),
+        places: Places::of(&node),
         project: lowered.project,
         inactive: lowered.inactive,
         binds: lowered.binds,

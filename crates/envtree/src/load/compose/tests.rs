@@ -301,7 +301,9 @@ fn what_is_no_text_in_the_value_of_a_variable_is_warned_about() {
     let wanted = load_from(&present(&shop), &Asked::default()).unwrap();
     assert_eq!(
         wanted.warnings,
-        ["web.env:2:8: the byte 0xe9 is not UTF-8, in which the file must be; save it as UTF-8; here, \u{fffd} stands in for it"]
+        [
+            "web.env:2:8: the byte 0xe9 is not UTF-8, in which the file must be; save it as UTF-8; here, \u{fffd} stands in for it"
+        ]
     );
     assert_eq!(wanted.project.services["web"].environment["B"].as_str(), "fianc\u{fffd}");
 }
