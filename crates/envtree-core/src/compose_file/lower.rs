@@ -216,6 +216,7 @@ fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports)
         services,
         shared: IndexMap::new(),
         accounts: IndexMap::new(),
+        bases: IndexMap::new(),
     };
     if let Some(entry) = root.node("name") {
         root.warn(
