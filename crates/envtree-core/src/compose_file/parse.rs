@@ -66,6 +66,7 @@ fn documents(file: &str, text: &str, is_compose: bool) -> Result<Vec<Node>, Diag
         anchors: BTreeMap::new(),
         expanded: 0,
         nodes: 0,
+        text,
         is_compose,
     };
     if text.len() > TEXT_LIMIT {
@@ -74,6 +75,12 @@ fn documents(file: &str, text: &str, is_compose: bool) -> Result<Vec<Node>, Diag
         return Err(fault.diagnostic());
     }
     builder.documents().map_err(Fault::diagnostic)
+}
+
+/// Returns the line, from 1, in which a merge conflict begins that git left in `text`.
+fn conflict(text: &str) -> Option<usize> {
+    let line = text.lines().position(|line| line.starts_with("<<<<<<< "))?;
+    text.contains("\n>>>>>>> ").then_some(line + 1)
 }
 
 /// A node and what it costs to repeat it.
@@ -98,6 +105,7 @@ struct Builder<'text> {
     anchors: BTreeMap<usize, Built>,
     expanded: usize,
     nodes: usize,
+    text: &'text str,
     /// Whether the text is a Compose file.
     is_compose: bool,
 }
@@ -124,7 +132,12 @@ impl<'text> Builder<'text> {
     fn next(&mut self) -> Result<(Event<'text>, Span), Fault> {
         match self.events.next() {
             Some(Ok(next)) => Ok(next),
-            Some(Err(error)) => Err(self.error(*error.marker(), explain(&error))),
+            Some(Err(error)) => Err(match conflict(self.text) {
+                Some(line) => {
+                    Fault::of_file(self.line(line), "a merge conflict begins here; resolve it first")
+                }
+                None => self.error(*error.marker(), explain(&error)),
+            }),
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }
@@ -335,6 +348,10 @@ impl<'text> Builder<'text> {
             line: number(marker.line().max(1)),
             column: number(marker.col().saturating_add(1)),
         }
+    }
+
+    fn line(&self, line: usize) -> Place {
+        Place { file: self.file.clone(), line: u32::try_from(line).unwrap_or(u32::MAX), column: 1 }
     }
 
     fn error(&self, marker: Marker, message: impl Into<String>) -> Fault {
@@ -572,11 +589,15 @@ mod tests {
             "services:\n  web:\n    build:\n      context: .\n     args: {}\n",
             "services:\n  web:\n    image: *a\n",
             "services:\n  web:\n\timage: a\n",
+            "services:\n  web:\n    command: [a, b\n    image: x\n",
+            "services:\n  web:\n    command: *\n",
+            "services:\n  web:\n    command: \"a\\d\"\n",
+            "services:\n<<<<<<< HEAD\n  web: {image: a}\n=======\n  web: {image: b}\n>>>>>>> x\n",
             "networks:\n  back: {ipam: {config: [{subnet: @a}]}}\n",
             "a: {b: {c: {d: [[{<<: *x}]]}}}\n",
         ];
         let said = mistakes.map(|text| parse_documents("c.yaml", text).unwrap_err().to_string());
-        insta::assert_snapshot!(said.join("\n"), @"
+        insta::assert_snapshot!(said.join("\n"), @r"
         c.yaml:4:9: service `web`: `ports[0]`: a key is a text, but this is a number; put it in quotes, or if it begins a text such as `80:80`, leave out the space behind the `:`
         c.yaml:5:1: service `web`: `environment.A`: a quote of the lines above is not closed, or its text goes on without indentation
         c.yaml:4:5: service `web`: the key `image` is already in line 3 of this mapping
@@ -584,6 +605,10 @@ mod tests {
         c.yaml:5:6: service `web`: a key or `- ` of the lines above is expected here; is the indentation right?
         c.yaml:3:12: service `web`: `image`: no anchor of this name stands before this alias
         c.yaml:3:2: service `web`: a tab stands where YAML takes only spaces
+        c.yaml:4:10: service `web`: `command`: a `:` cannot stand here; is a bracket or a quote of the lines above not closed?
+        c.yaml:3:14: service `web`: `command`: a text that begins with `*` or `&` needs quotes
+        c.yaml:3:14: service `web`: `command`: double quotes do not know this escape; `\\` writes a backslash, and single quotes know no escapes
+        c.yaml:2:1: a merge conflict begins here; resolve it first
         c.yaml:2:35: network `back`: `ipam.config`: a text that begins with `@` needs quotes
         c.yaml:1:23: `a.b.c.d[0][0].<<`: no anchor of this name stands before this alias
         ");

@@ -71,6 +71,8 @@ pub(super) fn check(section: &Section<'_>, keys: &Keys) {
         if !keys.knows(key) {
             let hint = if section.is_root() && is_service(&entry.node) {
                 "; a service stands below `services`".to_owned()
+            } else if section.is_item() && key.contains('/') {
+                "; in a text such as `./data:/data`, no space stands behind the `:`".to_owned()
             } else {
                 keys.hint(key)
             };

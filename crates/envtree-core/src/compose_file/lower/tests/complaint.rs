@@ -187,3 +187,17 @@ db: {image: d}
 "), @"compose.yaml:4:1: the service `web` stands at the top of the file, as in version 1 of Compose, which is no longer read; put a line `services:` above the services and indent them below it");
     assert_snapshot!(complaints("{web: {imag: w}}"), @"compose.yaml:2:1: `web` is not a known key");
 }
+
+#[test]
+fn a_space_too_much_or_too_few_is_pointed_at() {
+    assert_snapshot!(complaints("
+services:
+  web: {image: w, volumes: [{./a: /a}], profiles: dev}
+  api: 'image:a'
+"), @"
+    compose.yaml:5:1: service `web`: `volumes[0].target` is missing
+    compose.yaml:6:1: service `web`: `volumes[0]../a` is not a known key; in a text such as `./data:/data`, no space stands behind the `:`
+    compose.yaml:7:1: service `web`: `profiles` must be a list, not `dev`
+    compose.yaml:8:1: service `api` must be a mapping, not a text; is a space missing behind a `:`?
+    ");
+}
