@@ -56,8 +56,8 @@ fn the_short_help_lists_every_command() {
 
     Global options:
       -C <DIR>              Run as if started in DIR
-          --file <FILE>     Read this Compose file instead of the configured ones; may be given several
-                            times
+          --file <FILE>     Read this Compose file instead of the configured ones, `-` for the standard
+                            input; may be given several times
           --profile <NAME>  Turn on a profile of the Compose files; may be given several times
           --json            Write the answer as versioned JSON
       -q, --quiet           Write neither progress nor warnings

@@ -1,5 +1,8 @@
 //! What works while no Engine answers, and what says so before it makes anything.
 
+use std::io::Write as _;
+use std::process::Stdio;
+
 use crate::common::{Ran, Sandbox};
 
 const COMPOSE: &str = "services:\n  web:\n    image: busybox:1\n    ports: ['80']\n";
@@ -50,6 +53,26 @@ fn config_is_worked_out_from_the_files() {
     assert!(ran.stdout.contains("image: busybox:1"), "{ran}");
     let ran = run(&with_compose(), &["config", "fix"]);
     assert_eq!(ran.status, Some(0), "{ran}");
+}
+
+#[test]
+fn a_compose_file_can_be_written_to_the_standard_input() {
+    let sandbox = with_compose();
+    let mut command = sandbox.envtree_with(&["config", "--raw", "--file", "-"]);
+    let mut child = command
+        .env("DOCKER_HOST", "unix:///nonexistent")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"services: { api: { image: 'redis:8', prots: [80] } }\n").unwrap();
+    let ran = sandbox.ran(&child.wait_with_output().unwrap());
+    insta::assert_snapshot!(ran, @"
+    exit status 1
+    --- stderr
+    error: <stdin>:1:38: service `api`: `prots` is not a known key; did you mean `ports`?
+    ");
 }
 
 #[test]

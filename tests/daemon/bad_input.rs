@@ -131,17 +131,17 @@ fn broken_yaml_is_told_with_its_place() {
     insta::assert_snapshot!(refusal_of(&[("envtree.yaml", "hooks: [\n")]), @"
     exit status 1
     --- stderr
-    error: envtree.yaml:1:8: this `[` is not closed
+    error: envtree.yaml:1:8: `hooks`: this `[` is not closed
     ");
     insta::assert_snapshot!(refusal_of(&[("compose.yaml", "services:\n  app:\n   image: a\n  - b\n")]), @"
     exit status 1
     --- stderr
-    error: main:compose.yaml:4:5: a key or `- ` of the lines above is expected here; is the indentation right?
+    error: main:compose.yaml:4:5: `services`: a key or `- ` of the lines above is expected here; is the indentation right?
     ");
     insta::assert_snapshot!(refusal_of(&[("compose.yaml", "services:\n\tapp: {}\n")]), @"
     exit status 1
     --- stderr
-    error: main:compose.yaml:2:2: a tab stands where YAML takes only spaces
+    error: main:compose.yaml:2:2: `services`: a tab stands where YAML takes only spaces
     ");
     insta::assert_snapshot!(refusal_of(&[("compose.yaml", "")]), @"
     exit status 1

@@ -234,6 +234,14 @@ services:
     sandbox.up("fix");
     assert_eq!(sandbox.inside("fix", "web", &["cat", "/base", "/docs"]), "based\ndocumented");
     sandbox.inside("fix", "web", &["test", "-s", "/plain"]);
+
+    // A command needs the image of another service to have its own built, and not that service.
+    sandbox.succeed(&["down", "fix"]);
+    for service in ["web", "base"] {
+        docker(&["image", "rm", "-f", &format!("{}-{service}", sandbox.project("fix"))]);
+    }
+    let ran = sandbox.succeed(&["run", "fix", "web", "--", "cat", "/base"]);
+    assert_eq!(ran.stdout, "based\n", "{ran}");
 }
 
 #[test]

@@ -203,7 +203,7 @@ volumes: { data: {} }
         "deep".to_owned()
     } else {
         format!(
-            "`web` asks for subpath of a volume, which needs Engine API 1.45; this Engine speaks {}",
+            "compose.yaml:6:15: service `web` asks for subpath of a volume, which needs Engine API 1.45; this Engine speaks {}",
             api.trim()
         )
     };

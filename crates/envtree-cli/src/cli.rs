@@ -28,7 +28,7 @@ pub(crate) struct GlobalArgs {
     /// Run as if started in DIR
     #[arg(short = 'C', value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
     pub(crate) directory: Option<PathBuf>,
-    /// Read this Compose file instead of the configured ones; may be given several times
+    /// Read this Compose file instead of the configured ones, `-` for the standard input; may be given several times
     #[arg(long = "file", value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
     /// Turn on a profile of the Compose files; may be given several times

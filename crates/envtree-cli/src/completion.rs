@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 use envtree::event::Events;
+use envtree::load::Input;
 use envtree::session::{Session, SessionOptions};
 
 /// Completes a task.
@@ -41,6 +42,7 @@ fn session() -> Option<Session> {
     Session::open(SessionOptions {
         directory: directory.join(Line::of_process().directory.unwrap_or_default()),
         files: Vec::new(),
+        input: Input::empty(),
         profiles: Vec::new(),
         environment: variables(),
         command: "envtree".to_owned(),

@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
+use envtree::load::Input;
 use envtree::session::{Session, SessionOptions};
 
 use crate::cli::{Cli, GlobalArgs};
@@ -22,6 +23,7 @@ pub(crate) struct Context {
     /// The directory that the person stands in.
     pub(crate) directory: PathBuf,
     files: Vec<PathBuf>,
+    input: Input,
     profiles: Vec<String>,
 }
 
@@ -34,9 +36,13 @@ impl Context {
             })?;
         }
         let directory = env::current_dir().map_err(|error| no_directory(&error))?;
-        let absolute = |file: &PathBuf| directory.join(file);
+        let absolute = |file: &PathBuf| match file.to_str() {
+            Some("-") => file.clone(),
+            _ => directory.join(file),
+        };
         Ok(Self {
             files: args.files.iter().map(absolute).collect(),
+            input: Input::new(|| Box::new(io::stdin())),
             profiles: args.profiles.clone(),
             ui,
             directory,
@@ -53,6 +59,7 @@ impl Context {
         Ok(SessionOptions {
             directory: self.directory.clone(),
             files: self.files.clone(),
+            input: self.input.clone(),
             profiles: self.profiles.clone(),
             environment: crate::completion::variables(),
             command: command_line(env::args_os().skip(1)),

@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod dotenv;
+mod fault;
 pub mod interpolate;
 pub mod lower;
 pub mod merge;

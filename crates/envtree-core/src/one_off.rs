@@ -95,6 +95,7 @@ pub fn one_off_project(isolated: &Project, one_off: &OneOff) -> Project {
         adapt(service, one_off);
     }
     project.services.retain(|name, _| needed.contains(name));
+    project.bases = bases(isolated, &project.services);
     let services = || project.services.values();
     let networks: BTreeSet<_> = services().flat_map(|service| service.networks.keys().cloned()).collect();
     let mounts = services().flat_map(|service| &service.mounts);
@@ -107,6 +108,26 @@ pub fn one_off_project(isolated: &Project, one_off: &OneOff) -> Project {
     project.networks.retain(|key, _| networks.contains(key));
     project.volumes.retain(|key, _| volumes.contains(key));
     project
+}
+
+/// Returns the services beside `services` whose images those are made from or mount.
+fn bases(isolated: &Project, services: &IndexMap<ServiceName, Service>) -> IndexMap<ServiceName, Service> {
+    let mut bases: IndexMap<ServiceName, Service> = IndexMap::new();
+    let mut open: Vec<&Service> = services.values().collect();
+    while let Some(service) = open.pop() {
+        let contexts = service.build.iter().flat_map(|build| build.additional_contexts.values());
+        let images = contexts.filter_map(|context| context.strip_prefix("docker-image://"));
+        for image in images.chain(service.mounted_images()) {
+            let base =
+                isolated.built().find(|(name, base)| base.image == image && !services.contains_key(*name));
+            if let Some((name, base)) = base
+                && bases.insert(name.clone(), base.clone()).is_none()
+            {
+                open.push(base);
+            }
+        }
+    }
+    bases
 }
 
 /// Makes of a service's definition that of the command's container.
@@ -187,6 +208,7 @@ pub fn plan_one_off(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::build::Build;
     use crate::isolate::isolate;
     use crate::isolate::tests::{assignments, identity, raw_postgres_redis, service};
     use crate::service::{Condition, Dependency};
@@ -240,6 +262,43 @@ mod tests {
         let made = engine.state.containers.iter().find(|container| container.is_one_off()).unwrap();
         assert!(!made.labels.contains_key(label::PORTS), "{made:?}");
         assert_eq!(Ended::of_labels(&made.labels), Some(Ended::Removed));
+    }
+
+    #[test]
+    fn what_its_image_is_made_from_is_built_without_a_container() {
+        let built = |contexts: &[(&str, &str)]| {
+            let text = |(name, context): &(&str, &str)| ((*name).to_owned(), (*context).to_owned());
+            let additional_contexts = contexts.iter().map(text).collect();
+            let build = Build { context: "/srv".into(), additional_contexts, ..Build::default() };
+            Service { build: Some(build), ..service("", 80) }
+        };
+        let mut raw = raw_postgres_redis();
+        let mut add = |name: &str, service| raw.services.insert(ServiceName::new(name).unwrap(), service);
+        add("web", built(&[("base", "service:base"), ("other", "docker-image://alpine")]));
+        add("base", built(&[("root", "service:root")]));
+        add("root", built(&[("base", "service:base")]));
+        let isolated = isolate(&raw, &identity(), &assignments(&raw)).project;
+        let mut engine = SimulatedEngine::default();
+        let part = one_off_project(&isolated, &one_off());
+        let planned = plan_one_off(&part, &engine.state, &one_off(), &options()).unwrap();
+        let builds = |plan: &Plan| plan.to_string().lines().filter(|line| line.starts_with("build")).count();
+        assert_eq!(builds(&planned.plan), 3, "{}", planned.plan);
+        engine.apply(&planned.plan).unwrap();
+        assert_eq!(engine.state.containers.len(), 1);
+
+        engine.apply(&reconcile(&isolated, &engine.state, &options()).unwrap()).unwrap();
+        let containers = engine.state.containers.len();
+        engine.state.images.shift_remove("shop-fix-login-web");
+        engine.state.images.shift_remove("shop-fix-login-root");
+        let again = OneOff { container: "shop-fix-login-web-run-0b".into(), ..one_off() };
+        let part = one_off_project(&isolated, &again);
+        let planned = plan_one_off(&part, &engine.state, &again, &options()).unwrap();
+        insta::assert_snapshot!(planned.plan, @"
+        build image shop-fix-login-web [the Engine does not have it]
+        create container shop-fix-login-web-run-0b [it does not exist]
+        ");
+        engine.apply(&planned.plan).unwrap();
+        assert_eq!(engine.state.containers.len(), containers + 1);
     }
 
     #[test]

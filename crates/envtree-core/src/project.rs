@@ -31,6 +31,9 @@ pub struct Project {
     /// What the environment has of its own on shared servers.
     #[serde(skip)]
     pub accounts: IndexMap<ServiceName, Account>,
+    /// Services that are no part of it but for their images, which others of it are made from or mount.
+    #[serde(skip)]
+    pub bases: IndexMap<ServiceName, Service>,
 }
 
 impl Project {
@@ -45,7 +48,13 @@ impl Project {
             secrets: IndexMap::new(),
             shared: IndexMap::new(),
             accounts: IndexMap::new(),
+            bases: IndexMap::new(),
         }
+    }
+
+    /// Returns the services whose images are built here, those that it is made from included.
+    pub(crate) fn built(&self) -> impl Iterator<Item = (&ServiceName, &Service)> {
+        self.services.iter().chain(&self.bases).filter(|(_, service)| service.build.is_some())
     }
 }
 

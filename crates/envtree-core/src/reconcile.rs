@@ -223,7 +223,7 @@ pub fn plan_missing_images(
 
 /// Returns whether a service of the project builds that image.
 fn is_built(desired: &Project, image: &str) -> bool {
-    desired.services.values().any(|service| service.build.is_some() && service.image == image)
+    desired.built().any(|(_, service)| service.image == image)
 }
 
 /// A plan in the making, and the steps by what they bring about.

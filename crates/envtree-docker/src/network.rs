@@ -17,7 +17,7 @@ use crate::engine::Docker;
 use crate::error::DockerError;
 use crate::failure::EngineFailure;
 use crate::observe::sorted;
-use crate::version::ApiVersion;
+use crate::version::{ApiVersion, Asked};
 
 impl Docker {
     /// Makes a network. One of its name that exists already is an error, whoever made it.
@@ -25,7 +25,7 @@ impl Docker {
         let name = network.name.as_deref().unwrap_or(key);
         if network.enable_ipv4 == Some(false) {
             let api = self.facts().await?.api;
-            ApiVersion::NO_IPV4.demand(api, name, "enable_ipv4 of a network")?;
+            ApiVersion::NO_IPV4.demand(api, name, "enable_ipv4 of a network", Asked::Key("enable_ipv4"))?;
         }
         let request = create_request(name, network);
         let body = checked_body(&request).to_string();

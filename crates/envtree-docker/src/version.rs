@@ -24,11 +24,25 @@ pub struct TooOld {
     /// The service or the network.
     pub owner: String,
     /// What it asks for.
-    pub what: String,
+    pub what: &'static str,
+    /// Where it does.
+    pub asked: Asked,
     /// The first version that knows it.
     pub needs: ApiVersion,
     /// The version that the Engine speaks.
     pub has: ApiVersion,
+}
+
+/// What asks for something that an Engine may be too old for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// A key of the service or the network.
+    Key(&'static str),
+    /// A mount of the service.
+    Mount {
+        /// Where it is mounted in the container.
+        target: String,
+    },
 }
 
 impl ApiVersion {
@@ -65,12 +79,17 @@ impl ApiVersion {
 
     /// Returns an error unless an Engine that speaks `api` knows what this version was the first to know: `what` of
     /// `owner`.
-    pub(crate) fn demand(self, api: Self, owner: &str, what: &str) -> Result<(), DockerError> {
+    pub(crate) fn demand(
+        self,
+        api: Self,
+        owner: &str,
+        what: &'static str,
+        asked: Asked,
+    ) -> Result<(), DockerError> {
         if api >= self {
             return Ok(());
         }
-        let (owner, what) = (owner.to_owned(), what.to_owned());
-        Err(TooOld { owner, what, needs: self, has: api }.into())
+        Err(TooOld { owner: owner.to_owned(), what, asked, needs: self, has: api }.into())
     }
 
     /// Returns whether the Engine obeys a health check's `start_interval`.

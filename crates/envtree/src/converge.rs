@@ -110,7 +110,7 @@ impl Convergence<'_> {
 
     fn told(&self) -> Told<'_> {
         let Environment { definition, isolated, .. } = self.environment;
-        Told { record: self.record, builds: Some((&isolated.project, &definition.wanted.builds)) }
+        Told { record: self.record, files: Some((&isolated.project, &definition.wanted.places)) }
     }
 
     fn databases(&self) -> Databases<'_> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use envtree_core::observed::{ObservedContainer, ObservedState};
 use envtree_core::plan::Plan;
 use envtree_core::shared::joined;
-use envtree_core::teardown::{RemovalOptions, plan_restart, plan_start, plan_stop};
+use envtree_core::teardown::{RemovalOptions, plan_removal, plan_restart, plan_start, plan_stop};
 
 use crate::apply::apply;
 use crate::converge::{Open, Told, step_failure};
@@ -56,7 +56,9 @@ impl Session {
             volumes: options.volumes,
             grace: options.timeout,
         };
-        let mut done = self.remove_until_quiet(&record, &removal, "take down", |_| ()).await?;
+        let mut done = self.remove_half_made_volumes(&record).await?;
+        let plan = |observed: &ObservedState| plan_removal(observed, &record.project, &removal);
+        done.extend(self.until_quiet(&record, "take down", plan).await?);
         if options.volumes {
             done.extend(Box::pin(self.drop_databases(&record)).await?);
         }
@@ -234,7 +236,7 @@ impl Session {
         command: &'static str,
     ) -> Result<ChangeReport, Error> {
         if let Err(error) = apply(&self.docker, plan, &Open, &self.options.events).await {
-            let told = Told { record, builds: None };
+            let told = Told { record, files: None };
             let failures = error
                 .failures
                 .into_iter()

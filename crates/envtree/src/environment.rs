@@ -18,7 +18,7 @@ use envtree_core::variables::{AppPort, View, variables};
 use indexmap::IndexMap;
 
 use crate::error::Error;
-use crate::load::{ComposeRequest, Files, OneOffFile, Wanted, load_compose, load_settings, normal};
+use crate::load::{ComposeRequest, Files, OneOffFile, Wanted, is_input, load_compose, load_settings, normal};
 use crate::secret::{load_or_create_secret, load_secret};
 use crate::session::Session;
 use crate::shared::SharedEnvironment;
@@ -154,6 +154,7 @@ impl Session {
             settings: &settings,
             here: &here,
             named: &named,
+            input: &self.options.input,
             profiles: &self.options.profiles,
             environment: &self.options.environment,
             own: &own,
@@ -195,6 +196,9 @@ impl Session {
     fn named_files(&self, top: &Path) -> Vec<PathBuf> {
         let here = self.repository.current_worktree();
         let named = self.options.files.iter().map(|file| {
+            if is_input(file) {
+                return file.clone();
+            }
             let path = normal(&self.directory().join(file));
             let inside = here.and_then(|here| path.strip_prefix(here).ok());
             inside.map_or_else(|| path.clone(), |inside| top.join(inside))

@@ -27,6 +27,7 @@ mod mark;
 mod observe_status;
 pub mod one_off;
 pub mod port_probe;
+mod quiet;
 mod readiness;
 mod ready;
 mod rebuild;

@@ -7,6 +7,7 @@ mod compose;
 mod encoding;
 mod files;
 mod filled;
+mod input;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,8 @@ use envtree_core::settings::{Settings, parse_settings};
 pub(crate) use compose::{ComposeRequest, OneOffFile, Wanted, env_file, load_compose, normal};
 pub(crate) use encoding::not_utf8;
 pub(crate) use files::Files;
+pub use input::Input;
+pub(crate) use input::is_input;
 
 use crate::include::IncludeError;
 use crate::repository::RepositoryError;
@@ -39,10 +42,18 @@ pub enum LoadError {
         /// The answer of the file system.
         source: std::io::Error,
     },
-    /// A file that something names does not exist, or is a folder.
+    /// A file that something names does not exist.
     #[error("{named_by} names `{path}`, where there is no file")]
     Missing {
         /// The file.
+        path: PathBuf,
+        /// What names it, such as `--file`.
+        named_by: String,
+    },
+    /// Something names a folder as if it were a file.
+    #[error("{named_by} names `{path}`, which is a folder; a file is expected")]
+    Folder {
+        /// The folder.
         path: PathBuf,
         /// What names it, such as `--file`.
         named_by: String,
@@ -94,7 +105,7 @@ pub(crate) fn load_machine_settings(
     };
     match files::read_file(&path)? {
         Some(text) => Ok(parse_machine_settings(&path.display().to_string(), &text)?),
-        None if named => Err(LoadError::Missing { path, named_by: "ENVTREE_CONFIG".into() }),
+        None if named => Err(files::missing(path.is_dir(), path, "ENVTREE_CONFIG".into())),
         None => Ok(MachineSettings::default()),
     }
 }

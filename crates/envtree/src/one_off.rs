@@ -341,7 +341,7 @@ impl Preparation<'_> {
         let error = applied.err().map(|error| {
             let of_gate = |fault: NotReady| Some(Failure::of_service(&fault));
             let failures = error.failures.into_iter();
-            let told = Told { record, builds: Some((self.project, &self.definition.wanted.builds)) };
+            let told = Told { record, files: Some((self.project, &self.definition.wanted.places)) };
             let failures = failures.filter_map(|failure| step_failure(failure, &told, &of_gate));
             self.part_way(failures.collect(), error.done)
         });

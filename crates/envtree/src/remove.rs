@@ -1,7 +1,6 @@
 //! `rm`: remove all that belongs to an environment, and say first what would be lost.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use envtree_core::plan::{Operation, Plan};
 use envtree_core::teardown::{RemovalOptions, plan_removal};
@@ -16,9 +15,6 @@ use crate::secret::remove_secret;
 use crate::session::Session;
 use crate::state::record::EnvironmentRecord;
 use crate::worktree;
-
-/// How long nothing may appear on the Engine before an environment counts as gone whose last command was cut off.
-const SETTLING: Duration = Duration::from_secs(2);
 
 /// How many uncommitted files are named before the rest is counted.
 const SHOWN: usize = 10;
@@ -149,48 +145,14 @@ impl Session {
             images: true,
             grace: None,
         };
-        self.remove_until_quiet(record, &removal, "remove", |plan| self.name_lost_volumes(plan)).await
-    }
-
-    /// Removes what the options say, and calls `before` with what is about to be removed; returns what was done.
-    ///
-    /// The Engine carries out what an interrupted command asked for, though nobody waits for it: what appears only after
-    /// the first look is removed by a later one, and until then it may hold what it is made from.
-    pub(crate) async fn remove_until_quiet(
-        &self,
-        record: &EnvironmentRecord,
-        removal: &RemovalOptions,
-        command: &'static str,
-        before: impl Fn(&Plan),
-    ) -> Result<Vec<String>, Error> {
-        let quiet = if record.unsettled.is_some() { SETTLING } else { Duration::ZERO };
         let mut done = self.remove_half_made_volumes(record).await?;
-        let mut changed = Instant::now();
-        loop {
-            let observed = self.observe_project(record).await?;
-            let plan = plan_removal(&observed, &record.project, removal);
-            if !plan.is_empty() {
-                before(&plan);
-                match self.carry_out(record, &plan, command).await {
-                    Ok(report) => {
-                        done.extend(report.done);
-                        if quiet.is_zero() {
-                            return Ok(done);
-                        }
-                        changed = Instant::now();
-                    }
-                    Err(Error::PartWay { done: part, .. }) if changed.elapsed() < quiet => {
-                        done.extend(part);
-                        tokio::time::sleep(quiet / 10).await;
-                    }
-                    Err(error) => return Err(error),
-                }
-            } else if changed.elapsed() >= quiet {
-                return Ok(done);
-            } else {
-                tokio::time::sleep(quiet / 10).await;
-            }
-        }
+        let removed = self.until_quiet(record, "remove", |observed| {
+            let plan = plan_removal(observed, &record.project, &removal);
+            self.name_lost_volumes(&plan);
+            plan
+        });
+        done.extend(removed.await?);
+        Ok(done)
     }
 
     /// Names the volumes whose data a plan removes, before it does.

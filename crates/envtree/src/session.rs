@@ -13,7 +13,7 @@ use envtree_docker::{Docker, Endpoint};
 
 use crate::error::Error;
 use crate::event::{Event, Events};
-use crate::load::load_machine_settings;
+use crate::load::{Input, load_machine_settings};
 use crate::repository::Repository;
 use crate::state::record::EnvironmentRecord;
 use crate::state::{Holder, Lock, LockOptions, Notice, OnWait, State, StateDirectory};
@@ -26,8 +26,10 @@ pub type Confirm = Arc<dyn Fn(&[String]) -> bool + Send + Sync>;
 pub struct SessionOptions {
     /// The directory that the person stands in, absolute.
     pub directory: PathBuf,
-    /// Compose files named on the command line; none means those of the configuration.
+    /// Compose files named on the command line, `-` for the standard input; none means those of the configuration.
     pub files: Vec<PathBuf>,
+    /// What `-` stands for.
+    pub input: Input,
     /// Profiles named on the command line, added to those of the configuration.
     pub profiles: Vec<String>,
     /// The process's environment variables.

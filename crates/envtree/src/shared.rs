@@ -6,7 +6,6 @@
 //! under way.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use envtree_core::engine::Scope;
 use envtree_core::name::{EnvironmentId, ProjectName};
@@ -20,7 +19,6 @@ use crate::error::Error;
 use crate::session::Session;
 use crate::state::record::{EnvironmentRecord, RepositoryRecord};
 use crate::state::{Lock, State};
-use crate::taken::SETTLING;
 
 /// The task and the id of the project that holds what is shared.
 const NAME: &str = "shared";
@@ -129,27 +127,12 @@ impl Session {
     }
 
     /// Stops the shared services that nobody uses. Returns what was done.
-    ///
-    /// The Engine carries out the start that a killed command asked for, though nobody waits for it.
     async fn stop_unused(&self, shared: &EnvironmentRecord) -> Result<Vec<String>, Error> {
-        let quiet = if shared.unsettled.is_some() { SETTLING } else { Duration::ZERO };
-        let mut done = Vec::new();
-        let mut changed = Instant::now();
-        loop {
-            let observed = self.observe_project(shared).await?;
-            let plan = match unused(&observed, &shared.project) {
-                none if none.is_empty() => Plan::default(),
-                unused => plan_stop(&observed, &shared.repository.id, &unused, None),
-            };
-            if !plan.is_empty() {
-                done.extend(self.carry_out(shared, &plan, "stop").await?.done);
-                changed = Instant::now();
-            } else if changed.elapsed() >= quiet {
-                return Ok(done);
-            } else {
-                tokio::time::sleep(quiet / 10).await;
-            }
-        }
+        let plan = |observed: &ObservedState| match unused(observed, &shared.project) {
+            none if none.is_empty() => Plan::default(),
+            unused => plan_stop(observed, &shared.repository.id, &unused, None),
+        };
+        self.until_quiet(shared, "stop", plan).await
     }
 
     /// Takes the shared containers off the networks of an environment that was stopped, and stops those that nobody

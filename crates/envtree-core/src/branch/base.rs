@@ -144,7 +144,7 @@ pub fn base_project(isolated: &Project, volumes: &[DataVolume], owner: &BaseOwne
             let key = VolumeName::new(volume_key(data)).expect("keys of services and paths fit");
             let source = MountSource::volume(Some(key.clone()));
             service.mounts.retain(|mount| mount.target != data.target);
-            service.mounts.push(Mount { target: data.target.clone(), read_only: false, source });
+            service.mounts.push(Mount::new(&data.target, source));
             let volume =
                 Volume { name: Some(name.object(&key)), labels: labels.clone(), ..Volume::default() };
             project.volumes.insert(key, volume);

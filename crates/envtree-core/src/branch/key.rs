@@ -115,9 +115,8 @@ mod tests {
 
     fn service() -> Service {
         let mount = |path: &str| Mount {
-            target: "/docker-entrypoint-initdb.d".into(),
             read_only: true,
-            source: MountSource::bind(path),
+            ..Mount::new("/docker-entrypoint-initdb.d", MountSource::bind(path))
         };
         Service { image: "postgres:17".into(), mounts: vec![mount("/w/init")], ..Service::default() }
     }

@@ -114,16 +114,17 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Reads a file that `place` names.
-    fn source(&self, path: &str, place: &Place) -> Result<Source, Diagnostic> {
-        let error = |message: String| Diagnostic { place: place.clone(), message };
+    /// Reads a file that the key `subject` names at `place`.
+    fn source(&self, path: &str, place: &Place, subject: &str) -> Result<Source, Diagnostic> {
+        let error =
+            |message: String| Diagnostic { place: place.clone(), message: format!("{subject}: {message}") };
         self.count.set(self.count.get() + 1);
         if self.count.get() > FILES_LIMIT {
             return Err(error(format!("the project is made of more than {FILES_LIMIT} files")));
         }
         let display = self.files.display(path);
         match self.files.text(path).map_err(error)? {
-            None => Err(error(format!("there is no file `{display}`"))),
+            None => Err(error(self.missing(path))),
             Some(text) => {
                 self.size.set(self.size.get().saturating_add(text.len()));
                 if self.size.get() > SIZE_LIMIT {
@@ -132,6 +133,15 @@ impl Run<'_> {
                 }
                 Ok(Source { path: path.to_owned(), display, text })
             }
+        }
+    }
+
+    /// Says that there is no file at an absolute path.
+    fn missing(&self, path: &str) -> String {
+        let display = self.files.display(path);
+        match self.files.is_folder(path) {
+            Ok(true) => format!("`{display}` is a folder; a file is expected"),
+            _ => format!("there is no file `{display}`"),
         }
     }
 
@@ -217,7 +227,7 @@ impl Scope<'_> {
                 let message = format!("a Compose file must be a mapping, not {}", document.kind());
                 return Err(document.diagnostic(message));
             }
-            let warnings = interpolate(document, self.lookup)?;
+            let warnings = interpolate(document, &source.text, self.lookup)?;
             self.run.warnings.borrow_mut().extend(warnings);
         }
         Ok(documents)

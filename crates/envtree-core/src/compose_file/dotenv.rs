@@ -45,10 +45,15 @@ pub fn parse_raw(file: &str, text: &str) -> Result<Vec<(String, Option<String>)>
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (line.trim_end(), None),
         };
-        if name.is_empty() || name.contains(char::is_whitespace) {
+        let error = |message: String| {
             let line = u32::try_from(number + 1).unwrap_or(u32::MAX);
-            let message = "a variable name is expected here, without a space".to_owned();
-            return Err(Diagnostic { place: Place { file: file.into(), line, column: 1 }, message });
+            Diagnostic { place: Place { file: file.into(), line, column: 1 }, message }
+        };
+        if name.is_empty() || name.contains(|letter: char| letter.is_whitespace() || letter == '\0') {
+            return Err(error("a variable name is expected here, without a space".to_owned()));
+        }
+        if value.as_ref().is_some_and(|value| value.contains('\0')) {
+            return Err(error(nul(name)));
         }
         variables.insert(name.to_owned(), value);
     }
@@ -92,10 +97,14 @@ impl<'text> Reader<'text> {
             return Ok(());
         };
         self.rest = value.trim_start_matches(is_blank);
+        let begin = self.rest;
         let value = match self.rest.chars().next() {
             Some(quote @ ('"' | '\'')) => self.quoted(key, quote)?,
             _ => self.unquoted(key)?,
         };
+        if value.contains('\0') {
+            return Err(self.error(begin, nul(key)));
+        }
         self.variables.insert(key.to_owned(), Some(value));
         Ok(())
     }
@@ -175,6 +184,10 @@ impl<'text> Reader<'text> {
             message: message.into(),
         }
     }
+}
+
+fn nul(name: &str) -> String {
+    format!("the value of `{name}` holds a NUL byte, which no variable of a process can hold")
 }
 
 fn too_long() -> String {
@@ -338,6 +351,12 @@ mod tests {
             read,
             [("A".to_owned(), text("\"y\"")), ("B".to_owned(), text("")), ("C".to_owned(), None)]
         );
+        let nul = parse_raw("a.env", "A=1\nB=hush\0\n").unwrap_err().to_string();
+        assert_eq!(
+            nul,
+            "a.env:2:1: the value of `B` holds a NUL byte, which no variable of a process can hold"
+        );
+        assert!(parse_raw("a.env", "# \0\nA=1\nB\0=1\n").unwrap_err().to_string().starts_with("a.env:3:1"));
         let error = parse_raw("a.env", "A=1\nB C=hush\n").unwrap_err().to_string();
         assert_eq!(error, "a.env:2:1: a variable name is expected here, without a space");
     }
@@ -352,6 +371,9 @@ mod tests {
             "A=1\nX=${M",
             "X=hush ${M?say so}",
             "\"hush\"=1",
+            "# \0\nX=1\nY=hush\0",
+            "X='hush\0'",
+            r#"X="hush\0000""#,
         ]
         .map(read)
         .into();
@@ -363,6 +385,9 @@ mod tests {
         .env:2:3: in the value of `X`: `${M` is not closed by `}`
         .env:1:3: in the value of `X`: required variable `M` is not set: say so
         .env:1:1: a variable name cannot contain this
+        .env:3:3: the value of `Y` holds a NUL byte, which no variable of a process can hold
+        .env:1:3: the value of `X` holds a NUL byte, which no variable of a process can hold
+        .env:1:3: the value of `X` holds a NUL byte, which no variable of a process can hold
         ");
     }
 }

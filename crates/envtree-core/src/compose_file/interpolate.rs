@@ -6,20 +6,22 @@
 
 use indexmap::IndexMap;
 
+use super::fault::Fault;
 use super::node::{Diagnostic, Node, Place, Value};
 use super::scalar::normal_number;
+use place::Lines;
+
+mod place;
 
 /// How deep defaults may be nested in defaults.
 const DEPTH_LIMIT: usize = 50;
 /// How many bytes a text, or all texts of a file together, may have once they are filled in.
 const SIZE_LIMIT: usize = 16 * 1024 * 1024;
-/// The sections whose entries messages name.
-const SECTIONS: [&str; 5] = ["services", "networks", "volumes", "configs", "secrets"];
 /// How many variables without value are named for one text.
 const UNSET_LIMIT: usize = 100;
 
 /// A text whose variables are filled in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Interpolated {
     /// The text.
     pub text: String,
@@ -29,51 +31,23 @@ pub struct Interpolated {
 
 /// Fills in the variables of every text under `node`, keys excepted; numbers are written as Compose writes them.
 ///
-/// Returns one warning for each variable that is not set and has no default, at its first place.
+/// `text` is the file's, in which the places of variables are found. Returns one warning for each variable that is not
+/// set and has no default, at its first place.
 pub fn interpolate(
     node: &mut Node,
+    text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<Diagnostic>, Diagnostic> {
-    let mut walk = Walk { lookup, warnings: IndexMap::new(), size: 0 };
+    let mut walk = Walk { lines: Lines::of(text), lookup, warnings: IndexMap::new(), size: 0 };
     match walk.node(node) {
         Ok(()) => Ok(walk.warnings.into_values().collect()),
         Err(fault) => Err(fault.diagnostic()),
     }
 }
 
-/// What is wrong with a text, and the keys that lead to it, the last one first.
-struct Fault {
-    place: Place,
-    message: String,
-    keys: Vec<String>,
-}
-
-impl Fault {
-    fn at(node: &Node, message: String) -> Self {
-        Self { place: node.place.clone(), message, keys: Vec::new() }
-    }
-
-    fn within(mut self, key: String) -> Self {
-        self.keys.push(key);
-        self
-    }
-
-    fn diagnostic(mut self) -> Diagnostic {
-        self.keys.reverse();
-        let (owner, keys) = match self.keys.as_slice() {
-            [section, name, keys @ ..] if SECTIONS.contains(&section.as_str()) => {
-                (format!("{} `{name}`: ", section.trim_end_matches('s')), keys)
-            }
-            keys => (String::new(), keys),
-        };
-        let key = keys.join(".").replace(".[", "[");
-        let key = if key.is_empty() { key } else { format!("`{key}`: ") };
-        Diagnostic { place: self.place, message: format!("{owner}{key}{}", self.message) }
-    }
-}
-
 /// A tree on the way to being filled in.
 struct Walk<'a> {
+    lines: Lines<'a>,
     lookup: &'a dyn Fn(&str) -> Option<String>,
     /// What is said about each variable that is not set.
     warnings: IndexMap<String, Diagnostic>,
@@ -84,26 +58,16 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn node(&mut self, node: &mut Node) -> Result<(), Fault> {
         match &mut node.value {
-            Value::List(items) => items.iter_mut().enumerate().try_for_each(|(index, item)| {
-                self.node(item).map_err(|fault| fault.within(format!("[{index}]")))
-            }),
-            Value::Map(entries) => entries.iter_mut().try_for_each(|(key, entry)| {
-                self.node(&mut entry.node).map_err(|fault| fault.within(key.clone()))
-            }),
+            Value::List(items) => items
+                .iter_mut()
+                .enumerate()
+                .try_for_each(|(index, item)| self.node(item).map_err(|fault| fault.within_item(index))),
+            Value::Map(entries) => entries
+                .iter_mut()
+                .try_for_each(|(key, entry)| self.node(&mut entry.node).map_err(|fault| fault.within(key))),
             Value::Text(text) if text.contains('$') => {
-                let interpolated = match interpolate_text(text, self.lookup) {
-                    Ok(interpolated) => interpolated,
-                    Err(message) => return Err(Fault::at(node, message)),
-                };
-                self.size = self.size.saturating_add(interpolated.text.len());
-                if self.size > SIZE_LIMIT {
-                    return Err(Fault::at(node, too_long()));
-                }
-                node.value = Value::Text(interpolated.text);
-                for name in interpolated.unset {
-                    let message = format!("variable `{name}` is not set; an empty text stands in for it");
-                    self.warnings.entry(name).or_insert_with(|| node.diagnostic(message));
-                }
+                let filled = self.filled(&node.place, text)?;
+                node.value = Value::Text(filled);
                 Ok(())
             }
             Value::Number(text) => {
@@ -113,6 +77,26 @@ impl Walk<'_> {
             Value::Null | Value::Bool(_) | Value::Text(_) => Ok(()),
         }
     }
+
+    /// Returns a text with its variables filled in, given where it begins.
+    fn filled(&mut self, place: &Place, text: &str) -> Result<String, Fault> {
+        let at = |index: usize| self.lines.of_dollar(place, text[..index].matches('$').count());
+        let mut filled = Interpolated::default();
+        fill(text, self.lookup, &mut filled, 0)
+            .map_err(|malformed| Fault::at(at(malformed.index), malformed.message))?;
+        self.size = self.size.saturating_add(filled.text.len());
+        if self.size > SIZE_LIMIT {
+            return Err(Fault::at(place.clone(), too_long()));
+        }
+        for name in filled.unset {
+            if !self.warnings.contains_key(&name) {
+                let place = at(mention(text, &name));
+                let message = format!("variable `{name}` is not set; an empty text stands in for it");
+                self.warnings.insert(name, Diagnostic { place, message });
+            }
+        }
+        Ok(filled.text)
+    }
 }
 
 fn too_long() -> String {
@@ -121,9 +105,18 @@ fn too_long() -> String {
 
 /// Fills in the variables of `text`; the error says what is malformed or missing.
 pub fn interpolate_text(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Interpolated, String> {
-    let mut interpolated = Interpolated { text: String::with_capacity(text.len()), unset: Vec::new() };
-    fill(text, lookup, &mut interpolated, 0)?;
-    Ok(interpolated)
+    let mut interpolated = Interpolated::default();
+    match fill(text, lookup, &mut interpolated, 0) {
+        Ok(()) => Ok(interpolated),
+        Err(malformed) => Err(malformed.message),
+    }
+}
+
+/// What is malformed or missing in a text.
+struct Malformed {
+    /// Where its `$` stands.
+    index: usize,
+    message: String,
 }
 
 fn fill(
@@ -131,19 +124,21 @@ fn fill(
     lookup: &dyn Fn(&str) -> Option<String>,
     out: &mut Interpolated,
     depth: usize,
-) -> Result<(), String> {
+) -> Result<(), Malformed> {
     if depth > DEPTH_LIMIT {
-        return Err(format!("defaults are nested deeper than {DEPTH_LIMIT} levels"));
+        let message = format!("defaults are nested deeper than {DEPTH_LIMIT} levels");
+        return Err(Malformed { index: 0, message });
     }
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
+        let malformed = |message| Malformed { index: text.len() - after.len() - 1, message };
         out.text.push_str(before);
         if let Some(after) = after.strip_prefix('$') {
             out.text.push('$');
             rest = after;
         } else if let Some(after) = after.strip_prefix('{') {
-            let (reference, after) = Reference::parse(after)?;
-            reference.fill(lookup, out, depth)?;
+            let (reference, after) = Reference::parse(after).map_err(malformed)?;
+            reference.fill(lookup, out, depth).map_err(malformed)?;
             rest = after;
         } else {
             let name = name_at_start(after);
@@ -155,11 +150,25 @@ fn fill(
             rest = &after[name.len()..];
         }
         if out.text.len() > SIZE_LIMIT {
-            return Err(too_long());
+            return Err(malformed(too_long()));
         }
     }
     out.text.push_str(rest);
     Ok(())
+}
+
+/// Returns where `text` refers to the variable `name` for the first time.
+fn mention(text: &str, name: &str) -> usize {
+    let mut dollars = text.match_indices('$').map(|(index, _)| index);
+    while let Some(index) = dollars.next() {
+        let after = &text[index + 1..];
+        if after.starts_with('$') {
+            dollars.next();
+        } else if name_at_start(after.strip_prefix('{').unwrap_or(after)) == name {
+            return index;
+        }
+    }
+    0
 }
 
 /// What stands in `${…}`.
@@ -221,7 +230,7 @@ impl<'text> Reference<'text> {
             return Ok(());
         };
         let mut operand = Interpolated { text: String::new(), unset: Vec::new() };
-        fill(rule.operand, lookup, &mut operand, depth + 1)?;
+        fill(rule.operand, lookup, &mut operand, depth + 1).map_err(|malformed| malformed.message)?;
         for name in operand.unset {
             note_unset(&name, out);
         }
@@ -440,21 +449,52 @@ mod tests {
         let huge = |_: &str| Some("x".repeat(1024 * 1024));
         let error = "the variables up to here stand for more than 16 MiB".to_owned();
         assert_eq!(interpolate_text(&"$A".repeat(100), &huge), Err(error.clone()));
-        let mut node = parse("c.yaml", &"- $A\n".repeat(100)).unwrap();
-        assert_eq!(interpolate(&mut node, &huge).unwrap_err().message, format!("`[16]`: {error}"));
+        let text = "- $A\n".repeat(100);
+        let mut node = parse("c.yaml", &text).unwrap();
+        assert_eq!(interpolate(&mut node, &text, &huge).unwrap_err().message, format!("`[16]`: {error}"));
+    }
+
+    #[test]
+    fn a_variable_is_reported_where_it_stands_itself() {
+        let places = |text: &str| {
+            let mut node = parse("c.yaml", text).unwrap();
+            match interpolate(&mut node, text, &lookup) {
+                Ok(warnings) => {
+                    warnings.iter().map(|it| format!("{}:{}", it.place.line, it.place.column)).collect()
+                }
+                Err(error) => vec![format!("{}:{} {}", error.place.line, error.place.column, error.message)],
+            }
+        };
+        for (text, expected) in [
+            ("a: |\n  one\n  $$ $A two $M $$M\n", vec!["3:13"]),
+            ("a: > # $5\n  one\n  ä $M\n\n  $N ${O:-$P}\n", vec!["3:5", "5:3", "5:11"]),
+            ("a: &b !t |\n  one $M\nc: *b\n", vec!["2:7"]),
+            ("\u{feff}a: one\n  two $M\n", vec!["2:7"]),
+            ("a: 'one ''$M'\nb: \"\\x24N\"\n", vec!["1:11", "2:4"]),
+            ("a: \"\\\" $A\\\n  $M\"\nb: $N\n", vec!["2:3", "3:4"]),
+            ("a: |\r\n  one\r\n  $M\r\n", vec!["3:3"]),
+            ("a: [b, |\n", vec![]),
+        ] {
+            let text = text.trim_end_matches("[b, |\n");
+            assert_eq!(places(text), expected, "{text:?}");
+        }
+        assert_eq!(
+            places("s:\n  - |\n    $A\n     ${M:?say}\n"),
+            ["4:6 `s[0]`: required variable `M` is not set: say"]
+        );
     }
 
     #[test]
     fn a_tree_keeps_its_keys_and_warns_once_a_variable() {
         let text = "$FOO: $FOO\nlist: [$M, '$M $N', 1]\n";
         let mut node = parse("c.yaml", text).unwrap();
-        let warnings = interpolate(&mut node, &lookup).unwrap();
+        let warnings = interpolate(&mut node, text, &lookup).unwrap();
         let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
         assert_eq!(
             warnings,
             [
                 "c.yaml:2:8: variable `M` is not set; an empty text stands in for it",
-                "c.yaml:2:12: variable `N` is not set; an empty text stands in for it"
+                "c.yaml:2:16: variable `N` is not set; an empty text stands in for it"
             ]
         );
         let value = &node.entry("$FOO").unwrap().node.value;
@@ -474,17 +514,17 @@ mod tests {
         ]
         .map(|text| {
             let mut node = parse("c.yaml", text).unwrap();
-            interpolate(&mut node, &lookup).unwrap_err().to_string()
+            interpolate(&mut node, text, &lookup).unwrap_err().to_string()
         })
         .into();
         insta::assert_snapshot!(errors.join("\n"), @"
         c.yaml:3:12: service `web`: `image`: `${X` is not closed by `}`
         c.yaml:4:9: service `web`: `environment[0]`: `${` stands before something that is no variable name; `$$` writes a dollar sign
-        c.yaml:3:23: service `web`: `build.args.A`: required variable `M` is not set: say which
+        c.yaml:3:24: service `web`: `build.args.A`: required variable `M` is not set: say which
         c.yaml:2:8: service `web`: required variable `M` is not set
-        c.yaml:1:23: secret `key`: `file`: required variable `M` is not set
+        c.yaml:1:24: secret `key`: `file`: required variable `M` is not set
         c.yaml:1:7: `name`: required variable `M` is not set
-        c.yaml:1:11: `x-a[0].b`: required variable `M` is not set
+        c.yaml:1:12: `x-a[0].b`: required variable `M` is not set
         ");
     }
 }

@@ -25,9 +25,11 @@ mod grant;
 mod health_check;
 mod hook;
 mod limits;
+mod meant;
 mod mount;
 mod network;
 pub(in crate::compose_file) mod path;
+mod places;
 mod port;
 mod quantity;
 mod runtime;
@@ -37,6 +39,7 @@ mod unknown;
 mod volume;
 mod words;
 
+pub use places::Places;
 pub use port::parse_short as parse_port;
 
 /// Variables in the order of their file; one without a value takes the caller's.
@@ -158,6 +161,9 @@ fn wanted<'a>(
 
 /// Returns the project that the tree describes, or every error that it has.
 pub fn lower(node: &Node, options: &LowerOptions<'_>) -> Result<Lowered, Vec<Diagnostic>> {
+    if let Some(error) = unknown::version_1(node, &KEYS) {
+        return Err(vec![error]);
+    }
     let reports = Reports::default();
     let lowered =
         Section::new(node, String::new(), &KEYS, &reports).map(|root| lower_root(&root, options, &reports));
@@ -210,6 +216,7 @@ fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports)
         services,
         shared: IndexMap::new(),
         accounts: IndexMap::new(),
+        bases: IndexMap::new(),
     };
     if let Some(entry) = root.node("name") {
         root.warn(
@@ -220,14 +227,6 @@ fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports)
     let inactive = scope.services.keys().filter(|name| !scope.is_active(name));
     let inactive = inactive.map(|name| (*name).to_owned()).collect();
     (project, inactive)
-}
-
-/// Returns where the tree says how the images of a project's services are built: the places of their `build` keys.
-pub fn build_places(node: &Node, project: &Project) -> IndexMap<ServiceName, Place> {
-    let services = node.entry("services").map(|entry| &entry.node);
-    let place = |name: &ServiceName| Some(services?.entry(name)?.node.entry("build")?.key_place.clone());
-    let built = project.services.iter().filter(|(_, service)| service.build.is_some());
-    built.filter_map(|(name, _)| Some((name.clone(), place(name)?))).collect()
 }
 
 /// Returns the profiles of a service; what is wrong with them is reported when the service is read.

@@ -28,9 +28,9 @@ pub fn merge(mut base: Node, mut over: Node) -> Result<Node, Diagnostic> {
     Ok(unique(merged, &mut Vec::new()))
 }
 
-/// Returns the service `base` with the service that extends it merged over it; neither has tags.
-pub fn extend(base: Node, over: Node) -> Result<Node, Diagnostic> {
-    merge_at(base, over, &mut vec!["services".to_owned(), String::new()])
+/// Returns the service `base` with the service `name` that extends it merged over it; neither has tags.
+pub fn extend(base: Node, name: &str, over: Node) -> Result<Node, Diagnostic> {
+    merge_at(base, over, &mut vec!["services".to_owned(), name.to_owned()])
 }
 
 /// Returns a tree without tags and doubles.
@@ -131,10 +131,9 @@ fn deep(base: Node, over: Node, path: &mut Vec<String>) -> Result<Node, Diagnost
 /// Says that a mapping or a list of an earlier file meets something else.
 fn unlike(base: &Node, over: &Node, path: &[String]) -> Diagnostic {
     let subject = match path {
-        [services, service, key @ ..] if services == "services" && !key.is_empty() && !service.is_empty() => {
+        [services, service, key @ ..] if services == "services" && !key.is_empty() => {
             format!("service `{service}`: `{}`", key.join("."))
         }
-        [_, service, key @ ..] if service.is_empty() => format!("`{}`", key.join(".")),
         _ => format!("`{}`", path.join(".")),
     };
     over.diagnostic(format!(

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_yaml::granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag, options};
 
+use super::fault::Fault;
 use super::node::{Diagnostic, Entry, MergeTag, Node, Place, Value};
 use super::scalar::plain_value;
 use super::syntax_error::explain;
@@ -68,13 +69,21 @@ fn documents(file: &str, text: &str, is_compose: bool) -> Result<Vec<Node>, Diag
         names: BTreeMap::new(),
         expanded: 0,
         nodes: 0,
+        text,
         is_compose,
     };
     if text.len() > TEXT_LIMIT {
         let limit = TEXT_LIMIT / 1024 / 1024;
-        return Err(builder.error(Marker::default(), format!("the file has more than {limit} MiB")));
+        let fault = builder.error(Marker::default(), format!("the file has more than {limit} MiB"));
+        return Err(fault.diagnostic());
     }
-    builder.documents()
+    builder.documents().map_err(Fault::diagnostic)
+}
+
+/// Returns the line, from 1, in which a merge conflict begins that git left in `text`.
+fn conflict(text: &str) -> Option<usize> {
+    let line = text.lines().position(|line| line.starts_with("<<<<<<< "))?;
+    text.contains("\n>>>>>>> ").then_some(line + 1)
 }
 
 const UNKNOWN_ANCHOR: &str = "no anchor of this name stands before this alias";
@@ -103,12 +112,13 @@ struct Builder<'text> {
     names: BTreeMap<String, usize>,
     expanded: usize,
     nodes: usize,
+    text: &'text str,
     /// Whether the text is a Compose file.
     is_compose: bool,
 }
 
 impl<'text> Builder<'text> {
-    fn documents(&mut self) -> Result<Vec<Node>, Diagnostic> {
+    fn documents(&mut self) -> Result<Vec<Node>, Fault> {
         let mut documents = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -125,7 +135,7 @@ impl<'text> Builder<'text> {
         }
     }
 
-    fn next(&mut self) -> Result<(Event<'text>, Span), Diagnostic> {
+    fn next(&mut self) -> Result<(Event<'text>, Span), Fault> {
         loop {
             match self.events.next() {
                 Some(Ok((Event::Anchor(anchor, name), _))) => {
@@ -137,19 +147,27 @@ impl<'text> Builder<'text> {
                     return Ok((Event::Alias(anchor), span));
                 }
                 Some(Ok(next)) => return Ok(next),
-                Some(Err(error)) => return Err(self.error(*error.marker(), explain(&error))),
+                Some(Err(error)) => {
+                    return Err(match conflict(self.text) {
+                        Some(line) => {
+                            Fault::of_file(self.line(line), "a merge conflict begins here; resolve it first")
+                        }
+                        None => self.error(*error.marker(), explain(&error)),
+                    });
+                }
                 None => return Ok((Event::StreamEnd, Span::default())),
             }
         }
     }
 
-    fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Built, Diagnostic> {
+    fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Built, Fault> {
         if depth > DEPTH_LIMIT {
             return Err(self.error(span.start, format!("nested deeper than {DEPTH_LIMIT} levels")));
         }
         self.nodes += 1;
         if self.nodes > NODE_LIMIT {
-            return Err(self.error(span.start, format!("the file has more than {NODE_LIMIT} values")));
+            let message = format!("the file has more than {NODE_LIMIT} values");
+            return Err(Fault::of_file(self.place(span.start), message));
         }
         let (anchor, built) = match event {
             Event::Alias(anchor) => return self.alias(anchor, span, depth),
@@ -173,7 +191,7 @@ impl<'text> Builder<'text> {
         Ok(built)
     }
 
-    fn alias(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Built, Diagnostic> {
+    fn alias(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Built, Fault> {
         let Some(built) = self.anchors.get(&anchor) else {
             return Err(self.error(span.start, "this alias is part of what it stands for"));
         };
@@ -188,22 +206,17 @@ impl<'text> Builder<'text> {
     }
 
     /// Counts a node that is kept once more, for an anchor or in place of an alias.
-    fn expand(&mut self, built: &Built, span: Span) -> Result<(), Diagnostic> {
+    fn expand(&mut self, built: &Built, span: Span) -> Result<(), Fault> {
         self.expanded = self.expanded.saturating_add(built.weight);
         if self.expanded <= EXPANSION_LIMIT {
             return Ok(());
         }
         let limit = EXPANSION_LIMIT / 1024 / 1024;
-        Err(self.error(span.start, format!("the aliases up to here stand for more than {limit} MiB")))
+        let message = format!("the aliases up to here stand for more than {limit} MiB");
+        Err(Fault::of_file(self.place(span.start), message))
     }
 
-    fn scalar(
-        &self,
-        text: &str,
-        style: ScalarStyle,
-        tag: Option<&Tag>,
-        span: Span,
-    ) -> Result<Built, Diagnostic> {
+    fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Result<Built, Fault> {
         let untagged = || match style {
             ScalarStyle::Plain => match time_text(text).filter(|_| self.is_compose) {
                 Some(time) => Value::Text(time),
@@ -222,19 +235,14 @@ impl<'text> Builder<'text> {
         Ok(Built { node: self.at(span, merge_tag, value), weight: NODE_WEIGHT + text.len(), depth: 1 })
     }
 
-    fn tagged_value(&self, text: &str, tag: &Tag, span: Span) -> Result<Value, Diagnostic> {
+    fn tagged_value(&self, text: &str, tag: &Tag, span: Span) -> Result<Value, Fault> {
         match tagged_value(text, tag, self.is_compose) {
             Ok(value) => value.ok_or_else(|| self.unknown_tag(tag, span)),
             Err(message) => Err(self.error(span.start, message)),
         }
     }
 
-    fn collection_tag(
-        &self,
-        tag: Option<&Tag>,
-        kind: &str,
-        span: Span,
-    ) -> Result<Option<MergeTag>, Diagnostic> {
+    fn collection_tag(&self, tag: Option<&Tag>, kind: &str, span: Span) -> Result<Option<MergeTag>, Fault> {
         match tag {
             None => Ok(None),
             Some(tag) if is_non_specific(tag) || tag.is_yaml_core_schema_tag(kind) => Ok(None),
@@ -243,7 +251,7 @@ impl<'text> Builder<'text> {
         }
     }
 
-    fn list(&mut self, tag: Option<MergeTag>, span: Span, depth: usize) -> Result<Built, Diagnostic> {
+    fn list(&mut self, tag: Option<MergeTag>, span: Span, depth: usize) -> Result<Built, Fault> {
         let mut items = Vec::new();
         let mut size = Size::default();
         loop {
@@ -251,14 +259,15 @@ impl<'text> Builder<'text> {
             if matches!(event, Event::SequenceEnd) {
                 break;
             }
-            let built = self.node(event, item_span, depth + 1)?;
+            let built = self.node(event, item_span, depth + 1);
+            let built = built.map_err(|fault| fault.within_item(items.len()))?;
             size.add(&built);
             items.push(built.node);
         }
         Ok(size.built(self.at(span, tag, Value::List(items))))
     }
 
-    fn mapping(&mut self, tag: Option<MergeTag>, span: Span, depth: usize) -> Result<Built, Diagnostic> {
+    fn mapping(&mut self, tag: Option<MergeTag>, span: Span, depth: usize) -> Result<Built, Fault> {
         let mut entries: IndexMap<String, Entry> = IndexMap::new();
         let mut merged: Option<(Place, Node)> = None;
         let mut size = Size::default();
@@ -269,13 +278,15 @@ impl<'text> Builder<'text> {
             }
             let key_place = self.place(key_span.start);
             let key = self.key(event, key_span, depth + 1)?;
-            let (event, value_span) = self.next()?;
-            let built = self.node(event, value_span, depth + 1)?;
+            let built = self.value(depth + 1).map_err(|fault| match &key {
+                Key::Merge => fault.within("<<"),
+                Key::Text(key) => fault.within(key),
+            })?;
             size.add(&built);
             match key {
                 Key::Merge => {
                     if let Some((first, _)) = &merged {
-                        return Err(duplicate(key_place, "<<", first));
+                        return Err(duplicate(key_place, "<<", first).into());
                     }
                     merged = Some((key_place, built.node));
                 }
@@ -298,7 +309,12 @@ impl<'text> Builder<'text> {
         Ok(size.built(self.at(span, tag, Value::Map(entries))))
     }
 
-    fn key(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Key, Diagnostic> {
+    fn value(&mut self, depth: usize) -> Result<Built, Fault> {
+        let (event, span) = self.next()?;
+        self.node(event, span, depth)
+    }
+
+    fn key(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Key, Fault> {
         let mut written = None;
         if let Event::Scalar(text, style, _, tag) = &event {
             let plain = *style == ScalarStyle::Plain;
@@ -322,7 +338,11 @@ impl<'text> Builder<'text> {
             (Value::Text(text), _) => text,
             (Value::Number(_) | Value::Bool(_), Some(written)) if !self.is_compose => written,
             (value @ (Value::Number(_) | Value::Bool(_)), _) => {
-                let message = format!("a key is a text, but this is {}; put it in quotes", value.kind());
+                let message = format!(
+                    "a key is a text, but this is {}; put it in quotes, or if it begins a text such as `80:80`, leave \
+                     out the space behind the `:`",
+                    value.kind()
+                );
                 return Err(self.error(span.start, message));
             }
             (value, _) => {
@@ -355,11 +375,15 @@ impl<'text> Builder<'text> {
         }
     }
 
-    fn error(&self, marker: Marker, message: impl Into<String>) -> Diagnostic {
-        Diagnostic { place: self.place(marker), message: message.into() }
+    fn line(&self, line: usize) -> Place {
+        Place { file: self.file.clone(), line: u32::try_from(line).unwrap_or(u32::MAX), column: 1 }
     }
 
-    fn unknown_tag(&self, tag: &Tag, span: Span) -> Diagnostic {
+    fn error(&self, marker: Marker, message: impl Into<String>) -> Fault {
+        Fault::at(self.place(marker), message)
+    }
+
+    fn unknown_tag(&self, tag: &Tag, span: Span) -> Fault {
         let name = format!("{}{}", tag.original_handle(), tag.suffix());
         let name = name.escape_debug();
         self.error(span.tag_start.unwrap_or(span.start), format!("the tag `{name}` does not fit here"))
@@ -481,7 +505,10 @@ mod tests {
     #[test]
     fn keys_of_a_compose_file_are_texts() {
         let error = parse_documents("c.yaml", "a:\n  1: b\n").unwrap_err().to_string();
-        assert_eq!(error, "c.yaml:2:3: a key is a text, but this is a number; put it in quotes");
+        assert!(
+            error.starts_with("c.yaml:2:3: `a`: a key is a text, but this is a number; put it in quotes"),
+            "{error}"
+        );
         assert!(parse_documents("c.yaml", "a: {'1': b, 1x: c}\n").is_ok());
         let error = parse_documents("c.yaml", "2024-01-02: b\n").unwrap_err().to_string();
         assert_eq!(error, "c.yaml:1:1: a key is a text, but this is a date; put it in quotes");
@@ -540,8 +567,8 @@ mod tests {
             r#"{a: !reset ~, b: !override [n:1], c: !reset {}, d: t:"1"}"#
         );
         assert_eq!(tree("a: !secret 1\nb: !list [x]\n"), r#"{a: n:1, b: [t:"x"]}"#);
-        assert_eq!(tree("a: !!set {x: 1}\n"), "compose.yaml:1:4: the tag `!!set` does not fit here");
-        assert_eq!(tree("a: !!int hush\n"), "compose.yaml:1:10: this is no value for `!!int`");
+        assert_eq!(tree("a: !!set {x: 1}\n"), "compose.yaml:1:4: `a`: the tag `!!set` does not fit here");
+        assert_eq!(tree("a: !!int hush\n"), "compose.yaml:1:10: `a`: this is no value for `!!int`");
     }
 
     #[test]
@@ -552,7 +579,7 @@ mod tests {
         );
         assert_eq!(
             tree("x: &x {}\ny:\n  <<: *x\n  <<: *x\n"),
-            "compose.yaml:4:3: `<<` is already in line 3; name both in one list: `<<: [*a, *b]`"
+            "compose.yaml:4:3: `y`: `<<` is already in line 3; name both in one list: `<<: [*a, *b]`"
         );
     }
 
@@ -585,9 +612,15 @@ mod tests {
             chain.push_str(&sequence(level, &format!("*a{below}")));
         }
         assert_eq!(tree(&bomb), "compose.yaml:6:10: the aliases up to here stand for more than 16 MiB");
-        assert_eq!(tree(&chain), "compose.yaml:100:12: nested deeper than 100 levels by this alias");
-        assert_eq!(tree("a: &a [*a]\n"), "compose.yaml:1:8: this alias is part of what it stands for");
-        assert_eq!(tree("a: *b\n"), "compose.yaml:1:4: no anchor of this name stands before this alias");
+        assert_eq!(
+            tree(&chain),
+            "compose.yaml:100:12: `a99[0]`: nested deeper than 100 levels by this alias"
+        );
+        assert_eq!(
+            tree("a: &a [*a]\n"),
+            "compose.yaml:1:8: `a[0]`: this alias is part of what it stands for"
+        );
+        assert_eq!(tree("a: *b\n"), "compose.yaml:1:4: `a`: no anchor of this name stands before this alias");
     }
 
     #[test]
@@ -605,9 +638,55 @@ mod tests {
     fn deep_nesting_is_an_error_and_no_crash() {
         assert_eq!(
             tree(&("[".repeat(102) + &"]".repeat(102))),
-            "compose.yaml:1:102: nested deeper than 100 levels"
+            "compose.yaml:1:102: `[0][0][0][0][0][0][0][0].…`: nested deeper than 100 levels"
         );
         assert_eq!(tree(&"[".repeat(100_000)), "compose.yaml:1:256: nested too deeply");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_of_a_service_and_a_key() {
+        let mistakes = [
+            "services:\n  web:\n    ports:\n      - 80: 80\n",
+            "services:\n  web:\n    environment:\n      A: \"x\n",
+            "services:\n  web:\n    image: a\n    image: b\n",
+            "services:\n  web:\n    command: [a, b\n",
+            "services:\n  web:\n    build:\n      context: .\n     args: {}\n",
+            "services:\n  web:\n    image: *a\n",
+            "services:\n  web:\n\timage: a\n",
+            "services:\n  web:\n    command: [a, b\n    image: x\n",
+            "services:\n  web:\n    command: *\n",
+            "services:\n  web:\n    command: \"a\\d\"\n",
+            "services:\n<<<<<<< HEAD\n  web: {image: a}\n=======\n  web: {image: b}\n>>>>>>> x\n",
+            "networks:\n  back: {ipam: {config: [{subnet: @a}]}}\n",
+            "a: {b: {c: {d: [[{<<: *x}]]}}}\n",
+        ];
+        let said = mistakes.map(|text| parse_documents("c.yaml", text).unwrap_err().to_string());
+        insta::assert_snapshot!(said.join("\n"), @r"
+        c.yaml:4:9: service `web`: `ports[0]`: a key is a text, but this is a number; put it in quotes, or if it begins a text such as `80:80`, leave out the space behind the `:`
+        c.yaml:5:1: service `web`: `environment.A`: a quote of the lines above is not closed, or its text goes on without indentation
+        c.yaml:4:5: service `web`: the key `image` is already in line 3 of this mapping
+        c.yaml:3:14: service `web`: `command`: this `[` is not closed
+        c.yaml:5:6: service `web`: a key or `- ` of the lines above is expected here; is the indentation right?
+        c.yaml:3:12: service `web`: `image`: no anchor of this name stands before this alias
+        c.yaml:3:2: service `web`: a tab stands where YAML takes only spaces
+        c.yaml:4:10: service `web`: `command`: a `:` cannot stand here; is a bracket or a quote of the lines above not closed?
+        c.yaml:3:14: service `web`: `command`: a text that begins with `*` or `&` needs quotes
+        c.yaml:3:14: service `web`: `command`: double quotes do not know this escape; `\\` writes a backslash, and single quotes know no escapes
+        c.yaml:2:1: a merge conflict begins here; resolve it first
+        c.yaml:2:35: network `back`: `ipam.config`: a text that begins with `@` needs quotes
+        c.yaml:1:23: `a.b.c.d[0][0].<<`: no anchor of this name stands before this alias
+        ");
+    }
+
+    #[test]
+    fn a_long_way_to_a_mistake_is_cut_short() {
+        let key = "k".repeat(50);
+        let text = format!("{key}:\n {key}:\n  {key}: [*a]\n");
+        let error = parse("c.yaml", &text).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("c.yaml:3:56: `{key}.{key}.…`: no anchor of this name stands before this alias")
+        );
     }
 
     #[test]
@@ -628,16 +707,16 @@ mod tests {
         .map(tree)
         .into();
         insta::assert_snapshot!(errors.join("\n"), @r"
-        compose.yaml:2:2: a tab stands where YAML takes only spaces
+        compose.yaml:2:2: `a`: a tab stands where YAML takes only spaces
         compose.yaml:3:3: a key or `- ` of the lines above is expected here; is the indentation right?
-        compose.yaml:2:1: a quote of the lines above is not closed, or its text goes on without indentation
-        compose.yaml:1:4: this `[` is not closed
+        compose.yaml:2:1: `a`: a quote of the lines above is not closed, or its text goes on without indentation
+        compose.yaml:1:4: `a`: this `[` is not closed
         compose.yaml:1:5: a `:` cannot stand here; a text that contains `: ` needs quotes, a nested mapping its own line
         compose.yaml:2:1: a `:` is expected after this key
-        compose.yaml:1:4: a text that begins with `@` needs quotes
-        compose.yaml:1:6: a control character cannot stand in YAML; in double quotes, `\u0001` writes it
-        compose.yaml:1:6: a control character cannot stand in YAML; in double quotes, `\u007F` writes it
-        compose.yaml:2:3: a control character cannot stand in YAML; in double quotes, `\u0002` writes it
+        compose.yaml:1:4: `a`: a text that begins with `@` needs quotes
+        compose.yaml:1:6: `a`: a control character cannot stand in YAML; in double quotes, `\u0001` writes it
+        compose.yaml:1:6: `a`: a control character cannot stand in YAML; in double quotes, `\u007F` writes it
+        compose.yaml:2:3: `a`: a control character cannot stand in YAML; in double quotes, `\u0002` writes it
         compose.yaml:2:1: a key or `- ` of the lines above is expected here; is the indentation right?
         ");
     }

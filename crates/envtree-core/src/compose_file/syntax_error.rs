@@ -38,6 +38,13 @@ pub(super) fn explain(error: &ScanError) -> String {
         ErrorKind::MappingValueNotAllowed => {
             "a `:` cannot stand here; a text that contains `: ` needs quotes, a nested mapping its own line"
         }
+        ErrorKind::InvalidColonPlacement => {
+            "a `:` cannot stand here; is a bracket or a quote of the lines above not closed?"
+        }
+        ErrorKind::MissingAnchorOrAliasName => "a text that begins with `*` or `&` needs quotes",
+        ErrorKind::UnknownQuotedScalarEscape => {
+            "double quotes do not know this escape; `\\\\` writes a backslash, and single quotes know no escapes"
+        }
         ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => "a `:` is expected after this key",
         ErrorKind::RecursionLimitExceeded => "nested too deeply",
         kind => return fragment(&kind.to_string()),

@@ -26,7 +26,7 @@ pub enum BuildPolicy {
 /// Returns every build of an isolated project: one for all services whose images are built alike.
 pub(super) fn builds(desired: &Project) -> Result<Vec<ImageBuild>, ReconcileError> {
     let mut builds: Vec<ImageBuild> = Vec::new();
-    for (name, service) in &desired.services {
+    for (name, service) in desired.built() {
         let Some(definition) = &service.build else {
             continue;
         };
@@ -158,8 +158,8 @@ fn reads_worktree(definition: &Build, worktree: &str) -> bool {
 /// Returns whether an image is built although the Engine may have it.
 pub(super) fn is_forced(project: &Project, build: &ImageBuild, options: &ReconcileOptions) -> bool {
     let asks = || {
-        let mut services = build.services.iter().filter_map(|name| project.services.get(name));
-        services.any(|service| service.pull_policy == Some(PullPolicy::Build))
+        let mut services = project.built().filter(|(name, _)| build.services.contains(name));
+        services.any(|(_, service)| service.pull_policy == Some(PullPolicy::Build))
     };
     match options.build {
         BuildPolicy::Always => true,

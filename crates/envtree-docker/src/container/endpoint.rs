@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::body::{list, map};
 use crate::error::DockerError;
-use crate::version::ApiVersion;
+use crate::version::{ApiVersion, Asked};
 
 /// The option of an endpoint that names its interface in the container.
 const INTERFACE_NAME: &str = "com.docker.network.endpoint.ifname";
@@ -93,13 +93,28 @@ fn check(container: &NewContainer, api: ApiVersion) -> Result<(), DockerError> {
     let networks = &container.definition.networks;
     let service = container.service.as_str();
     if networks.values().skip(1).any(|attachment| attachment.mac_address.is_some()) {
-        ApiVersion::ENDPOINT_MAC_ADDRESS.demand(api, service, "mac_address of a further network")?;
+        ApiVersion::ENDPOINT_MAC_ADDRESS.demand(
+            api,
+            service,
+            "mac_address of a further network",
+            Asked::Key("networks"),
+        )?;
     }
     if networks.values().any(|attachment| attachment.gw_priority.is_some()) {
-        ApiVersion::GATEWAY_PRIORITY.demand(api, service, "gw_priority of a network")?;
+        ApiVersion::GATEWAY_PRIORITY.demand(
+            api,
+            service,
+            "gw_priority of a network",
+            Asked::Key("networks"),
+        )?;
     }
     if networks.values().any(|attachment| attachment.interface_name.is_some()) {
-        ApiVersion::INTERFACE_NAME.demand(api, service, "interface_name of a network")?;
+        ApiVersion::INTERFACE_NAME.demand(
+            api,
+            service,
+            "interface_name of a network",
+            Asked::Key("networks"),
+        )?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 
 use super::body::{flag, list, map};
 use crate::error::DockerError;
-use crate::version::ApiVersion;
+use crate::version::{ApiVersion, Asked};
 
 /// Adds the mounts of the definition, and the inherited and the image's volumes that none of them covers, to `config`.
 pub(super) fn mounts(
@@ -60,7 +60,7 @@ fn check(container: &NewContainer, mount: &Mount, api: ApiVersion) -> Result<(),
         MountSource::Image { .. } => (ApiVersion::IMAGE_MOUNT, "mount of an image"),
         _ => return Ok(()),
     };
-    needed.demand(api, &container.service, what)
+    needed.demand(api, &container.service, what, Asked::Mount { target: mount.target.clone() })
 }
 
 /// Returns a mount in the form of old, where only that will do.

@@ -7,7 +7,7 @@ use envtree_core::service::{Device, DeviceRequest, RuntimeOptions};
 
 use super::body::{flag, list, map};
 use crate::error::DockerError;
-use crate::version::ApiVersion;
+use crate::version::{ApiVersion, Asked};
 
 /// The security option by which a container sees all of the kernel's files.
 const ALL_PATHS: &str = "systempaths=unconfined";
@@ -22,7 +22,7 @@ pub(super) fn host_config(
     let (vendor, plain): (Vec<&Device>, Vec<&Device>) =
         runtime.devices.iter().partition(|device| device.target.is_empty());
     if !runtime.annotations.is_empty() {
-        ApiVersion::ANNOTATIONS.demand(api, service, "annotations")?;
+        ApiVersion::ANNOTATIONS.demand(api, service, "annotations", Asked::Key("annotations"))?;
     }
     Ok(HostConfig {
         init: runtime.init,

@@ -20,7 +20,7 @@ async fn run_boxed(stage: &Stage, service: String, key: String, line: String) ->
     let mut container = stage.shell(&service, &line);
     let name = VolumeName::new(&*key).unwrap();
     let source = MountSource::volume(Some(name.clone()));
-    container.definition.mounts = vec![Mount { target: "/data".into(), read_only: false, source }];
+    container.definition.mounts = vec![Mount::new("/data", source)];
     container.volume_names.insert(name, stage.name(&key));
     let container = stage.run(container).await;
     assert_eq!(stage.docker.wait_container(&container).await.unwrap(), 0);

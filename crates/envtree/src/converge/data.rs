@@ -44,7 +44,9 @@ impl Convergence<'_> {
         // Whoever is cut off while a base is made leaves some of it.
         let Self { session, record, .. } = self;
         session
-            .update_record(&record.project, |record| drop(record.unsettled.get_or_insert_default()))
+            .update_record(&record.project, |record| {
+                record.unsettled.get_or_insert_default();
+            })
             .await?;
         Box::pin(session.grounds(self.record, self.environment, observed)).await.map(Some)
     }

@@ -1,10 +1,9 @@
 //! The failures of a plan's steps in words for people, and where to look for what was wrong.
 
-use envtree_core::compose_file::node::Place;
-use envtree_core::name::ServiceName;
+use envtree_core::compose_file::lower::Places;
 use envtree_core::project::Project;
+use envtree_docker::version::{Asked, TooOld};
 use envtree_docker::{BuildError, DockerError, ImageError};
-use indexmap::IndexMap;
 
 use crate::apply::FailureCause;
 use crate::error::{BuildFault, Failure};
@@ -16,18 +15,28 @@ use crate::taken::refused_port;
 pub(crate) struct Told<'a> {
     /// The environment.
     pub(crate) record: &'a EnvironmentRecord,
-    /// Its isolated project, and where the files say how the images of services are built.
-    pub(crate) builds: Option<(&'a Project, &'a IndexMap<ServiceName, Place>)>,
+    /// Its isolated project, and where the files say what.
+    pub(crate) files: Option<(&'a Project, &'a Places)>,
 }
 
 impl Told<'_> {
     /// Returns whose image it is, and where the files say how it is built.
     fn place_of_build(&self, image: &str) -> Option<String> {
-        let (project, places) = self.builds?;
+        let (project, places) = self.files?;
         let (name, _) =
             project.services.iter().find(|(_, service)| service.build.is_some() && service.image == image)?;
-        let place = places.get(name).map(|place| format!("{place}: ")).unwrap_or_default();
+        let place = places.key(name.as_str(), "build").map(|place| format!("{place}: ")).unwrap_or_default();
         Some(format!("{place}service `{name}`: "))
+    }
+
+    /// Returns where the files ask for what the Engine is too old for.
+    fn place_of_wish(&self, error: &TooOld) -> Option<String> {
+        let (_, places) = self.files?;
+        let place = match &error.asked {
+            Asked::Mount { target } => places.mount(&error.owner, target),
+            Asked::Key(key) => places.key(&error.owner, key),
+        };
+        place.map(|place| format!("{place}: service "))
     }
 }
 
@@ -54,6 +63,9 @@ pub(crate) fn step_failure<G>(
                 failure.log = output_of(error);
                 let place = told.place_of_build(error.image()).unwrap_or_default();
                 failure.causes[0].insert_str(0, &place);
+            }
+            if let DockerError::TooOld(error) = &error {
+                failure.causes[0].insert_str(0, &told.place_of_wish(error).unwrap_or_default());
             }
             Some(failure)
         }

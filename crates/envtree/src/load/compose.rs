@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use envtree_core::compose_file::assemble::{Assembled, Source, assemble};
-use envtree_core::compose_file::lower::{LowerOptions, Lowered, build_places, lower};
-use envtree_core::compose_file::node::{Diagnostic, Node, Place};
+use envtree_core::compose_file::lower::{LowerOptions, Lowered, Places, lower};
+use envtree_core::compose_file::node::{Diagnostic, Node};
 use envtree_core::host_path::HostPath;
-use envtree_core::name::{ProjectName, ServiceName};
+use envtree_core::name::ProjectName;
 use envtree_core::project::Project;
 use envtree_core::settings::{EnvFile, Settings};
 use indexmap::IndexMap;
@@ -19,7 +19,7 @@ use indexmap::IndexMap;
 use self::find::{find, named_files, project_directory};
 use self::reader::Reader;
 use self::variables::{add_variables, load_variables};
-use super::{Files, LoadError};
+use super::{Files, Input, LoadError};
 
 /// What decides which project a worktree has.
 pub(crate) struct ComposeRequest<'a> {
@@ -29,8 +29,10 @@ pub(crate) struct ComposeRequest<'a> {
     pub(crate) settings: &'a Settings,
     /// The folder of the worktree in which the person stands, or its like; the top where they stand elsewhere.
     pub(crate) here: &'a Path,
-    /// Compose files named on the command line, absolute; none means those of the environment or the settings.
+    /// Compose files named on the command line, absolute, or `-`; none means those of the environment or the settings.
     pub(crate) named: &'a [PathBuf],
+    /// What `-` stands for.
+    pub(crate) input: &'a Input,
     /// Profiles named on the command line.
     pub(crate) profiles: &'a [String],
     /// The variables of the process.
@@ -59,14 +61,14 @@ pub(crate) struct Wanted {
     pub(crate) project: Project,
     /// The services that no active profile enables.
     pub(crate) inactive: Vec<String>,
-    /// The Compose files that it was read from; empty for a template.
+    /// The Compose files that it was read from, `-` for the standard input; empty for a template.
     pub(crate) compose_files: Vec<PathBuf>,
     /// The variables of `.env` and its like, for further interpolation.
     pub(crate) dotenv: IndexMap<String, String>,
     /// The paths of the host that services mount.
     pub(crate) binds: Vec<HostPath>,
-    /// Where the files say how the images of services are built.
-    pub(crate) builds: IndexMap<ServiceName, Place>,
+    /// Where the files say what.
+    pub(crate) places: Places,
     /// What was noticed, `path:line:column: message` where it has a place.
     pub(crate) warnings: Vec<String>,
 }
@@ -77,7 +79,8 @@ pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadE
     let mut dotenv = load_variables(request, &reader)?;
     let named = named_files(request, &dotenv);
     let mut sources = find(request, named.as_ref())?;
-    let project_dir = project_directory(request, &sources);
+    let compose_files = named.as_ref().map_or_else(|| paths(&sources), |named| named.paths.clone());
+    let project_dir = project_directory(request, named.is_some(), &sources);
     add_variables(request, &project_dir, named.is_none(), &reader, &mut dotenv)?;
     sources.extend(request.one_off.map(|one_off| Source {
         path: String::new(),
@@ -97,13 +100,12 @@ pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadE
     for service in lowered.project.services.values_mut().filter(|service| service.platform.is_none()) {
         service.platform.clone_from(&platform);
     }
-    let files = sources.iter().filter(|source| !source.path.is_empty()).map(|source| &source.path);
     Ok(Wanted {
-        builds: build_places(&node, &lowered.project),
+        places: Places::of(&node),
         project: lowered.project,
         inactive: lowered.inactive,
         binds: lowered.binds,
-        compose_files: files.map(PathBuf::from).collect(),
+        compose_files,
         dotenv,
         warnings: distinct(&warnings),
     })
@@ -126,13 +128,21 @@ fn lower_project(
         wanted: request.one_off.map(|one_off| one_off.service.as_str()),
         lookup,
         read_env_file: &|request| reader.env_file(request, lookup),
-        read_text: &|path| request.files.read(Path::new(path)).map_err(|error| error.to_string()),
+        read_text: &|path| request.files.read_file(Path::new(path)),
     };
     match lower(node, &options) {
         Ok(lowered) if !reader.has_failed() => Ok(lowered),
         Ok(_) => Err(reader.failure(Vec::new())),
         Err(errors) => Err(reader.failure(errors)),
     }
+}
+
+fn paths(sources: &[Source]) -> Vec<PathBuf> {
+    sources
+        .iter()
+        .filter(|source| !source.path.is_empty())
+        .map(|source| PathBuf::from(&source.path))
+        .collect()
 }
 
 /// Returns the profiles of the option, or else those of `COMPOSE_PROFILES`, and in any case those of the settings.

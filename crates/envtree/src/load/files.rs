@@ -11,7 +11,7 @@ use crate::include;
 use crate::repository::{CommitId, Repository};
 
 /// How many bytes a file may have that is read whole.
-const SIZE_LIMIT: u64 = 16 * 1024 * 1024;
+pub(super) const SIZE_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Where the files of a worktree come from.
 #[derive(Debug, Clone)]
@@ -71,6 +71,27 @@ impl Files {
                 Ok(repository.list_directory(*commit, inside)?.is_some())
             }
             _ => Ok(path.is_dir()),
+        }
+    }
+
+    /// Says that there is no file at the absolute `path`, which `named_by` names.
+    pub(super) fn missing(&self, path: &Path, named_by: String) -> LoadError {
+        missing(self.is_folder(path).unwrap_or(false), path.to_owned(), named_by)
+    }
+
+    /// Returns the text of the file at the absolute `path`; none if there is nothing, an error if there is a folder.
+    pub(super) fn read_file(&self, path: &Path) -> Result<Option<String>, String> {
+        let read = self.read(path).map_err(|error| error.to_string())?;
+        self.none_but_no_folder(path, read)
+    }
+
+    /// Returns what was read; an error if that is nothing, because there is a folder at `path`.
+    pub(super) fn none_but_no_folder<T>(&self, path: &Path, read: Option<T>) -> Result<Option<T>, String> {
+        match self.is_folder(path) {
+            Ok(true) if read.is_none() => {
+                Err(format!("`{}` is a folder; a file is expected", self.display(path)))
+            }
+            _ => Ok(read),
         }
     }
 
@@ -134,13 +155,23 @@ fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, LoadError> {
     }
 }
 
+/// Says that a file is too large to be read whole.
+pub(super) fn too_large() -> std::io::Error {
+    let message = format!("it has more than {} MiB", SIZE_LIMIT / 1024 / 1024);
+    std::io::Error::new(ErrorKind::FileTooLarge, message)
+}
+
+/// Says that there is no file at `path`, which `named_by` names.
+pub(super) fn missing(is_folder: bool, path: PathBuf, named_by: String) -> LoadError {
+    if is_folder { LoadError::Folder { path, named_by } } else { LoadError::Missing { path, named_by } }
+}
+
 /// Reads a file; a pipe or a socket, which may never come to its end, is refused unless the system keeps it for those
 /// who name it: `/dev/stdin`, or what a shell makes of `<(…)`.
 fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     let metadata = std::fs::metadata(path)?;
     if metadata.len() > SIZE_LIMIT {
-        let message = format!("it has more than {} MiB", SIZE_LIMIT / 1024 / 1024);
-        return Err(std::io::Error::new(ErrorKind::FileTooLarge, message));
+        return Err(too_large());
     }
     let kind = metadata.file_type();
     let is_of_the_system = path.starts_with("/dev") || path.starts_with("/proc");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Session, SessionOptions};
 use crate::event::Events;
+use crate::load::Input;
 use crate::repository::test_repository::TestRepository;
 use crate::state::State;
 use crate::state::record::EnvironmentRecord;
@@ -18,6 +19,7 @@ pub(crate) fn options(shop: &TestRepository, directory: &Path) -> SessionOptions
     SessionOptions {
         directory: directory.to_owned(),
         files: Vec::new(),
+        input: Input::empty(),
         profiles: Vec::new(),
         environment: [("HOME".to_owned(), path("home")), ("ENVTREE_STATE_DIR".to_owned(), path("state"))]
             .into(),

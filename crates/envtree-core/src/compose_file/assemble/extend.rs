@@ -90,7 +90,7 @@ impl Scope<'_> {
         way.chain.push(link);
         let length = way.files.len();
         if let Some((node, file)) = extends.file {
-            way.files.push(self.base(file, node)?);
+            way.files.push(self.base(file, node, name)?);
         }
         let mut parent = self.parent(name, &extends, way)?;
         // As in Compose, every file on the way takes away what it has a tag for at a service of this name.
@@ -107,7 +107,7 @@ impl Scope<'_> {
         }
         let merged = match parent.value {
             Value::Null => service,
-            _ => extend(parent, service)?,
+            _ => extend(parent, name, service)?,
         };
         self.run.count_extended(&merged)?;
         way.done.insert(id, merged.clone());
@@ -129,13 +129,14 @@ impl Scope<'_> {
         Err(extends.service.diagnostic(message))
     }
 
-    /// Reads the services of a file that `node` names.
-    fn base(&self, file: &str, node: &Node) -> Result<Rc<Base>, Diagnostic> {
+    /// Reads the services of a file that `node`, a part of the service `name`, names.
+    fn base(&self, file: &str, node: &Node, name: &str) -> Result<Rc<Base>, Diagnostic> {
         let path = self.located(file, &node.place)?;
         if let Some(base) = self.extended.borrow().get(&path) {
             return Ok(base.clone());
         }
-        let source = self.run.source(&path, &node.place)?;
+        let subject = format!("service `{name}`: `extends.file`");
+        let source = self.run.source(&path, &node.place, &subject)?;
         let mut merged: Option<Node> = None;
         let mut tags = Tags::default();
         for mut document in self.documents(&source)? {

@@ -69,7 +69,7 @@ impl Scope<'_> {
             if sources.is_empty() && including.contains(&path) {
                 return Err(circle(self, including, &path, place));
             }
-            sources.push(self.run.source(&path, place)?);
+            sources.push(self.run.source(&path, place, "`include`")?);
         }
         let (directory, base) = match inclusion.directory {
             // As in Compose, `~` is a folder like any other to Compose files, and the home to what services mount.
@@ -149,7 +149,7 @@ impl Scope<'_> {
         for (place, path) in &inclusion.env_files {
             let path = joined(self.directory, path);
             let Some(more) = read(&path, place, &variables)? else {
-                let message = format!("there is no file `{}`", self.run.files.display(&path));
+                let message = format!("`include.env_file`: {}", self.run.missing(&path));
                 return Err(Diagnostic { place: (*place).clone(), message });
             };
             variables.extend(more);

@@ -72,7 +72,7 @@ fn no_message_holds_control_characters() {
     );
     assert_eq!(
         together(&[("compose.yaml", "include: [\"a\\u0007\"]\n")]),
-        "compose.yaml:1:11: there is no file `a `"
+        "compose.yaml:1:11: `include`: there is no file `a `"
     );
 }
 
@@ -209,4 +209,32 @@ fn doubles_are_refused_in_each_file_where_compose_refuses_them() {
     assert!(of("build: {ssh: [default, default]}").contains("`build.ssh` lists `default` twice"));
     let overridden = "services: {web: {networks: [n, n]}}\n---\nservices: {web: {networks: !override [n]}}\n";
     assert!(together(&[("compose.yaml", overridden)]).contains("`networks` lists `n` twice"));
+}
+
+#[test]
+fn a_clash_along_extends_names_the_service_and_the_key() {
+    let base = "services: {x: {image: x, ports: ['80'], environment: {A: [1]}}}\n";
+    let of = |service: &str| {
+        let main = format!("services: {{web: {{extends: {{file: d/b.yaml, service: x}}, {service}}}}}\n");
+        together(&[("compose.yaml", &main), ("d/b.yaml", base)])
+    };
+    assert_eq!(
+        of("ports: {a: 1}"),
+        "compose.yaml:1:64: service `web`: `ports` must be a list as in line 1 of d/b.yaml, not a mapping"
+    );
+    assert_eq!(
+        of("environment: x"),
+        "compose.yaml:1:70: service `web`: `environment` must be a mapping as in line 1 of d/b.yaml, not a text"
+    );
+    assert_eq!(
+        together(&[
+            ("compose.yaml", "services: {web: {extends: {file: d, service: x}}}\n"),
+            ("d/b.yaml", base)
+        ]),
+        "compose.yaml:1:34: service `web`: `extends.file`: `d` is a folder; a file is expected"
+    );
+    assert_eq!(
+        together(&[("compose.yaml", "include: [{path: d/b.yaml, env_file: [e]}]\n"), ("d/b.yaml", base)]),
+        "compose.yaml:1:39: `include.env_file`: there is no file `e`"
+    );
 }

@@ -65,7 +65,7 @@ fn env_file(
         let path = service
             .parsed_node("env_file", item, "a path or a list of paths", |text| Some(text.to_owned()))?;
         let request = EnvFileRequest { path: &path, is_raw: false, known };
-        return read(service, item, &request, true, options);
+        return read(service, ("env_file", item), &request, true, options);
     }
     let section = service.within("env_file", item, &ENV_FILE_KEYS)?;
     let required = section.boolean("required").unwrap_or(true);
@@ -79,26 +79,26 @@ fn env_file(
         return None;
     };
     let request = EnvFileRequest { path: &path, is_raw: format.unwrap_or(false), known };
-    read(service, item, &request, required, options)
+    read(service, ("env_file", item), &request, required, options)
 }
 
 fn read(
     service: &Section<'_>,
-    item: &Node,
+    (key, item): (&str, &Node),
     request: &EnvFileRequest<'_>,
     required: bool,
     options: &LowerOptions<'_>,
 ) -> Option<Variables> {
     let Some(absolute) = resolved(request.path, options) else {
         let path = request.path;
-        service.error(&item.place, format!("`{path}` needs a home directory, and there is none"));
+        service.error(&item.place, format!("`{key}`: `{path}` needs a home directory, and there is none"));
         return None;
     };
     match (options.read_env_file)(&EnvFileRequest { path: &absolute, ..*request }) {
         Ok(Some(variables)) => return Some(variables),
-        Ok(None) if required => service.error(&item.place, format!("there is no file `{absolute}`")),
+        Ok(None) if required => service.error(&item.place, format!("`{key}`: there is no file `{absolute}`")),
         Ok(None) => {}
-        Err(cause) => service.error(&item.place, cause),
+        Err(cause) => service.error(&item.place, format!("`{key}`: {cause}")),
     }
     None
 }
@@ -111,7 +111,7 @@ pub(super) fn lower_labels(service: &Section<'_>, options: &LowerOptions<'_>) ->
             .parsed_node("label_file", item, "a path or a list of paths", |text| Some(text.to_owned()));
         let read = path.and_then(|path| {
             let request = EnvFileRequest { path: &path, is_raw: false, known: &labels };
-            read(service, item, &request, true, options)
+            read(service, ("label_file", item), &request, true, options)
         });
         for (name, value) in read.unwrap_or_default() {
             // A name alone means the label of an earlier file, if there is one.

@@ -19,6 +19,9 @@ const KEYS: Keys = Keys {
 const SHORT: &str = "`[[address:]published:]target[/protocol]`";
 
 /// Returns the published ports, ranges spread out.
+///
+/// Each is there once. Compose writes one down twice whose `published` is a number here and a text there, and publishes it
+/// once all the same.
 pub(super) fn lower_ports(service: &Section<'_>) -> Vec<Port> {
     let mut ports: IndexMap<String, Port> = IndexMap::new();
     for (index, item) in service.items("ports").iter().enumerate() {

@@ -98,6 +98,6 @@ fn read_seccomp(service: &Section<'_>, options: &LowerOptions<'_>) -> Option<Str
         Ok(None) => format!("there is no file `{absolute}`"),
         Err(cause) => cause,
     };
-    service.warn(&item.place, format!("{fault}; the Engine will not start the service"));
+    service.warn(&item.place, format!("`security_opt`: {fault}; the Engine will not start the service"));
     None
 }

@@ -78,7 +78,10 @@ impl<'a> Section<'a> {
                     (owner, "") => owner.trim_end_matches(": ").to_owned(),
                     (owner, name) => format!("{owner}`{name}`"),
                 };
-                let message = format!("{subject} must be a mapping, not {}", node.kind());
+                let is_glued =
+                    matches!(&node.value, Value::Text(text) if text.contains(':') && !text.contains(' '));
+                let hint = if is_glued { "; is a space missing behind a `:`?" } else { "" };
+                let message = format!("{subject} must be a mapping, not {}{hint}", node.kind());
                 reports.error(&node.place, message);
                 return None;
             }
@@ -107,6 +110,16 @@ impl<'a> Section<'a> {
     pub(super) fn within(&self, name: &str, node: &'a Node, keys: &Keys) -> Option<Section<'a>> {
         let prefix = format!("{}{name}.", self.prefix);
         Self::open(node, self.owner.clone(), prefix, keys, self.reports)
+    }
+
+    /// Returns whether it is the file as a whole.
+    pub(super) fn is_root(&self) -> bool {
+        self.owner.is_empty() && self.prefix.is_empty()
+    }
+
+    /// Returns whether it is an item of a list.
+    pub(super) fn is_item(&self) -> bool {
+        self.prefix.ends_with("].")
     }
 
     pub(super) fn name(&self, key: &str) -> String {

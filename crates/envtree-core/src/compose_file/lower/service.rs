@@ -167,7 +167,7 @@ pub(super) fn lower_service(
         hostname: section.text("hostname"),
         pull_policy: lower_pull_policy(&section),
         platform: section.text("platform"),
-        profiles: section.texts("profiles"),
+        profiles: lower_profiles(&section),
         scale: lower_scale(&section),
         further: Arc::default(),
         deploy: lower_deploy(&section),
@@ -311,4 +311,11 @@ fn lower_pull_policy(section: &Section<'_>) -> Option<PullPolicy> {
             _ => PullPolicy::Every(parse_duration(text.strip_prefix("every_")?)?),
         })
     })
+}
+/// Returns the profiles; as in Compose, a single one stands in a list too.
+fn lower_profiles(section: &Section<'_>) -> Vec<String> {
+    let texts = section.items("profiles").iter().filter_map(|item| {
+        section.parsed_node("profiles", item, "a list of texts", |text| Some(text.to_owned()))
+    });
+    texts.collect()
 }

@@ -130,8 +130,8 @@ fn a_profile_of_seccomp_is_read_beside_the_file() {
         + "\n"
         + &complaints_of("security_opt: ['seccomp=broken.json']");
     insta::assert_snapshot!(complaints, @"
-    service `web`: there is no file `/w/none.json`; the Engine will not start the service
-    service `web`: `/w/broken.json` is no profile of seccomp in JSON: EOF while parsing an object at line 1 column 1; the Engine will not start the service
+    service `web`: `security_opt`: there is no file `/w/none.json`; the Engine will not start the service
+    service `web`: `security_opt`: `/w/broken.json` is no profile of seccomp in JSON: EOF while parsing an object at line 1 column 1; the Engine will not start the service
     ");
 }
 
@@ -173,7 +173,7 @@ fn numbers_and_booleans_of_variables_stay_as_they_are_written() {
 fn an_unreadable_variable_file_is_an_error() {
     assert_eq!(
         complaints_of("env_file: [broken.env, none.env]"),
-        "service `web`: broken.env:1:1: expected `KEY=value`\nservice `web`: there is no file `/w/none.env`"
+        "service `web`: `env_file`: broken.env:1:1: expected `KEY=value`\nservice `web`: `env_file`: there is no file `/w/none.env`"
     );
 }
 

@@ -7,7 +7,7 @@ use envtree_core::settings::Settings;
 use indexmap::IndexMap;
 
 use super::{ComposeRequest, normal};
-use crate::load::{LoadError, SETTINGS_FILE};
+use crate::load::{LoadError, SETTINGS_FILE, is_input};
 use crate::template;
 
 /// The names of a Compose file, the preferred one first (Compose specification, section "Compose file").
@@ -22,7 +22,8 @@ const OVERRIDE_FILES: [&str; 4] = [
 
 /// The Compose files that somebody names, and who.
 pub(super) struct Named {
-    paths: Vec<PathBuf>,
+    /// Their paths, absolute but for `-`.
+    pub(super) paths: Vec<PathBuf>,
     by: String,
 }
 
@@ -38,7 +39,8 @@ pub(super) fn named_files(request: &ComposeRequest<'_>, dotenv: &IndexMap<String
     };
     if let Some(list) = variable("COMPOSE_FILE") {
         let separator = variable("COMPOSE_PATH_SEPARATOR").unwrap_or(if cfg!(windows) { ";" } else { ":" });
-        let paths = list.split(separator).filter(|path| !path.is_empty()).map(|path| normal(&top.join(path)));
+        let listed = list.split(separator).filter(|path| !path.is_empty()).map(Path::new);
+        let paths = listed.map(|path| if is_input(path) { path.to_owned() } else { normal(&top.join(path)) });
         return Some(Named { paths: paths.collect(), by: "COMPOSE_FILE".into() });
     }
     let files = &request.settings.compose.files;
@@ -54,17 +56,27 @@ pub(super) fn find(request: &ComposeRequest<'_>, named: Option<&Named>) -> Resul
         return discover(request);
     };
     let read = |path: &PathBuf| {
-        read_source(request, path)?
-            .ok_or_else(|| LoadError::Missing { path: path.clone(), named_by: named.by.clone() })
+        if is_input(path) {
+            let (text, display) = request.input.text()?;
+            return Ok(Source { path: String::new(), display, text });
+        }
+        read_source(request, path)?.ok_or_else(|| request.files.missing(path, named.by.clone()))
     };
     named.paths.iter().map(read).collect()
 }
 
-/// Returns the folder against which relative paths are resolved: that of the first file, else the worktree's top.
-pub(super) fn project_directory(request: &ComposeRequest<'_>, sources: &[Source]) -> PathBuf {
-    let first = sources.first().filter(|source| !source.path.is_empty());
+/// Returns the folder against which relative paths are resolved: that of the first file.
+///
+/// The standard input counts from where the person stands, the template from the worktree's top.
+pub(super) fn project_directory(
+    request: &ComposeRequest<'_>,
+    are_named: bool,
+    sources: &[Source],
+) -> PathBuf {
+    let first = sources.iter().find(|source| !source.path.is_empty());
     let folder = first.and_then(|source| Path::new(&source.path).parent());
-    folder.unwrap_or(request.files.top()).to_owned()
+    let elsewhere = if are_named { request.here } else { request.files.top() };
+    folder.unwrap_or(elsewhere).to_owned()
 }
 
 /// Returns the Compose file and its override, else the template.

@@ -65,7 +65,11 @@ impl<'a> Reader<'a> {
             let line = text.lines().nth(gap.place.line as usize - 1);
             line.is_some_and(|line| line.trim_start().starts_with('#'))
         };
-        self.gaps.borrow_mut().extend(gap.filter(|gap| !is_comment(gap)));
+        let gap = gap.filter(|gap| !is_comment(gap)).map(|gap| {
+            let message = format!("{}; here, \u{fffd} stands in for it", gap.message);
+            Diagnostic { message, ..gap }
+        });
+        self.gaps.borrow_mut().extend(gap);
         Ok(Some(outside_block(&text).into_owned()))
     }
 
@@ -76,9 +80,10 @@ impl<'a> Reader<'a> {
         lookup: &Lookup<'_>,
     ) -> Result<Option<Variables>, String> {
         let known = |name: &str| request.known.get(name).cloned().or_else(|| lookup(name));
-        self.read(request.path, |file, text| {
+        let read = self.read(request.path, |file, text| {
             if request.is_raw { parse_raw(file, text) } else { parse_dotenv(file, text, &known) }
-        })
+        })?;
+        self.files.none_but_no_folder(Path::new(request.path), read)
     }
 
     /// Reads a file of variables.

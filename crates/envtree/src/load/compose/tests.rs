@@ -9,10 +9,16 @@ struct Asked<'a> {
     named: &'a [&'a str],
     profiles: &'a [&'a str],
     environment: &'a [(&'a str, &'a str)],
+    input: &'static str,
 }
 
 fn load_from(files: &Files, asked: &Asked<'_>) -> Result<Wanted, LoadError> {
-    let named: Vec<PathBuf> = asked.named.iter().map(|path| normal(&files.top().join(path))).collect();
+    let named = asked.named.iter().map(|path| match *path {
+        "-" => PathBuf::from(path),
+        path => normal(&files.top().join(path)),
+    });
+    let named: Vec<PathBuf> = named.collect();
+    let input = asked.input;
     let profiles: Vec<String> = asked.profiles.iter().map(ToString::to_string).collect();
     let set = asked.environment.iter().map(|(name, value)| (name.to_string(), value.to_string()));
     load_compose(&ComposeRequest {
@@ -20,6 +26,7 @@ fn load_from(files: &Files, asked: &Asked<'_>) -> Result<Wanted, LoadError> {
         settings: &load_settings(files)?,
         here: &files.top().join(asked.here),
         named: &named,
+        input: &Input::new(move || Box::new(input.as_bytes())),
         profiles: &profiles,
         environment: &set.collect(),
         own: &IndexMap::from([
@@ -294,7 +301,59 @@ fn what_is_no_text_in_the_value_of_a_variable_is_warned_about() {
     let wanted = load_from(&present(&shop), &Asked::default()).unwrap();
     assert_eq!(
         wanted.warnings,
-        ["web.env:2:8: the byte 0xe9 is not UTF-8, in which the file must be; save it as UTF-8"]
+        [
+            "web.env:2:8: the byte 0xe9 is not UTF-8, in which the file must be; save it as UTF-8; here, \u{fffd} stands in for it"
+        ]
     );
     assert_eq!(wanted.project.services["web"].environment["B"].as_str(), "fianc\u{fffd}");
+}
+
+#[test]
+fn the_standard_input_stands_in_for_a_file() {
+    let shop = TestRepository::new();
+    shop.write("compose.yaml", &service("db", "x"));
+    shop.write("sub/more.yaml", &service("more", "${A}"));
+    shop.write(".env", "A=top\n");
+    shop.write("sub/.env", "A=sub\n");
+    let input = "services: { web: { image: \"$A\", volumes: [./v:/v] } }\n";
+    let asked = |named, here| Asked { here, named, input, ..Asked::default() };
+    assert_eq!(load(&shop, &asked(&["-"], "")), "web=top");
+    assert_eq!(load(&shop, &asked(&["-"], "sub")), "web=sub");
+    assert_eq!(load(&shop, &asked(&["-", "sub/more.yaml"], "")), "web=sub more=sub");
+    let by_variable = Asked { environment: &[("COMPOSE_FILE", "-:compose.yaml")], input, ..Asked::default() };
+    assert_eq!(load(&shop, &by_variable), "web=top db=x");
+    let wanted = load_from(&present(&shop), &by_variable).unwrap();
+    assert_eq!(wanted.compose_files, [PathBuf::from("-"), shop.path.join("compose.yaml")]);
+    let broken = Asked { input: "services:\n  web: [\n", ..asked(&["-"], "") };
+    assert_eq!(load(&shop, &broken), "error: <stdin>:2:8: service `web`: this `[` is not closed");
+}
+
+#[test]
+fn a_folder_where_a_file_is_meant_is_told_as_one() {
+    let shop = TestRepository::new();
+    shop.write("d/x", "");
+    shop.write("other.yaml", &service("other", "x"));
+    let said = |text: &str| {
+        shop.write("compose.yaml", text);
+        load(&shop, &Asked::default())
+    };
+    let errors = [
+        "services: { web: { image: x, env_file: d } }",
+        "services: { web: { image: x, env_file: [{ path: d, required: false }] } }",
+        "services: { web: { image: x, label_file: d } }",
+        "services: { web: { extends: { file: d, service: x } } }",
+        "include: [d]",
+        "include: [{ path: other.yaml, env_file: d }]",
+    ]
+    .map(said);
+    insta::assert_snapshot!(errors.join("\n"), @"
+    error: compose.yaml:1:40: service `web`: `env_file`: `d` is a folder; a file is expected
+    error: compose.yaml:1:41: service `web`: `env_file`: `d` is a folder; a file is expected
+    error: compose.yaml:1:42: service `web`: `label_file`: `d` is a folder; a file is expected
+    error: compose.yaml:1:37: service `web`: `extends.file`: `d` is a folder; a file is expected
+    error: compose.yaml:1:11: `include`: `d` is a folder; a file is expected
+    error: compose.yaml:1:41: `include.env_file`: `d` is a folder; a file is expected
+    ");
+    let named = Asked { named: &["d"], ..Asked::default() };
+    assert_eq!(load(&shop, &named), "error: --file names `d`, which is a folder; a file is expected");
 }

@@ -28,7 +28,7 @@ pub(super) fn load_variables(
         Some(paths) => {
             for path in paths {
                 let Some(read) = load_file(request, reader, &path, &variables)? else {
-                    return Err(LoadError::Missing { path, named_by: ENV_FILES.into() });
+                    return Err(request.files.missing(&path, ENV_FILES.into()));
                 };
                 variables.extend(read);
             }

@@ -142,3 +142,62 @@ models: {m: {model: ai/m}}
     compose.yaml:10:1: `models` has no effect here and is ignored
     ");
 }
+
+#[test]
+fn words_of_other_tools_lead_to_their_keys() {
+    let text = "
+services:
+  web:
+    image: w
+    net: host
+    cmd: a
+    env: {A: b}
+    dockerfile: D
+    restart_policy: always
+    replicas: 2
+    healthcheck: {cmd: x}
+    volumes: [{type: bind, src: /a, dst: /b, ro: true}]
+    pots: [80]
+db: {image: d}
+srevices: {}
+";
+    assert_snapshot!(complaints(text), @"
+    compose.yaml:4:1: service `web`: `net` is not a known key; did you mean `network_mode` or `networks`?
+    compose.yaml:5:1: service `web`: `cmd` is not a known key; did you mean `command`?
+    compose.yaml:7:1: service `web`: `env` is not a known key; did you mean `environment`?
+    compose.yaml:8:1: service `web`: `dockerfile` is not a known key; did you mean `build.dockerfile`?
+    compose.yaml:9:1: service `web`: `restart_policy` is not a known key; did you mean `restart`?
+    compose.yaml:10:1: service `web`: `replicas` is not a known key; did you mean `scale` or `deploy.replicas`?
+    compose.yaml:12:1: service `web`: `healthcheck.cmd` is not a known key; did you mean `test`?
+    compose.yaml:14:1: service `web`: `volumes[0].target` is missing
+    compose.yaml:16:1: service `web`: `volumes[0].src` is not a known key; did you mean `source`?
+    compose.yaml:17:1: service `web`: `volumes[0].dst` is not a known key; did you mean `target`?
+    compose.yaml:18:1: service `web`: `volumes[0].ro` is not a known key; did you mean `read_only`?
+    compose.yaml:20:1: service `web`: `pots` is not a known key; did you mean `ports`?
+    compose.yaml:22:1: `db` is not a known key; a service stands below `services`
+    compose.yaml:23:1: `srevices` is not a known key; did you mean `services`?
+    ");
+}
+
+#[test]
+fn a_file_of_version_1_is_told_as_one() {
+    assert_snapshot!(complaints("
+web: {image: w, links: [db]}
+db: {image: d}
+"), @"compose.yaml:4:1: the service `web` stands at the top of the file, as in version 1 of Compose, which is no longer read; put a line `services:` above the services and indent them below it");
+    assert_snapshot!(complaints("{web: {imag: w}}"), @"compose.yaml:2:1: `web` is not a known key");
+}
+
+#[test]
+fn a_space_too_much_or_too_few_is_pointed_at() {
+    assert_snapshot!(complaints("
+services:
+  web: {image: w, volumes: [{./a: /a}], profiles: dev}
+  api: 'image:a'
+"), @"
+    compose.yaml:5:1: service `web`: `volumes[0].target` is missing
+    compose.yaml:6:1: service `web`: `volumes[0]../a` is not a known key; in a text such as `./data:/data`, no space stands behind the `:`
+    compose.yaml:7:1: service `web`: `profiles` must be a list, not `dev`
+    compose.yaml:8:1: service `api` must be a mapping, not a text; is a space missing behind a `:`?
+    ");
+}
