@@ -1,6 +1,7 @@
 //! Why a use case failed: the errors of the parts, and the failures that only a use case can have.
 
 mod build_fault;
+mod taken_port;
 
 use std::path::PathBuf;
 
@@ -25,8 +26,6 @@ use crate::template::UnknownTemplate;
 use crate::trust::TrustError;
 use crate::worktree::WorktreeError;
 use taken_port::taken_ports;
-
-mod taken_port;
 
 pub use taken_port::TakenPort;
 

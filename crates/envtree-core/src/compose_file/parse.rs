@@ -8,25 +8,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde_yaml::granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag, options};
+use serde_yaml::granit_parser::{
+    Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag, options,
+};
 
 use super::fault::Fault;
 use super::node::{Diagnostic, Entry, MergeTag, Node, Place, Value};
 use super::scalar::plain_value;
-use super::syntax_error::explain;
+use super::syntax_error::{conflict, explain};
 use super::timestamp::time_text;
+use size::{Built, NODE_WEIGHT, Size};
 use merge_key::{duplicate, merge_into, reset_twin};
 use tag::{is_local, is_non_specific, merge_tag, names, tagged_value};
 
 mod merge_key;
+mod size;
 mod tag;
 
 /// How deep lists and mappings may be nested, aliases included.
 const DEPTH_LIMIT: usize = 100;
 /// How many bytes all aliases together may stand for.
 const EXPANSION_LIMIT: usize = 16 * 1024 * 1024;
-/// What a node counts for, besides its texts.
-const NODE_WEIGHT: usize = 64;
 /// How many bytes a text may have.
 const TEXT_LIMIT: usize = 4 * 1024 * 1024;
 /// How many nodes a text may have, besides those that aliases stand for.
@@ -80,21 +82,7 @@ fn documents(file: &str, text: &str, is_compose: bool) -> Result<Vec<Node>, Diag
     builder.documents().map_err(Fault::diagnostic)
 }
 
-/// Returns the line, from 1, in which a merge conflict begins that git left in `text`.
-fn conflict(text: &str) -> Option<usize> {
-    let line = text.lines().position(|line| line.starts_with("<<<<<<< "))?;
-    text.contains("\n>>>>>>> ").then_some(line + 1)
-}
-
 const UNKNOWN_ANCHOR: &str = "no anchor of this name stands before this alias";
-
-/// A node and what it costs to repeat it.
-#[derive(Clone)]
-struct Built {
-    node: Node,
-    weight: usize,
-    depth: usize,
-}
 
 /// What stands before the `:` of a mapping.
 enum Key {
@@ -147,14 +135,7 @@ impl<'text> Builder<'text> {
                     return Ok((Event::Alias(anchor), span));
                 }
                 Some(Ok(next)) => return Ok(next),
-                Some(Err(error)) => {
-                    return Err(match conflict(self.text) {
-                        Some(line) => {
-                            Fault::of_file(self.line(line), "a merge conflict begins here; resolve it first")
-                        }
-                        None => self.error(*error.marker(), explain(&error)),
-                    });
-                }
+                Some(Err(error)) => return Err(self.syntax_error(&error)),
                 None => return Ok((Event::StreamEnd, Span::default())),
             }
         }
@@ -383,28 +364,17 @@ impl<'text> Builder<'text> {
         Fault::at(self.place(marker), message)
     }
 
+    fn syntax_error(&self, error: &ScanError) -> Fault {
+        match conflict(self.text) {
+            Some(line) => Fault::of_file(self.line(line), "a merge conflict begins here; resolve it first"),
+            None => self.error(*error.marker(), explain(error)),
+        }
+    }
+
     fn unknown_tag(&self, tag: &Tag, span: Span) -> Fault {
         let name = format!("{}{}", tag.original_handle(), tag.suffix());
         let name = name.escape_debug();
         self.error(span.tag_start.unwrap_or(span.start), format!("the tag `{name}` does not fit here"))
-    }
-}
-
-/// What a collection costs to repeat, while it is read.
-#[derive(Default)]
-struct Size {
-    weight: usize,
-    depth: usize,
-}
-
-impl Size {
-    fn add(&mut self, child: &Built) {
-        self.weight = self.weight.saturating_add(child.weight);
-        self.depth = self.depth.max(child.depth);
-    }
-
-    fn built(self, node: Node) -> Built {
-        Built { node, weight: self.weight.saturating_add(NODE_WEIGHT), depth: self.depth + 1 }
     }
 }
 

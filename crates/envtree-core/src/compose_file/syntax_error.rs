@@ -2,6 +2,12 @@
 
 use serde_yaml::granit_parser::{ErrorKind, ScanError};
 
+/// Returns the line, from 1, in which a merge conflict begins that git left in `text`.
+pub(super) fn conflict(text: &str) -> Option<usize> {
+    let line = text.lines().position(|line| line.starts_with("<<<<<<< "))?;
+    text.contains("\n>>>>>>> ").then_some(line + 1)
+}
+
 /// Returns what is wrong, as one line that shows no value.
 pub(super) fn explain(error: &ScanError) -> String {
     let text = match error.kind() {
