@@ -7,6 +7,7 @@
 //! Nor does the order of a mapping count. Absent and empty settings leave no trace, so that a later version with more
 //! settings computes the same hash.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -27,7 +28,9 @@ pub fn service_hash(service: &Service, added: &[String]) -> String {
     counted.attach = None;
     counted.scale = None;
     counted.deploy = counted.deploy.as_ref().and_then(effective);
-    counted.environment.retain(|name, _| !added.contains(name));
+    // A project of many services adds many variables to each of them.
+    let added: BTreeSet<&str> = added.iter().map(String::as_str).collect();
+    counted.environment.retain(|name, _| !added.contains(name.as_str()));
     counted.labels.retain(|key, _| !is_own_label(key));
     hash(&counted)
 }
