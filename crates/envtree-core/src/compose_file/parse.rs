@@ -17,8 +17,8 @@ use super::node::{Diagnostic, Entry, MergeTag, Node, Place, Value};
 use super::scalar::plain_value;
 use super::syntax_error::{conflict, explain};
 use super::timestamp::time_text;
-use size::{Built, NODE_WEIGHT, Size};
 use merge_key::{duplicate, merge_into, reset_twin};
+use size::{Built, NODE_WEIGHT, Size};
 use tag::{is_local, is_non_specific, merge_tag, names, tagged_value};
 
 mod merge_key;
@@ -272,7 +272,7 @@ impl<'text> Builder<'text> {
                     merged = Some((key_place, built.node));
                 }
                 Key::Text(key) => {
-                    size.weight = size.weight.saturating_add(key.len());
+                    size.add_key(&key);
                     let node = built.node;
                     let entry = Entry { key_place, node };
                     let Some(first) = entries.get_mut(&key) else {

@@ -21,6 +21,10 @@ pub(super) struct Size {
 }
 
 impl Size {
+    pub(super) fn add_key(&mut self, key: &str) {
+        self.weight = self.weight.saturating_add(key.len());
+    }
+
     pub(super) fn add(&mut self, child: &Built) {
         self.weight = self.weight.saturating_add(child.weight);
         self.depth = self.depth.max(child.depth);
