@@ -508,7 +508,7 @@ mod tests {
         );
         assert_eq!(
             documents_of("a: 1\n---\nb: *a\n"),
-            "c.yaml:3:4: no anchor of this name stands before this alias"
+            "c.yaml:3:4: `b`: no anchor of this name stands before this alias"
         );
     }
 

@@ -331,7 +331,8 @@ impl Making<'_> {
             Ok(Owner { uid, gid, mode }) => {
                 Some(format!("a branch of `{}` belongs to {uid}:{gid} with mode {mode:o}", volume.volume))
             }
-            Err(DockerError::ReadFiles { source, .. }) => Some(source.to_string()),
+            // Any other failure says nothing of branches.
+            Err(DockerError::ReadFiles { source, .. }) if source.says(&["mount"]) => Some(source.to_string()),
             Err(error) => return Err(error.into()),
         };
         for keeper in [name, branch.keeper().name] {
