@@ -60,6 +60,14 @@ pub enum DockerError {
         /// What the Engine said.
         source: EngineFailure,
     },
+    /// Files of a container could not be read, because the Engine could not mount a volume.
+    #[error("the Engine cannot mount the volumes of container `{container}`")]
+    NotMounted {
+        /// The container's name.
+        container: String,
+        /// What the Engine said.
+        source: EngineFailure,
+    },
     /// Files of a container could not be read.
     #[error("cannot read files of container `{container}`")]
     ReadFiles {

@@ -68,7 +68,14 @@ impl Docker {
 
     /// Returns whose a folder in a container is, and its mode. What the container mounts is mounted for it.
     pub async fn owner_at(&self, container: &str, path: &str) -> Result<Owner, DockerError> {
-        let failure = |source| DockerError::ReadFiles { container: container.to_owned(), source };
+        let failure = |source: EngineFailure| {
+            let container = container.to_owned();
+            if source.says(&["mount"]) {
+                DockerError::NotMounted { container, source }
+            } else {
+                DockerError::ReadFiles { container, source }
+            }
+        };
         let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
         let client = self.client().await?;
         let mut answer = Box::pin(client.download_from_container(container, Some(options)));

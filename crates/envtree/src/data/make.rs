@@ -332,7 +332,7 @@ impl Making<'_> {
                 Some(format!("a branch of `{}` belongs to {uid}:{gid} with mode {mode:o}", volume.volume))
             }
             // Any other failure says nothing of branches.
-            Err(DockerError::ReadFiles { source, .. }) if source.says(&["mount"]) => Some(source.to_string()),
+            Err(DockerError::NotMounted { source, .. }) => Some(source.to_string()),
             Err(error) => return Err(error.into()),
         };
         for keeper in [name, branch.keeper().name] {
