@@ -243,3 +243,20 @@ fn down_with_volumes_begins_anew_and_rm_leaves_the_base_alone() {
     assert_eq!(dropped["dropped"].as_array().unwrap().len(), 1);
     assert!(bases(&shop).is_empty());
 }
+
+#[test]
+fn a_reset_begins_anew_and_asks_first() {
+    let shop = trusted();
+    done(&shop, &["up", "a"]);
+    insert(&shop, "a");
+    shop.redis("a", &["set", "greeting", "a"]);
+    let asked = refused(&shop, 1, &["data", "reset", "a"]);
+    assert!(asked.stderr.contains("remove what changed in volume"), "{}", asked.stderr);
+    assert_eq!(users(&shop, "a"), "4");
+    let ports = answer(&shop, &["status", "a"])["environment"]["services"].clone();
+    done(&shop, &["data", "reset", "a", "--yes"]);
+    assert_eq!((users(&shop, "a"), seeds(&shop)), ("3".to_owned(), 1));
+    assert_eq!(shop.redis("a", &["get", "greeting"]), "hello");
+    let kept = answer(&shop, &["status", "a"])["environment"]["services"].clone();
+    assert_eq!(ports[0]["ports"], kept[0]["ports"]);
+}

@@ -82,13 +82,9 @@ impl Command {
             Self::Logs(args) => args.task(),
             Self::Env(args) => args.task(),
             Self::Config(args) => args.task(),
+            Self::Data(args) => args.task(),
             // `rm` takes several, and names the one that failed itself.
-            Self::Rm(_)
-            | Self::Ls(_)
-            | Self::Data(_)
-            | Self::Init(_)
-            | Self::Trust(_)
-            | Self::Completions(_) => None,
+            Self::Rm(_) | Self::Ls(_) | Self::Init(_) | Self::Trust(_) | Self::Completions(_) => None,
         }
     }
 
@@ -116,6 +112,7 @@ impl Command {
         match self {
             Self::Up(args) => args.again(),
             Self::Rm(args) => Some(args.again()),
+            Self::Data(args) => args.again(),
             Self::Down(args) => Some(args.again()),
             Self::Stop(args) => Some(args.again()),
             Self::Start(args) => Some(args.again()),

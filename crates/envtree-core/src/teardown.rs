@@ -4,11 +4,15 @@
 
 use std::collections::BTreeSet;
 
+use indexmap::IndexMap;
+
 use crate::label;
 use crate::observed::{ContainerState, ObservedContainer, ObservedState, ObservedVolume};
 use crate::plan::{Operation, Plan, Step, StepId};
 use crate::service::Hook;
 use crate::shared::joined;
+
+type Labels = IndexMap<String, String>;
 
 /// What a removal takes with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,7 +32,7 @@ pub struct RemovalOptions {
 /// A container stops once those that depend on it have stopped.
 pub fn plan_removal(observed: &ObservedState, project: &str, options: &RemovalOptions) -> Plan {
     let mut plan = Plan::default();
-    let owned = |labels: &indexmap::IndexMap<String, String>| {
+    let owned = |labels: &Labels| {
         labels.get(label::REPOSITORY) == Some(&options.repository)
             && labels.get(label::COMPOSE_PROJECT).is_some_and(|name| name == project)
     };
@@ -57,21 +61,57 @@ pub fn plan_removal(observed: &ObservedState, project: &str, options: &RemovalOp
         }
     }
     if options.volumes {
-        for keeper in observed.keepers.iter().filter(|keeper| owned(&keeper.labels)) {
-            let remove = Operation::RemoveContainer { container: keeper.name.clone(), volumes: false };
-            removals.push(plan.push(step(remove, Vec::new())));
-        }
-        let remove = |volume: &ObservedVolume| Operation::RemoveVolume { name: volume.name.clone() };
-        let volumes = observed.volumes.iter().filter(|volume| owned(&volume.labels));
-        let volumes: Vec<StepId> =
-            volumes.map(|volume| plan.push(step(remove(volume), removals.clone()))).collect();
-        // What a branch is mounted from goes after it: the Engine may refuse to remove the branch.
-        let after: Vec<StepId> = removals.iter().copied().chain(volumes).collect();
-        for upper in observed.uppers.iter().filter(|upper| owned(&upper.labels)) {
-            plan.push(step(remove(upper), after.clone()));
-        }
+        plan_volumes(&mut plan, observed, removals, |_, labels| owned(labels));
     }
     plan
+}
+
+/// Returns the steps that throw away what an environment's branches changed, with the containers that mount them.
+pub fn plan_reset(observed: &ObservedState, repository: &str, project: &str) -> Plan {
+    let owned = |labels: &Labels| {
+        labels.get(label::REPOSITORY).is_some_and(|id| id == repository)
+            && labels.get(label::COMPOSE_PROJECT).is_some_and(|name| name == project)
+    };
+    let uppers = observed.uppers.iter().filter(|upper| owned(&upper.labels));
+    let branches: BTreeSet<&String> = uppers.filter_map(|upper| upper.labels.get(label::BRANCH)).collect();
+    let mounts_branch =
+        |container: &&ObservedContainer| container.volumes.values().any(|name| branches.contains(name));
+    let containers = observed.containers.iter().filter(|container| owned(&container.labels));
+    let containers: Vec<&ObservedContainer> = containers.filter(mounts_branch).collect();
+    let mut plan = Plan::default();
+    let stops = plan_stops(&mut plan, &containers, None);
+    let removals = containers.iter().zip(stops).map(|(container, stop)| {
+        let remove = Operation::RemoveContainer { container: container.name.clone(), volumes: false };
+        plan.push(step(remove, stop.into_iter().collect()))
+    });
+    let removals = removals.collect();
+    plan_volumes(&mut plan, observed, removals, |name, labels| {
+        owned(labels) && branches.iter().any(|branch| *branch == name)
+    });
+    plan
+}
+
+/// Plans the removal of the volumes that `is_gone` chooses by name and labels, and of what branches among them are mounted
+/// from.
+fn plan_volumes(
+    plan: &mut Plan,
+    observed: &ObservedState,
+    mut after: Vec<StepId>,
+    is_gone: impl Fn(&str, &Labels) -> bool,
+) {
+    let of_branch = |labels: &Labels| is_gone(labels.get(label::BRANCH).map_or("", String::as_str), labels);
+    for keeper in observed.keepers.iter().filter(|keeper| of_branch(&keeper.labels)) {
+        let remove = Operation::RemoveContainer { container: keeper.name.clone(), volumes: false };
+        after.push(plan.push(step(remove, Vec::new())));
+    }
+    let remove = |volume: &ObservedVolume| Operation::RemoveVolume { name: volume.name.clone() };
+    let volumes = observed.volumes.iter().filter(|volume| is_gone(&volume.name, &volume.labels));
+    let volumes: Vec<StepId> = volumes.map(|volume| plan.push(step(remove(volume), after.clone()))).collect();
+    // What a branch is mounted from goes after it: the Engine may refuse to remove the branch.
+    after.extend(volumes);
+    for upper in observed.uppers.iter().filter(|upper| of_branch(&upper.labels)) {
+        plan.push(step(remove(upper), after.clone()));
+    }
 }
 
 /// Returns the steps that take shared containers off the networks of an environment that is stopped.

@@ -8,15 +8,17 @@ mod projects;
 use std::collections::BTreeSet;
 
 use edits::{Edit, edit, edits};
+use envtree_core::branch::{Branch, Ground, Layer};
 use envtree_core::isolate::{Assignments, isolate};
 use envtree_core::label;
+use envtree_core::name::VolumeName;
 use envtree_core::observed::{ContainerState, ObservedImage, ObservedNetwork, ObservedState, ObservedVolume};
-use envtree_core::plan::{Operation, Plan, StepId};
-use envtree_core::project::Project;
+use envtree_core::plan::{Operation, Owner, Plan, StepId};
+use envtree_core::project::{Project, Volume};
 use envtree_core::reconcile::{ReconcileOptions, reconcile};
 use envtree_core::service::Service;
-use envtree_core::simulate::SimulatedEngine;
-use envtree_core::teardown::{RemovalOptions, plan_removal};
+use envtree_core::simulate::{Refusal, SimulatedEngine};
+use envtree_core::teardown::{RemovalOptions, plan_removal, plan_reset};
 use indexmap::IndexMap;
 use projects::{Reserved, identity, projects, reserve};
 use proptest::collection::vec;
@@ -107,6 +109,19 @@ fn options() -> ReconcileOptions {
         worktree: "/shop.worktrees/x".into(),
         ..ReconcileOptions::default()
     }
+}
+
+/// What begins every volume of a project as a branch.
+fn branching(project: &Project) -> ReconcileOptions {
+    let branch = |(key, volume): (&VolumeName, &Volume)| {
+        let name = volume.name.clone().unwrap_or_default();
+        let layer = Layer { volume: "base".into(), mountpoint: "/volumes/base/_data".into() };
+        let owner = Owner { uid: 1, gid: 2, mode: 0o700 };
+        let ground = Ground { base: "0".into(), layer, owner, others: Vec::new() };
+        (name, Branch { volume: volume.clone(), key: key.clone(), ground })
+    };
+    let own = project.volumes.iter().filter(|(_, volume)| !volume.external);
+    ReconcileOptions { branches: own.map(branch).collect(), ..options() }
 }
 
 /// What consent to every loss means.
@@ -311,6 +326,44 @@ proptest! {
             engine.apply(&part).map_err(|refusal| TestCaseError::fail(format!("{refusal}\n{part}")))?;
         }
         converge(&mut engine, &edited, &options)?;
+    }
+
+    #[test]
+    fn branches_are_completed_kept_and_removed_whole(
+        raw in projects(), deeds in deeds(),
+        first in vec(any::<bool>(), 1..40), second in vec(any::<bool>(), 1..20), is_reset in any::<bool>(),
+    ) {
+        let project = isolated(&raw);
+        let options = branching(&project);
+        let count = options.branches.len();
+        let mut engine = engine_for(&project);
+        let fail = |refusal: Refusal| TestCaseError::fail(refusal.to_string());
+        let plan = reconcile(&project, &engine.state, &options).expect("all that it needs is there");
+        engine.apply(&interrupted(&plan, &first)).map_err(fail)?;
+        converge(&mut engine, &project, &options)?;
+        prop_assert_eq!((engine.state.uppers.len(), engine.state.keepers.len()), (count, count));
+        for deed in &deeds {
+            act(&mut engine, deed);
+        }
+        // What keeps them comes back, and changes stay where they are, whatever would be branched now.
+        engine.state.keepers.pop();
+        let uppers = engine.state.uppers.clone();
+        converge(&mut engine, &project, &self::options())?;
+        prop_assert_eq!(engine.state.keepers.len(), count);
+        prop_assert_eq!(&engine.state.uppers, &uppers);
+        let removal = |engine: &SimulatedEngine| if is_reset {
+            plan_reset(&engine.state, "id-of-shop", "shop-x")
+        } else {
+            let repository = "id-of-shop".into();
+            let removal = RemovalOptions { repository, volumes: true, images: true, grace: None };
+            plan_removal(&engine.state, "shop-x", &removal)
+        };
+        let plan = removal(&engine);
+        engine.apply(&interrupted(&plan, &second)).map_err(fail)?;
+        let plan = removal(&engine);
+        engine.apply(&plan).map_err(fail)?;
+        prop_assert!(engine.state.uppers.is_empty() && engine.state.keepers.is_empty(), "{}", plan);
+        converge(&mut engine, &project, &options)?;
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod ingredients;
 mod inputs;
 mod list;
 mod make;
+mod reset;
 
 use std::path::PathBuf;
 
@@ -59,6 +60,12 @@ pub enum DataError {
     NoBranches {
         /// What it says.
         reason: String,
+    },
+    /// There is nothing to go back to.
+    #[error("no volume of environment `{project}` is a branch of seeded data")]
+    NoneBranched {
+        /// The Compose project.
+        project: String,
     },
     /// A command would begin with an empty volume.
     #[error("the data of service `{service}` is not there yet")]

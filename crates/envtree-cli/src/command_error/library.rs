@@ -238,6 +238,8 @@ fn of_data(shown: CommandError, error: &DataError) -> CommandError {
         DataError::NotSeeded { .. } => {
             shown.hint(format!("`envtree up{TASK}` makes it, and then the command finds it"))
         }
+        DataError::NoneBranched { .. } => shown
+            .hint(format!("`envtree down --volumes{TASK}` and `envtree up{TASK}` begin anew with all data")),
         DataError::UnknownBase { .. } => shown.hint("`envtree data list` lists them"),
         DataError::BaseInUse { users, .. } => shown
             .note(format!("branches of it are {}", users.join(", ")))

@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 
 use clap::Subcommand;
 use envtree::data::{BaseStatus, BranchStatus};
+use envtree::up::UpOutcome;
 use jiff::Timestamp;
 
+use super::up;
 use crate::command_error::CommandError;
+use crate::completion;
 use crate::output::{BasesOutput, DroppedOutput};
 use crate::run::Context;
 use crate::text;
@@ -14,6 +17,7 @@ use crate::text;
 const EXAMPLES: &str = "\
 Examples:
   envtree data list                what there is, and which volumes are branches of it
+  envtree data reset fix-login     throw away what fix-login changed, and begin anew
   envtree data drop 3f9a2c81d0b7   remove one that nothing uses
   envtree data drop --unused       remove all that nothing uses";
 
@@ -29,10 +33,41 @@ pub(crate) struct Args {
     action: Action,
 }
 
+impl Args {
+    /// Returns the task that was typed, if it was one.
+    pub(crate) fn task(&self) -> Option<&str> {
+        match &self.action {
+            Action::Reset(args) => args.task.as_deref(),
+            Action::List(_) | Action::Drop(_) => None,
+        }
+    }
+
+    /// Returns the command that continues after an interruption.
+    pub(crate) fn again(&self) -> Option<String> {
+        let Action::Reset(args) = &self.action else {
+            return None;
+        };
+        let task = args.task.iter().map(|task| format!(" {}", text::shell_quoted(task)));
+        Some(format!("envtree data reset{}", task.collect::<String>()))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Action {
     List(ListArgs),
+    Reset(ResetArgs),
     Drop(DropArgs),
+}
+
+/// Throw away what an environment changed in its data, and begin anew with the data of the seed
+///
+/// The branches of TASK are removed and made again, on the base that a new environment would begin with. Volumes that are
+/// no branches stay as they are. What is lost is named first and needs consent.
+#[derive(Debug, clap::Args)]
+struct ResetArgs {
+    /// Task whose data is reset [default: the worktree you stand in]
+    #[arg(add = completion::tasks())]
+    task: Option<String>,
 }
 
 /// List the bases of this repository, and the volumes that are branches of them
@@ -54,8 +89,13 @@ struct DropArgs {
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     match &args.action {
         Action::List(_) => list(context).await,
+        Action::Reset(args) => up::answer(&Box::pin(reset(args, context)).await?, context),
         Action::Drop(args) => drop(args, context).await,
     }
+}
+
+async fn reset(args: &ResetArgs, context: &Context) -> Result<UpOutcome, CommandError> {
+    Ok(context.session()?.reset_data(args.task.as_deref()).await?)
 }
 
 async fn list(context: &Context) -> Result<(), CommandError> {

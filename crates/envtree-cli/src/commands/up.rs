@@ -144,17 +144,22 @@ impl Args {
 
 /// Brings an environment up.
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
+    answer(&context.session()?.up(&args.options(context)).await?, context)
+}
+
+/// Tells what `up` did or would do.
+pub(super) fn answer(outcome: &UpOutcome, context: &Context) -> Result<(), CommandError> {
     let ui = &context.ui;
-    match context.session()?.up(&args.options(context)).await? {
+    match outcome {
         UpOutcome::Planned(plan) => {
             for warning in &plan.warnings {
                 ui.warn(warning);
             }
-            ui.answer(&PlanOutput::from(&plan), || planned(&plan))
+            ui.answer(&PlanOutput::from(plan), || planned(plan))
         }
         UpOutcome::Done(report) => {
             let inside = context.directory.starts_with(&report.status.worktree);
-            ui.answer(&UpOutput::from(&*report), || done(&report, inside))
+            ui.answer(&UpOutput::from(&**report), || done(report, inside))
         }
     }
 }
