@@ -56,6 +56,16 @@ fn config_is_worked_out_from_the_files() {
 }
 
 #[test]
+fn the_model_of_the_files_wants_no_free_ports() {
+    let ports = "services:\n  calls:\n    image: busybox:1\n    ports: ['10000-20000:10000-20000/udp']\n";
+    let sandbox = Sandbox::with_files(&[("compose.yaml", ports)]);
+    let ran = run(&sandbox, &["config", "--raw", "--json"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    let refused = run(&sandbox, &["config"]);
+    assert!(refused.stderr.contains("no free port is left"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_compose_file_can_be_written_to_the_standard_input() {
     let sandbox = with_compose();
     let mut command = sandbox.envtree_with(&["config", "--raw", "--file", "-"]);

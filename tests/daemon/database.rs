@@ -139,6 +139,7 @@ fn passwords_are_nowhere(sandbox: &Sandbox, password: &str) {
         docker(&["logs", &server(sandbox)]),
         command_lines(),
     ];
+    assert!(!written[0].contains("%7BENVTREE"), "{}", written[0]);
     for text in written {
         assert!(!text.contains(password), "{text}");
     }

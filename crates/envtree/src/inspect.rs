@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use envtree_core::compose_file::render::{model, render};
 use envtree_core::observed::{Health, ObservedContainer, ObservedState};
+use envtree_core::project::Project;
 use envtree_core::variables::View;
 use envtree_docker::{Docker, DockerError};
 use futures::future::join_all;
 use indexmap::IndexMap;
+use serde_json::Value;
 
 use crate::checkout::blocking;
 use crate::environment::{Environment, database_placeholder, placeholder};
@@ -73,6 +75,39 @@ pub async fn list_all(options: &SessionOptions) -> Result<Listing, Error> {
         }
     }
     Ok(Listing { environments, engine_error: observed.err().map(Error::from) })
+}
+
+fn replace_texts(tree: &mut Value, from: &str, to: &str) {
+    match tree {
+        Value::String(text) if text.contains(from) => *text = text.replace(from, to),
+        Value::Array(items) => items.iter_mut().for_each(|item| replace_texts(item, from, to)),
+        Value::Object(entries) => entries.values_mut().for_each(|value| replace_texts(value, from, to)),
+        _ => {}
+    }
+}
+
+impl ConfigReport {
+    fn of(project: &Project, shared: Option<&Project>, warnings: &[String]) -> Self {
+        let (mut yaml, mut tree) = (render(project), model(project));
+        if let Some(shared) = shared {
+            yaml.push_str(SHARED);
+            yaml.push_str(":\n");
+            for line in render(shared).lines() {
+                yaml.push_str(if line.is_empty() { "" } else { "  " });
+                yaml.push_str(line);
+                yaml.push('\n');
+            }
+            tree[SHARED] = model(shared);
+        }
+        for placeholder in [placeholder(), database_placeholder()] {
+            // The text is escaped as every `$` of a value, and within a URL; here it is meant as a variable.
+            yaml = yaml.replace(&format!("${placeholder}"), &placeholder);
+            let encoded = placeholder.replace('$', "%24").replace('{', "%7B").replace('}', "%7D");
+            yaml = yaml.replace(&encoded, &placeholder);
+            replace_texts(&mut tree, &encoded, &placeholder);
+        }
+        Self { project: project.name.to_string(), yaml, model: tree, warnings: warnings.to_vec() }
+    }
 }
 
 impl Session {
@@ -142,31 +177,15 @@ impl Session {
     /// Returns the Compose project that `up` would apply, or as the files have it if `raw`.
     pub async fn config(&self, task: Option<&str>, raw: bool) -> Result<ConfigReport, Error> {
         let options = UpOptions::of(task);
+        if raw {
+            // The files alone are meant: neither ports nor subnets have to be free.
+            let definition = self.outline(&options, |_, _| Ok(placeholder()))?.definition;
+            return Ok(ConfigReport::of(definition.raw(), None, &definition.wanted.warnings));
+        }
         let preview = self.preview(&options, TakenPolicy::Keep, |_, _| Ok(placeholder()));
         let environment = Box::new(Box::pin(preview).await?.environment);
-        let project = if raw { environment.definition.raw() } else { &environment.isolated.project };
-        let warnings = if raw { &environment.definition.wanted.warnings } else { &environment.warnings };
-        let (mut yaml, mut tree) = (render(project), model(project));
-        if let Some(shared) = environment.shared.as_ref().filter(|_| !raw) {
-            let shared = &shared.environment.isolated.project;
-            yaml.push_str(SHARED);
-            yaml.push_str(":\n");
-            for line in render(shared).lines() {
-                yaml.push_str(if line.is_empty() { "" } else { "  " });
-                yaml.push_str(line);
-                yaml.push('\n');
-            }
-            tree[SHARED] = model(shared);
-        }
-        Ok(ConfigReport {
-            project: project.name.to_string(),
-            // The text is escaped as every `$` of a value; here it is meant as a variable.
-            yaml: yaml
-                .replace(&format!("${}", placeholder()), &placeholder())
-                .replace(&format!("${}", database_placeholder()), &database_placeholder()),
-            model: tree,
-            warnings: warnings.clone(),
-        })
+        let shared = environment.shared.as_ref().map(|shared| &shared.environment.isolated.project);
+        Ok(ConfigReport::of(&environment.isolated.project, shared, &environment.warnings))
     }
 
     /// Returns the environment of a record as its worktree defines it now.

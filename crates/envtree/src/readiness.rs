@@ -57,6 +57,7 @@ pub(crate) struct Readiness<'a> {
     timeout: Duration,
     events: &'a Events,
     services: BTreeMap<ServiceName, Vec<Watched<'a>>>,
+    began: Instant,
 }
 
 impl<'a> Readiness<'a> {
@@ -71,7 +72,7 @@ impl<'a> Readiness<'a> {
             (name.clone(), Watched::of(name, service).collect())
         };
         let services = project.services.iter().map(watched).collect();
-        Self { docker, project, timeout, events, services }
+        Self { docker, project, timeout, events, services, began: Instant::now() }
     }
 
     /// Watches only the containers whose names `is_watched` accepts.
@@ -246,10 +247,17 @@ impl<'a> Readiness<'a> {
             // Another port of the image, such as that of its administration, speaks another protocol.
             Some(known) if port.is_none_or(|port| port.target == known.port()) => match opening(known) {
                 Some(opening) => ready::greeting::probe(address, opening).await,
-                None => ready::tcp::probe(address, watch(detail)).await,
+                None => ready::tcp::probe(address, self.watching(detail)).await,
             },
-            _ => ready::tcp::probe(address, watch(detail)).await,
+            _ => ready::tcp::probe(address, self.watching(detail)).await,
         }
+    }
+
+    /// Returns how long an open connection is watched. A server that had run for long when the wait began is not still
+    /// being proxied to nobody; one that takes long to start is.
+    fn watching(&self, detail: &ContainerDetail) -> Duration {
+        let before = age(detail).and_then(|age| age.checked_sub(self.began.elapsed()));
+        if before.is_some_and(|age| age >= SETTLED) { ready::tcp::WATCH / 10 } else { ready::tcp::WATCH }
     }
 
     /// Asks a service on another machine, whose loopback cannot be reached from here, by a command of its image.
@@ -374,11 +382,6 @@ fn steady(detail: &ContainerDetail) -> Probe {
             count => format!("it keeps exiting, and the Engine has started it again {count} times"),
         })
     }
-}
-
-/// Returns how long an open connection is watched: a server that has run for long is not still being proxied to nobody.
-fn watch(detail: &ContainerDetail) -> Duration {
-    if age(detail).is_some_and(|age| age >= SETTLED) { ready::tcp::WATCH / 10 } else { ready::tcp::WATCH }
 }
 
 fn age(detail: &ContainerDetail) -> Option<Duration> {

@@ -26,6 +26,7 @@ use crate::load::{Files, load_settings};
 use crate::reserve::{Circumstances, TakenPolicy, reserve};
 use crate::route::host_subnets;
 use crate::session::Session;
+use crate::state::State;
 use crate::state::record::EnvironmentRecord;
 use crate::target::{Origin, Target, resolve};
 
@@ -37,6 +38,15 @@ pub(crate) struct Preview {
     observed: Option<ObservedState>,
     adopted: Adopted,
     observed_shared: Option<ObservedState>,
+}
+
+/// What the files define that `up` would read.
+pub(crate) struct Outline {
+    state: State,
+    target: Target,
+    record: EnvironmentRecord,
+    files: Files,
+    pub(crate) definition: Definition,
 }
 
 /// What `up` would do.
@@ -126,6 +136,22 @@ impl Session {
         })
     }
 
+    /// Returns what the files define that `up` would read, with nothing reserved for it. No Engine is asked.
+    pub(crate) fn outline(
+        &self,
+        options: &UpOptions,
+        secret: impl FnOnce(&Self, &EnvironmentRecord) -> Result<String, Error>,
+    ) -> Result<Outline, Error> {
+        let home = load_settings(&self.home_files())?;
+        let state = self.read_state()?;
+        let target = resolve(self, &state, options, home.base.as_deref())?;
+        let mut record = self.identify(&state, &target, home.worktrees.as_deref());
+        record.scale.clone_from(&options.scale);
+        let files = files_of(self, &target, &record);
+        let definition = self.define(&record, &files, &secret(self, &record)?)?;
+        Ok(Outline { state, target, record, files, definition })
+    }
+
     /// Returns the environment as `up` would make it. Reservations are made in memory alone, and an Engine that does not
     /// answer has nothing. `secret` returns what stands for the repository's secret.
     pub(crate) async fn preview(
@@ -134,13 +160,7 @@ impl Session {
         taken: TakenPolicy,
         secret: impl FnOnce(&Self, &EnvironmentRecord) -> Result<String, Error>,
     ) -> Result<Preview, Error> {
-        let home = load_settings(&self.home_files())?;
-        let state = self.read_state()?;
-        let target = resolve(self, &state, options, home.base.as_deref())?;
-        let mut record = self.identify(&state, &target, home.worktrees.as_deref());
-        record.scale.clone_from(&options.scale);
-        let files = files_of(self, &target, &record);
-        let definition = self.define(&record, &files, &secret(self, &record)?)?;
+        let Outline { state, target, mut record, files, definition } = self.outline(options, secret)?;
         refuse_unknown(&options.scale, &definition)?;
         refuse_env_file(self, &files, &definition)?;
         let observed = self.observe_and_adopt(&record, &definition).await.ok();
