@@ -11,6 +11,7 @@ use envtree_core::reference::Reference;
 use futures::StreamExt;
 use std::time::Duration;
 
+use crate::container::once_settled;
 use crate::credentials::{self, CredentialFailure};
 use crate::engine::Docker;
 use crate::error::{DockerError, ImageError};
@@ -39,7 +40,7 @@ impl Docker {
 
     async fn look_up(&self, image: &str, reference: &str) -> Result<Option<ObservedImage>, DockerError> {
         let client = self.client().await?;
-        match client.inspect_image(reference).await.map_err(EngineFailure::from) {
+        match once_settled(|| client.inspect_image(reference)).await {
             Ok(answer) => Ok(Some(observed_image(answer))),
             Err(failure) if failure.is(404) => Ok(None),
             Err(source) => Err(ImageError::InspectImage { image: image.to_owned(), source }.into()),

@@ -27,11 +27,12 @@ pub(crate) fn labelled_volumes(body: &ContainerCreateBody) -> Vec<VolumeCreateRe
     labelled.collect()
 }
 
-/// Returns whether an answer holds the state between the end of a container's process and that of the container.
+/// Returns whether an answer holds the state between the end of a container's process and that of the container, or
+/// tells of an image while another one is being removed.
 ///
-/// Docker has no word for it, and so its client cannot read the answer.
+/// Docker has no word for the first, and so its client cannot read the answer. Podman looks for the second in what is gone.
 pub(crate) fn is_passing(failure: &EngineFailure) -> bool {
-    failure.says(&["unknown variant `stopped`"])
+    failure.says(&["unknown variant `stopped`", "failed to convert ImageData to ImageInspect"])
 }
 
 #[cfg(test)]
