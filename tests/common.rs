@@ -126,7 +126,7 @@ impl Sandbox {
 
     /// Returns envtree with its arguments, to be run in the main worktree; what it brings up is removed in the end.
     pub(crate) fn envtree_with(&self, arguments: &[&str]) -> Command {
-        if arguments.contains(&"up") && !arguments.contains(&"--help") {
+        if ["up", "import"].iter().any(|verb| arguments.contains(verb)) && !arguments.contains(&"--help") {
             self.brought_up.store(true, Ordering::Relaxed);
         }
         let mut command = self.envtree();
@@ -177,6 +177,7 @@ impl Sandbox {
         }
         if !self.left("volume").is_empty() {
             // The data that environments began with belongs to the repository, and stays.
+            faults.extend(self.drop_snapshots());
             let dropped = self.envtree().args(["data", "drop", "--unused"]).output().unwrap();
             if !dropped.status.success() {
                 let stderr = String::from_utf8_lossy(&dropped.stderr);
@@ -199,6 +200,20 @@ impl Sandbox {
             }
         }
         faults
+    }
+
+    /// Removes the snapshots, of which the later ones may lie on the earlier; returns what went wrong.
+    fn drop_snapshots(&self) -> Option<String> {
+        let listed = self.envtree().args(["data", "list", "--json"]).output().unwrap();
+        let listing: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
+        let bases = listing["bases"].as_array().into_iter().flatten().rev();
+        let snapshots = bases.filter(|base| !base["snapshot"].is_null());
+        let names = snapshots.filter_map(|base| base["name"].as_str());
+        names.into_iter().find_map(|name| {
+            let dropped = self.envtree().args(["data", "drop", name]).output().unwrap();
+            let stderr = String::from_utf8_lossy(&dropped.stderr).into_owned();
+            (!dropped.status.success()).then(|| format!("envtree data drop {name} failed: {stderr}"))
+        })
     }
 
     /// Returns the ids of the Engine's objects that bear the sandbox's name.
@@ -240,12 +255,15 @@ fn take_part() -> (usize, File) {
     (0..10_000 / PORTS).find_map(take).expect("fewer sandboxes run at once")
 }
 
+/// Bases outlive their environments: only what is about data makes any.
+pub(crate) const UNPREPARED: &str = "data: { prepare: false }\n";
+
 /// Returns the machine's configuration, cut down to a part of the ports and addresses.
 fn machine_configuration(part: usize) -> String {
     let machine = std::env::var_os("ENVTREE_CONFIG").map(|path| fs::read_to_string(path).unwrap());
     let first = 20_000 + part * PORTS;
     format!(
-        "{}ports: {{ range: {first}-{} }}\nnetwork: {{ pool: 10.{}.{}.0/20 }}\n",
+        "{}ports: {{ range: {first}-{} }}\nnetwork: {{ pool: 10.{}.{}.0/20 }}\n{UNPREPARED}",
         machine.map(|text| text.trim_start_matches("{}").to_owned()).unwrap_or_default(),
         first + PORTS - 1,
         200 + part / 16,

@@ -28,8 +28,7 @@ impl PrivateEngine {
     pub(crate) fn start(arguments: &[String], data: Option<&Path>) -> Self {
         let directory = tempfile::Builder::new().prefix("envtree-engine-").tempdir().unwrap();
         let namespace = directory.path().file_name().unwrap().to_str().unwrap().to_lowercase();
-        checked(Command::new("ip").args(["netns", "add", &namespace]));
-        checked(Command::new("ip").args(["-n", &namespace, "link", "set", "lo", "up"]));
+        add_namespace(&namespace);
         let data = data.map_or_else(|| directory.path().join("data"), Path::to_owned);
         let process = spawn(directory.path(), &namespace, &data, arguments);
         let engine = Self { directory, namespace, data, arguments: arguments.to_vec(), process };
@@ -51,6 +50,27 @@ impl PrivateEngine {
             self.process = spawn(self.directory.path(), &self.namespace, &self.data, &self.arguments);
         }
         self.wait_until_it_answers();
+    }
+
+    /// Leaves of the Engine what the power button leaves: its data. No process is told to end, nothing is mounted any more,
+    /// and the network begins anew.
+    pub(crate) fn lose_power(&mut self) {
+        let own = self.directory.path().to_str().unwrap();
+        // The Engine, containerd and its shims name the folder; what runs in containers descends from a shim.
+        let processes = with_descendants(processes_that_name(own));
+        let _ = self.process.kill();
+        self.process.wait().unwrap();
+        for pid in &processes {
+            let _ = Command::new("kill").args(["-KILL", pid]).output();
+        }
+        eventually(|| processes.iter().all(|pid| has_ended(pid)), SOON);
+        for mounted in mounts_below(own) {
+            checked(Command::new("umount").arg(mounted));
+        }
+        let _ = fs::remove_dir_all(self.directory.path().join("exec"));
+        let _ = fs::remove_file(self.directory.path().join("pid"));
+        checked(Command::new("ip").args(["netns", "del", &self.namespace]));
+        add_namespace(&self.namespace);
     }
 
     /// Returns whether the Engine that was just started ended because of what it knows of networks.
@@ -144,6 +164,60 @@ impl Drop for PrivateEngine {
         }
         checked(Command::new("ip").args(["netns", "del", &self.namespace]));
     }
+}
+
+fn add_namespace(name: &str) {
+    checked(Command::new("ip").args(["netns", "add", name]));
+    checked(Command::new("ip").args(["-n", name, "link", "set", "lo", "up"]));
+}
+
+/// Returns the state of a process and its parent's number; nothing if it is gone.
+fn stat(pid: &str) -> Option<(char, String)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.chars().next()?, fields.next()?.to_owned()))
+}
+
+/// Returns whether a process is gone, or only waits for its parent.
+fn has_ended(pid: &str) -> bool {
+    stat(pid).is_none_or(|(state, _)| matches!(state, 'Z' | 'X'))
+}
+
+fn all_processes() -> impl Iterator<Item = String> {
+    let entries = fs::read_dir("/proc").unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
+/// Returns the processes with a folder in their command line.
+fn processes_that_name(folder: &str) -> Vec<String> {
+    let names = |pid: &String| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(folder)
+    };
+    all_processes().filter(names).collect()
+}
+
+fn with_descendants(mut processes: Vec<String>) -> Vec<String> {
+    loop {
+        let is_new = |pid: &String| {
+            let is_child = stat(pid).is_some_and(|(_, parent)| processes.contains(&parent));
+            is_child && !processes.contains(pid)
+        };
+        let children: Vec<String> = all_processes().filter(is_new).collect();
+        if children.is_empty() {
+            return processes;
+        }
+        processes.extend(children);
+    }
+}
+
+/// Returns what is mounted below a folder, the last first.
+fn mounts_below(folder: &str) -> Vec<String> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let targets = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    let below = targets.filter(|target| Path::new(target).starts_with(folder));
+    below.map(str::to_owned).rev().collect()
 }
 
 fn socket(directory: &Path) -> PathBuf {

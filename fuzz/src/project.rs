@@ -45,6 +45,7 @@ pub(crate) fn load(input: &str) -> bool {
         home: Some("/home/me"),
         profiles: &profiles,
         wanted: None,
+        missing: &|_| String::new(),
         lookup: &lookup,
         read_env_file: &|request| {
             let parse = if request.is_raw {

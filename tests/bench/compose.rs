@@ -57,6 +57,25 @@ impl<'a> ComposeProject<'a> {
         self.command(&["up", "--detach", "--wait"])
     }
 
+    /// Returns the container of a service.
+    pub(crate) fn container(&self, service: &str) -> String {
+        format!("{}-{service}-1", self.name)
+    }
+
+    /// Returns the Engine's name of a volume.
+    pub(crate) fn volume(&self, key: &str) -> String {
+        format!("{}_{key}", self.name)
+    }
+
+    /// Returns what makes a volume as Compose does, which removes no other.
+    pub(crate) fn create_volume(&self, key: &str) -> Command {
+        let labels =
+            [format!("com.docker.compose.project={}", self.name), format!("com.docker.compose.volume={key}")];
+        let mut create = self.sandbox.command("docker");
+        create.args(["volume", "create", "--label", &labels[0], "--label", &labels[1], &self.volume(key)]);
+        create
+    }
+
     /// Returns `docker compose down`.
     pub(crate) fn down(&self) -> Command {
         self.command(&["down"])

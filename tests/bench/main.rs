@@ -24,6 +24,7 @@ mod checkout;
 mod compose;
 mod config;
 mod crowd;
+mod data;
 mod floor;
 mod life;
 mod listing;
@@ -45,10 +46,11 @@ type Fault = Box<dyn Error>;
 /// Rows that are measured together: their name, and what measures them in a number of rounds.
 type Group = (&'static str, fn(usize) -> Result<Vec<Row>, Fault>);
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     ("life", life::measure),
     ("chain", chain::measure),
     ("crowd", crowd::measure),
+    ("data", data::measure),
     ("ls", listing::measure),
     ("config", config::measure),
     ("worktree", checkout::measure),

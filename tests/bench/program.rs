@@ -20,6 +20,13 @@ pub(crate) fn timed(command: &mut Command) -> Result<f64, Fault> {
     Ok(elapsed)
 }
 
+/// Runs a program, which must succeed; returns what it wrote.
+pub(crate) fn output_of(command: &mut Command) -> Result<String, Fault> {
+    let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    succeeded(command, &output)?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Starts programs at once, which must all succeed; returns how many seconds it took until the last had ended.
 pub(crate) fn timed_at_once(commands: &mut [Command]) -> Result<f64, Fault> {
     let started = Instant::now();

@@ -2,7 +2,7 @@
 
 use crate::common::Sandbox;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 19] = [
     "up",
     "down",
     "stop",
@@ -17,6 +17,8 @@ const COMMANDS: [&str; 17] = [
     "env",
     "config",
     "data",
+    "prune",
+    "doctor",
     "init",
     "trust",
     "completions",
@@ -46,6 +48,8 @@ fn the_short_help_lists_every_command() {
       env          Print the variables of an environment
       config       Print the Compose project that `up` would apply, as YAML
       data         Show and drop the seeded data that environments begin with
+      prune        Find and remove what no longer belongs to anything in this repository
+      doctor       Check all that environments depend on, and say what to do about what is wrong
       init         Write a commented envtree.yaml at the top of the repository
       trust        Show and accept the commands that this repository wants to run
       completions  Print a script that completes commands, tasks and services in a shell

@@ -10,6 +10,8 @@ mod common;
 mod pty;
 
 mod completions;
+#[cfg(test)]
+mod doctor;
 mod help;
 #[cfg(test)]
 mod hostile_files;

@@ -62,7 +62,12 @@ fn the_model_of_the_files_wants_no_free_ports() {
     let ran = run(&sandbox, &["config", "--raw", "--json"]);
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);
     let refused = run(&sandbox, &["config"]);
-    assert!(refused.stderr.contains("no free port is left"), "{}", refused.stderr);
+    insta::assert_snapshot!(refused, @"
+    exit status 1
+    --- stderr
+    error: compose.yaml:4:5: service `calls`: `ports`: 10001 host ports are needed, and the range 2####-2#### has 50
+    hint: publish fewer ports, or widen `ports: { range: … }` in the machine's configuration, `~/.config/envtree/config.yaml`
+    ");
 }
 
 #[test]

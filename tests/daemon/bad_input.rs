@@ -312,6 +312,29 @@ fn an_image_that_is_no_image_is_refused() {
 }
 
 #[test]
+fn containers_to_join_that_do_not_exist_are_refused_with_their_places() {
+    let compose =
+        format!("{IDLE}    network_mode: 'container:nope'\n    volumes_from: ['container:nope:ro']\n");
+    insta::assert_snapshot!(refusal_of(&[("compose.yaml", &compose)]), @"
+    exit status 1
+    --- stderr
+    error: main:compose.yaml:6:5: service `app`: `network_mode`: the Engine has no container `nope`; make it first, or name a service of the file as `service:NAME`
+      main:compose.yaml:7:5: service `app`: `volumes_from`: the Engine has no container `nope`; make it first, or name a service of the file as `NAME`
+    ");
+}
+
+#[test]
+fn what_no_engine_starts_is_refused_before_anything_is_made() {
+    let keys = "    extra_hosts: ['api:nowhere']\n    volumes: ['d:/d']\n";
+    insta::assert_snapshot!(refusal_of(&[("compose.yaml", &format!("{IDLE}{keys}"))]), @"
+    exit status 1
+    --- stderr
+    error: main:compose.yaml:6:5: service `app`: `extra_hosts`: `nowhere`, for `api`, is neither an IP address nor `host-gateway`
+      main:compose.yaml:7:5: service `app`: `volumes`: the target of a mount must be an absolute path, not `d:/d`
+    ");
+}
+
+#[test]
 fn an_engine_that_is_too_old_is_told() {
     use std::io::{Read, Write};
     let sandbox = idle();

@@ -195,7 +195,7 @@ networks:
     sandbox.git(&["add", "."]);
     sandbox.git(&["commit", "-qm", "Name the network"]);
     let refused = sandbox.fail(1, &["up", "one"]);
-    assert!(refused.contains("network `shared` is external"), "{refused}");
+    assert!(refused.starts_with("error: main:compose.yaml:21:13: network `shared` is external"), "{refused}");
     network.create();
 
     // Two environments of one file, whose fixed address and subnet only one could have.

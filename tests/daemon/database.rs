@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::common::Sandbox;
 use crate::leftovers::leftovers;
 use crate::stage::sandbox_with;
-use crate::support::{checked, docker, inspect};
+use crate::support::{SOON, checked, docker, eventually, inspect};
 
 const POSTGRES: &str = "\
 services:
@@ -41,6 +41,42 @@ services:
     init: true
     environment: { DATABASE_URL: 'mysql://root:secret@db/app' }
     depends_on: [db]
+    healthcheck: { disable: true }
+";
+
+/// Services that reach the server by a link's alias, and say how in several forms.
+const LINKED: &str = "\
+services:
+  db:
+    image: postgres:17
+    environment: { POSTGRES_USER: app, POSTGRES_PASSWORD: secret }
+    networks: { default: { aliases: [store] } }
+  app:
+    image: postgres:17
+    command:
+      - sh
+      - -c
+      - 'url=ecto://app:secret@database:5432/app; psql postgres$${url#ecto} -qtAc \"SELECT current_user\"; exec sleep 1000'
+    init: true
+    links: ['db:database']
+    environment:
+      ECTO_URL: ecto://app:secret@database/app_test?connect_timeout=9
+      CONNINFO: host=store user=app password='secret' dbname=app
+      JDBC_URL: jdbc:postgresql://database:5432/app?user=app&password=secret
+    healthcheck: { disable: true }
+  apart:
+    image: postgres:17
+    command: sh -c 'until pg_isready -h database -U app; do sleep 1; done; exec sleep 1000'
+    init: true
+    links: ['db:database']
+    environment: { PGHOST: database, PGUSER: app, PGPASSWORD: secret, PGDATABASE: app }
+    healthcheck: { disable: true }
+  opaque:
+    image: postgres:17
+    command: sleep 1000
+    init: true
+    environment:
+      - TARGET=app:secret@db
     healthcheck: { disable: true }
 ";
 
@@ -108,6 +144,28 @@ fn each_environment_has_databases_of_its_own_on_one_postgres() {
     the_sibling_is_refused(&one, &two);
     passwords_are_nowhere(&sandbox, one["DB_PASSWORD"].as_str().unwrap());
     data_stays_until_rm(&sandbox, &one);
+}
+
+#[test]
+fn a_login_in_any_form_at_the_alias_of_a_link_is_the_environments_own() {
+    let sandbox = sandbox_with(&[("compose.yaml", LINKED), ("envtree.yaml", SETTINGS)]);
+    let up = sandbox.succeed(&["up", "one"]);
+    let told = up.warnings();
+    let expected =
+        "compose.yaml:31:9: service `opaque`: the variable `TARGET` names the password of the server `db`";
+    assert!(told.contains(expected), "{told}");
+    assert_eq!(told.lines().filter(|line| line.contains("of the server")).count(), 1, "{told}");
+
+    let psql = |service: &str, arguments: &str| {
+        let command = format!("psql {arguments} -qtAc 'SELECT current_user, current_database()'");
+        sandbox.inside("one", service, &["sh", "-c", &command])
+    };
+    assert_eq!(psql("app", "postgres${ECTO_URL#ecto}"), "dev_one|test_one");
+    assert_eq!(psql("app", "\"$CONNINFO\""), "dev_one|dev_one");
+    assert_eq!(psql("app", "${JDBC_URL#jdbc:}"), "dev_one|dev_one");
+    assert_eq!(psql("apart", ""), "dev_one|dev_one");
+    eventually(|| sandbox.succeed(&["logs", "one", "app"]).stdout.contains("dev_one"), SOON);
+    assert_eq!(sandbox.up("one")["operations"], 0);
 }
 
 fn the_sibling_is_refused(one: &Value, two: &Value) {
@@ -216,12 +274,12 @@ fn rm_ends_connections_to_the_databases_that_it_drops() {
     docker(&[&arguments[..], &["-c", "SELECT pg_sleep(1000)"]].concat());
     let sleeping =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = 'dev_one' AND query ~ '^SELECT pg_sleep'";
-    crate::support::eventually(|| ask(&sandbox, sleeping) == "1", crate::support::SOON);
+    eventually(|| ask(&sandbox, sleeping) == "1", SOON);
 
     sandbox.succeed(&["rm", "--yes", "one"]);
     assert_eq!(ask(&sandbox, "SELECT count(*) FROM pg_database WHERE datname ~ 'one'"), "0");
     let left = || docker(&["container", "ls", "--quiet", "--filter", &format!("name={client}")]);
-    crate::support::eventually(|| left().is_empty(), crate::support::SOON);
+    eventually(|| left().is_empty(), SOON);
 }
 
 #[test]

@@ -180,6 +180,41 @@ fn envtree_takes_over_what_compose_made_of_the_worktree() {
 }
 
 #[test]
+fn an_anonymous_volume_is_taken_over_with_its_data() {
+    let anonymous = "volumes: ['data:/data', /anonymous]\n    networks: [front]";
+    let compose = COMPOSE.replace("volumes: ['data:/data']", anonymous);
+    let network = "networks: { front: { name: '${COMPOSE_PROJECT_NAME}-theirs' } }\n";
+    let (sandbox, folder) = with_worktree(&(compose + network));
+    let theirs = Theirs::of_fix(&sandbox, &folder);
+    theirs.up(&[]);
+    theirs.compose(&["exec", "-T", "app", "sh", "-c", "echo kept >/anonymous/file"]);
+    let mounted = || {
+        let mounts = sandbox.look("fix", "app")["Mounts"].clone();
+        let mounts = mounts.as_array().unwrap().iter();
+        let mut names = mounts.filter(|mount| mount["Destination"] == "/anonymous");
+        names.next().unwrap()["Name"].as_str().unwrap().to_owned()
+    };
+    let volume = mounted();
+    let exists = || docker(&["volume", "ls", "--quiet"]).lines().any(|name| name == volume);
+    let read = || sandbox.inside("fix", "app", &["cat", "/anonymous/file"]);
+    let ran = done(&sandbox, &["up", "fix"]);
+    insta::assert_snapshot!(ran.warnings(), @"
+    warning: Docker Compose made containers `sandbox-xxxxxxxx-fix-app-1`, `sandbox-xxxxxxxx-fix-cache-1` of project `sandbox-xxxxxxxx-fix` from the files of this worktree: envtree takes over and makes them again; their volumes are kept with their data
+    warning: network `sandbox-xxxxxxxx-fix-theirs` is left behind, because the environment has one under a name of its own; `docker network rm sandbox-xxxxxxxx-fix-theirs` removes it once nothing uses it
+    ");
+    assert_eq!((mounted(), read()), (volume.clone(), "kept".to_owned()));
+    assert_eq!(sandbox.up("fix")["operations"], 0);
+    done(&sandbox, &["up", "fix", "--force-recreate"]);
+    assert_eq!((mounted(), read()), (volume.clone(), "kept".to_owned()));
+    done(&sandbox, &["down", "fix"]);
+    done(&sandbox, &["up", "fix"]);
+    assert_eq!((mounted(), read()), (volume.clone(), "kept".to_owned()));
+    done(&sandbox, &["rm", "fix", "--yes"]);
+    assert!(!exists(), "the anonymous volume is left");
+    docker(&["network", "rm", &format!("{}-theirs", theirs.project)]);
+}
+
+#[test]
 fn a_volume_is_taken_over_as_long_as_compose_has_a_container_for_it() {
     let (sandbox, folder) = with_worktree(COMPOSE);
     let theirs = Theirs::of_fix(&sandbox, &folder);

@@ -22,9 +22,13 @@ mod again;
 #[cfg(feature = "private-engine")]
 mod another_user;
 #[cfg(test)]
+mod archive;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod bad_state;
+#[cfg(test)]
+mod branches;
 #[cfg(test)]
 #[cfg(unix)]
 mod build;
@@ -36,9 +40,13 @@ mod clock_jump;
 #[cfg(test)]
 mod compose_file;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
 mod data;
 #[cfg(test)]
 mod database;
+#[cfg(test)]
+mod doctor;
 #[cfg(test)]
 mod down_and_rm;
 #[cfg(test)]
@@ -83,6 +91,10 @@ mod ports;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]
+mod prune;
+#[cfg(test)]
+mod raw;
+#[cfg(test)]
 mod readiness;
 #[cfg(test)]
 mod refusals;
@@ -97,9 +109,16 @@ mod scale;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod seed;
+mod seed_inputs;
+#[cfg(test)]
 mod shared;
 #[cfg(test)]
 mod side_by_side;
+#[cfg(test)]
+mod sizes;
+#[cfg(test)]
+mod snapshot;
 #[cfg(test)]
 #[cfg(feature = "private-engine")]
 mod ssh;

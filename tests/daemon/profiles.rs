@@ -36,6 +36,7 @@ fn services_of_a_profile_are_made_when_it_is_on_and_left_alone_when_it_is_not() 
     done(&sandbox, &["stop", "fix", "debugger"]);
     done(&sandbox, &["up", "fix"]);
     assert_eq!(made(&sandbox), ["app running", "debugger exited", "tracer running"]);
+    assert_eq!(environment(&sandbox, "fix")["state"], "ready");
     done(&sandbox, &["down", "fix"]);
     assert_eq!(made(&sandbox), [""; 0]);
     done(&sandbox, &["up", "fix", "--profile", "*"]);
@@ -65,7 +66,7 @@ fn a_service_that_needs_one_of_a_profile_that_is_off_is_refused_with_its_place()
   debugger: { image: busybox:1, command: sleep inf, init: true, profiles: [debug] }
 ";
     let sandbox = sandbox_with(&[("compose.yaml", &format!("{IDLE}{more}"))]);
-    insta::assert_snapshot!(refused(&sandbox, 1, &["up", "fix"]).stderr, @"error: main:compose.yaml:7:17: service `app`: service `debugger` is required, but its profile is not active: `debug`");
+    insta::assert_snapshot!(refused(&sandbox, 1, &["up", "fix"]).stderr, @"error: main:compose.yaml:7:7: service `app`: `depends_on`: service `debugger` is required, but its profile is not active: `debug`");
     done(&sandbox, &["up", "fix", "--profile", "debug"]);
     assert_eq!(made(&sandbox), ["app running", "debugger running"]);
 }

@@ -150,7 +150,7 @@ fn a_check_every_half_minute_does_not_take_half_a_minute() {
 
 #[test]
 fn a_port_that_nobody_listens_on_is_waited_for_until_the_timeout() {
-    let sandbox = with(&script("exec sleep inf", "    ports: ['80']\n"));
+    let sandbox = with(&script("nc -l -p 81", "    ports: ['80']\n"));
     let started = Instant::now();
     let ran = refused(&sandbox, 5, &["up", "fix", "--timeout", "2s"]);
     assert!(started.elapsed() >= Duration::from_secs(2));
@@ -160,13 +160,33 @@ fn a_port_that_nobody_listens_on_is_waited_for_until_the_timeout() {
     created worktree /root----------------/sandbox-xxxxxxxx.worktrees/fix ([time])
     error: cannot bring up environment `sandbox-xxxxxxxx-fix`
       caused by: service `app` was not ready after [time]: the connection was closed at once
+    hint: nothing answers at port 80, and the service has no health check: a `healthcheck` tells when it is ready, `--no-wait` does not wait for it
     hint: `envtree up fix` continues from here, `envtree status fix` shows what there is
     ");
+    assert_eq!(environment(&sandbox, "fix")["state"], "degraded");
+    done(&sandbox, &["up", "fix", "--no-wait"]);
+    assert_eq!(environment(&sandbox, "fix")["state"], "ready");
+}
+
+#[test]
+fn a_process_that_only_keeps_its_container_running_is_not_waited_for() {
+    let sandbox = with(&script("true && exec sleep inf", "    ports: ['80']\n"));
+    done(&sandbox, &["up", "fix", "--timeout", "2s"]);
+    assert_eq!(environment(&sandbox, "fix")["state"], "ready");
+}
+
+#[test]
+fn a_service_that_answers_at_another_of_its_ports_is_ready_after_a_while() {
+    let sandbox = with(&script("exec httpd -f -p 80", "    ports: ['9229', '80']\n"));
+    let started = Instant::now();
+    done(&sandbox, &["up", "fix", "--timeout", "40s"]);
+    let elapsed = started.elapsed();
+    assert!(elapsed >= Duration::from_secs(10) && elapsed < Duration::from_secs(30), "{elapsed:?}");
 }
 
 #[test]
 fn without_waiting_up_ends_when_the_containers_have_started() {
-    let sandbox = with(&script("exec sleep inf", "    ports: ['80']\n"));
+    let sandbox = with(&script("nc -l -p 81", "    ports: ['80']\n"));
     done(&sandbox, &["up", "fix", "--no-wait"]);
     assert_eq!(containers(&sandbox), "sandbox-xxxxxxxx-fix-app-1");
 }
@@ -318,4 +338,34 @@ networks:
     let environment = environment(&sandbox, "fix");
     assert_eq!(environment["state"], "ready");
     assert_eq!(environment["services"][0]["ports"], serde_json::json!([]));
+}
+
+#[test]
+fn dependents_of_what_cannot_be_asked_are_told_what_healthy_means() {
+    let compose = "\
+services:
+  job:
+    image: busybox:1
+    init: true
+    command: sleep 600
+  cache:
+    image: redis:8
+    ports: ['6379']
+  app:
+    image: busybox:1
+    init: true
+    command: sleep 600
+    depends_on:
+      job: { condition: service_healthy }
+      cache: { condition: service_healthy }
+";
+    let ran = done(&with(compose), &["up", "fix"]).to_string();
+    let told: Vec<&str> = ran.lines().filter(|line| line.contains("service_healthy")).collect();
+    assert_eq!(
+        told,
+        [
+            "warning: main:compose.yaml:13:5: service `app`: `service_healthy` of `job` means only that it runs: it has no health check, and no port where it can be asked; give `job` a `healthcheck`"
+        ],
+        "{ran}"
+    );
 }

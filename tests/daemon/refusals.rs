@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use crate::common::{Ran, Sandbox};
 use crate::leftovers::{leftovers, state_directory};
 use crate::no_image;
-use crate::stage::{answer, beside, containers, done, git_in, idle, refused, worktree, worktrees};
+use crate::stage::{
+    IDLE, answer, beside, commit, containers, done, git_in, idle, refused, sandbox_with, worktree, worktrees,
+};
 
 fn assert_nothing_was_made(sandbox: &Sandbox) {
     assert_eq!(leftovers(sandbox), [""; 0]);
@@ -234,4 +236,94 @@ fn an_image_that_no_registry_has_leaves_an_environment_that_can_go_on() {
     fs::write(worktree(&sandbox, "fix").join("compose.yaml"), crate::stage::IDLE).unwrap();
     done(&sandbox, &["up", "fix"]);
     assert_eq!(containers(&sandbox), "sandbox-xxxxxxxx-fix-app-1");
+}
+
+#[test]
+fn what_the_engine_is_too_old_for_is_refused_with_its_place() {
+    let compose =
+        format!("{IDLE}    annotations: {{ a: b }}\n    networks: {{ default: {{ gw_priority: 1 }} }}\n");
+    let sandbox = sandbox_with(&[("compose.yaml", &compose)]);
+    let said = refused(&sandbox, 1, &["up", "fix"]).stderr;
+    assert_nothing_was_made(&sandbox);
+    assert!(
+        said.contains("main:compose.yaml:7:5: service `app` asks for gw_priority of a network"),
+        "{said}"
+    );
+    assert_eq!(refused(&sandbox, 1, &["up", "fix", "--dry-run"]).stderr, said);
+}
+
+#[test]
+fn a_mount_of_what_is_not_there_is_refused_with_its_place() {
+    let volumes = "    volumes:
+      - { type: bind, source: ./certs, target: /certs }
+      - { type: bind, source: /nonexistent/key, target: /key, bind: { create_host_path: false } }
+      - { type: bind, source: ./made, target: /made, bind: { create_host_path: true } }
+      - { type: bind, source: ./.env.local, target: /env }
+";
+    let compose = format!("{IDLE}{volumes}");
+    let sandbox = sandbox_with(&[("compose.yaml", &compose), (".gitignore", "certs\n.env.local\n")]);
+    sandbox.write("certs/ca.pem", "x");
+    let ran = refused(&sandbox, 1, &["up", "fix"]);
+    assert_nothing_was_made(&sandbox);
+    insta::assert_snapshot!(ran, @"
+    exit status 1
+    --- stderr
+    error: main:compose.yaml:7:9: service `app`: cannot mount `/root----------------/sandbox-xxxxxxxx.worktrees/fix/certs`: there is no such file or folder; the main worktree has it, and git ignores it: name it in `.worktreeinclude`, which brings it into new worktrees
+      main:compose.yaml:8:9: service `app`: cannot mount `/nonexistent/key`: there is no such file or folder
+    ");
+
+    sandbox.write(".worktreeinclude", "certs/\n");
+    sandbox.write("compose.yaml", &compose.replace("/nonexistent/key", "/etc/hostname"));
+    commit(&sandbox, "Mount what there is");
+    done(&sandbox, &["up", "fix", "--no-wait"]);
+}
+
+#[test]
+fn a_folder_that_lies_beside_the_main_worktree_alone_is_refused_with_its_place() {
+    let volumes = "    volumes: ['../libs:/libs:ro', '../nowhere:/nowhere']\n";
+    let sandbox = sandbox_with(&[("compose.yaml", &format!("{IDLE}{volumes}"))]);
+    let (libs, unwanted) = (beside(&sandbox, "libs"), worktree(&sandbox, "libs"));
+    fs::create_dir(&libs).unwrap();
+    let ran = refused(&sandbox, 1, &["up", "fix"]);
+    assert_nothing_was_made(&sandbox);
+    assert!(!unwanted.exists());
+    insta::assert_snapshot!(ran, @"
+    exit status 1
+    --- stderr
+    error: main:compose.yaml:6:15: service `app`: cannot mount `/root----------------/sandbox-xxxxxxxx.worktrees/libs`: there is no such file or folder; seen from the main worktree it is `/root----------------/libs`, which exists: write that path or a variable that holds it, or let `worktrees: ../{repository}-{id}` of `envtree.yaml` make worktrees beside the main one
+    ");
+    assert_eq!(refused(&sandbox, 1, &["up", "fix", "--dry-run"]).stderr, ran.stderr);
+
+    // In the main worktree it is there.
+    assert!(done(&sandbox, &["up", "--dry-run"]).stderr.contains("every environment reads the same"));
+    let settings = "worktrees: ../{repository}-{id}\n";
+    sandbox.write("envtree.yaml", settings);
+    commit(&sandbox, "Make worktrees beside the main one");
+    let ran = done(&sandbox, &["up", "fix", "--no-wait"]);
+    insta::assert_snapshot!(ran.warnings(), @"
+    warning: service `app` mounts `/root----------------/libs`, which lies outside the worktree: every environment reads the same
+    warning: service `app` mounts `/root----------------/nowhere`, which lies outside the worktree: every environment that mounts it shares it
+    warning: main:compose.yaml:6:35: service `app`: there is nothing at `/root----------------/nowhere`, so the Engine makes an empty folder there
+    ");
+}
+
+#[test]
+fn a_mount_of_what_no_hook_made_is_refused_before_its_container_is_made() {
+    let volumes = "    volumes: [{ type: bind, source: ./certs, target: /certs }]\n";
+    let settings = "hooks: { post_create: mkdir certs }\n";
+    let sandbox = sandbox_with(&[("compose.yaml", &format!("{IDLE}{volumes}")), ("envtree.yaml", settings)]);
+    let ran = refused(&sandbox, 5, &["up", "fix"]);
+    assert_eq!(containers(&sandbox), "");
+    insta::assert_snapshot!(ran, @"
+    exit status 5
+    --- stderr
+    created worktree /root----------------/sandbox-xxxxxxxx.worktrees/fix ([time])
+    warning: hook `post_create` was skipped: its commands are not trusted yet; `envtree trust` shows and accepts them
+    error: cannot bring up environment `sandbox-xxxxxxxx-fix`
+      caused by: main:compose.yaml:6:15: service `app`: cannot mount `/root----------------/sandbox-xxxxxxxx.worktrees/fix/certs`: there is no such file or folder
+    hint: `envtree up fix` continues from here, `envtree status fix` shows what there is
+    note: created and kept: network `sandbox-xxxxxxxx-fix_default`
+    ");
+    done(&sandbox, &["trust", "--yes"]);
+    done(&sandbox, &["up", "fix", "--no-wait"]);
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Stdio};
 
-use crate::common::Sandbox;
+use crate::common::{Ran, Sandbox};
 use crate::exec_and_logs::fed;
 use crate::interruption::send;
 use crate::pty::{INTERRUPT, Terminal};
@@ -121,8 +121,45 @@ fn a_command_gets_what_the_service_has_and_leaves_nothing() {
     insta::assert_snapshot!(run(&["app", "--volume", "none:/x"]), @"
     exit status 1
     --- stderr
-    error: the options of the command:1:32: service `app`: volume `none` is not declared under `volumes`
+    error: `--volume none:/x`: service `app`: `volumes[1]`: volume `none` is not declared under `volumes`
     ");
+}
+
+#[test]
+fn the_containers_of_the_service_itself_are_left_alone() {
+    let compose = "services:\n  web: { image: busybox:1, command: sleep 600, init: true, scale: 3 }\n";
+    let sandbox = sandbox_with(&[("compose.yaml", compose)]);
+    done(&sandbox, &["up", "fix"]);
+    let before = sandbox.objects("fix");
+    done(&sandbox, &["run", "fix", "web", "--", "true"]);
+    done(&sandbox, &["run", "--no-deps", "fix", "web", "--", "true"]);
+    assert_eq!(sandbox.objects("fix"), before);
+    done(&sandbox, &["stop", "fix"]);
+    done(&sandbox, &["run", "fix", "web", "--", "true"]);
+    assert_eq!(environment(&sandbox, "fix")["state"], "stopped");
+}
+
+#[test]
+fn only_what_the_command_brings_about_is_warned_of() {
+    let compose = COMPOSE.replace("command: sleep inf", "command: sleep inf, network_mode: host");
+    let sandbox = sandbox_with(&[("compose.yaml", &compose)]);
+    let warnings = |ran: &Ran| {
+        let lines = ran.stderr.lines().filter(|line| line.starts_with("warning: "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let up = warnings(&done(&sandbox, &["up", "fix", "--no-wait"]));
+    assert!(
+        up.iter().any(|warning| warning.contains("service `other` uses the host's own network")),
+        "{up:?}"
+    );
+    assert_eq!(warnings(&done(&sandbox, &["run", "fix", "app"])), [""; 0]);
+    let ran = done(&sandbox, &["run", "fix", "app", "--volume", "/etc/ssl:/ssl:ro"]);
+    assert_eq!(
+        warnings(&ran),
+        [
+            "warning: service `app` mounts `/etc/ssl`, which lies outside the worktree: every environment reads the same"
+        ]
+    );
 }
 
 #[test]

@@ -292,9 +292,23 @@ fn what_several_containers_cannot_share_is_refused_before_anything_is_made() {
     sandbox.write("compose.yaml", &(COMPOSE.replace("volumes:", fixed) + subnet));
     sandbox.git(&["commit", "-qam", "Fix an address"]);
     let told = sandbox.fail(1, &["up", "fix"]);
-    assert!(told.contains("service `web` has 3 containers, and only one can have the address"), "{told}");
+    let place = "main:compose.yaml:7:28: service `web`: `networks.default`: ";
+    assert!(told.contains(&format!("{place}3 containers cannot share the address 172.28.0.9")), "{told}");
     assert_eq!(sandbox.objects("fix"), Vec::<String>::new());
     sandbox.succeed(&["up", "fix", "--scale", "web=1"]);
     let told = sandbox.fail(1, &["exec", "fix", "web", "--index", "2", "--", "true"]);
     assert!(told.contains("has no container 2") && told.contains("it has container 1"), "{told}");
+
+    let before = reserved(&sandbox);
+    sandbox.fail(1, &["up", "fix", "--scale", "web=2"]);
+    assert_eq!(reserved(&sandbox), before);
+}
+
+/// Returns what the state keeps of the only environment, but for its last failure.
+fn reserved(sandbox: &Sandbox) -> Value {
+    let home = sandbox.repository().parent().unwrap().join("home");
+    let text = fs::read_to_string(home.join("state/envtree/environments.json")).unwrap();
+    let mut record = serde_json::from_str::<Value>(&text).unwrap()["environments"][0].take();
+    record.as_object_mut().unwrap().remove("last_failure");
+    record
 }

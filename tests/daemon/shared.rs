@@ -39,6 +39,12 @@ fn is_running(container: &str) -> bool {
     inspect("container", container)["State"]["Running"] == true
 }
 
+/// Returns whether the application of an environment reaches the store by its name now.
+fn reaches_store(sandbox: &Sandbox, task: &str) -> bool {
+    let command = ["exec", task, "app", "--", "sh", "-c", "echo PING | nc -w 5 store 6379"];
+    sandbox.run(&command).stdout.contains("PONG")
+}
+
 /// Returns what a service of the answer says.
 fn service<'a>(answer: &'a Value, name: &str) -> &'a Value {
     let services = answer["environment"]["services"].as_array().unwrap();
@@ -114,6 +120,39 @@ impl Sandbox {
 }
 
 #[test]
+fn a_link_reaches_a_shared_service_by_its_alias() {
+    let compose = COMPOSE.replace("nslookup store", "nslookup keeper").replace(
+        "init: true",
+        "init: true\n    links: ['store:keeper', store]\n    external_links: ['${COMPOSE_PROJECT_NAME}-store-1:far']",
+    );
+    let sandbox = sandbox_with(&[("compose.yaml", &compose), ("envtree.yaml", "")]);
+    let worktree = sandbox.up("one")["environment"]["worktree"].clone();
+    let reaches = |task: &str, name: &str| {
+        let ping = format!("echo PING | nc -w 5 {name} 6379");
+        assert_eq!(sandbox.inside(task, "app", &["sh", "-c", &ping]), "+PONG", "{task} {name}");
+    };
+    reaches("one", "keeper");
+    reaches("one", "far");
+
+    // The link leads to the shared container from now on, also after that was made again.
+    std::fs::write(format!("{}/envtree.yaml", worktree.as_str().unwrap()), "shared: [store]\n").unwrap();
+    sandbox.up("one");
+    let store = shared(&sandbox);
+    assert_eq!(sandbox.up("one")["operations"], 0);
+    for name in ["keeper", "store", "cache"] {
+        reaches("one", name);
+    }
+    let ping = ["run", "-q", "one", "app", "--", "sh", "-c", "echo PING | nc -w 5 keeper 6379"];
+    assert_eq!(sandbox.succeed(&ping).stdout.trim_end(), "+PONG");
+    docker(&["container", "rm", "--force", &store]);
+    sandbox.up("one");
+    reaches("one", "keeper");
+    sandbox.succeed(&["stop", "one"]);
+    sandbox.succeed(&["start", "one"]);
+    reaches("one", "keeper");
+}
+
+#[test]
 fn what_was_waited_for_is_ready_though_the_engine_has_not_checked_it_yet() {
     // The Engine's first check comes after an interval.
     let compose = COMPOSE.replace("interval: 1s", "interval: 1h");
@@ -136,7 +175,8 @@ fn commands_that_come_together_make_a_shared_service_once() {
     }
     let store = shared(&sandbox);
     for task in tasks {
-        assert_eq!(sandbox.inside(task, "app", &["sh", "-c", "echo PING | nc -w 5 store 6379"]), "+PONG");
+        // The DNS of Podman reads its files anew whenever a network changes, and knows no names meanwhile.
+        eventually(|| reaches_store(&sandbox, task), SOON);
         assert_eq!(sandbox.up(task)["operations"], 0);
     }
     let networks = inspect("container", &store)["NetworkSettings"]["Networks"].clone();
@@ -157,10 +197,7 @@ fn what_happened_to_a_shared_service_is_mended_by_the_next_up() {
     sandbox.up("one");
     sandbox.up("two");
     let store = shared(&sandbox);
-    let ping = |task: &str| {
-        let command = ["exec", task, "app", "--", "sh", "-c", "echo PING | nc -w 5 store 6379"];
-        sandbox.run(&command).stdout.contains("PONG")
-    };
+    let ping = |task: &str| reaches_store(&sandbox, task);
 
     docker(&["container", "rm", "--force", &store]);
     sandbox.up("one");

@@ -70,6 +70,19 @@ fn check_told(ran: &Ran, what: &str) -> bool {
     true
 }
 
+/// Checks that a private Engine has nothing of the sandbox any more.
+fn is_clean(engine: &PrivateEngine, sandbox: &Sandbox, what: &str) {
+    let format = ["--filter", "label=dev.envtree.repository", "--format", "{{.ID}}"];
+    for kind in [&["ps", "--all"][..], &["network", "ls"], &["volume", "ls"]] {
+        let format =
+            if kind[0] == "volume" { [format[0], format[1], format[2], "{{.Name}}"] } else { format };
+        let listed = checked(&mut engine.docker(&[kind, &format[..]].concat()));
+        assert_eq!(listed, "", "{what}: {kind:?}");
+    }
+    let left = leftovers(sandbox);
+    assert!(left.is_empty(), "{what}: {left:?}");
+}
+
 #[test]
 fn a_full_disk_under_the_state_loses_nothing() {
     let sandbox = with_service();
@@ -125,17 +138,75 @@ fn a_full_disk_under_the_engine_is_told_and_mended() {
         disk.empty();
         let ran = run(&["rm", "fix", "--yes"]);
         assert!(matches!(ran.status, Some(0 | 1)), "{what}: {ran}");
-        let format = ["--filter", "label=dev.envtree.repository", "--format", "{{.ID}}"];
-        for kind in [&["ps", "--all"][..], &["network", "ls"], &["volume", "ls"]] {
-            let format =
-                if kind[0] == "volume" { [format[0], format[1], format[2], "{{.Name}}"] } else { format };
-            let listed = checked(&mut engine.docker(&[kind, &format[..]].concat()));
-            assert_eq!(listed, "", "{what}: {kind:?}");
-        }
-        let left = leftovers(&sandbox);
-        assert!(left.is_empty(), "{what}: {left:?}");
+        is_clean(&engine, &sandbox, &what);
     }
     assert!(refused > 0, "the disk was never full enough");
     println!("14 commands on an Engine with a full disk, {refused} of them refused; leftovers 0");
+    drop(engine);
+}
+
+/// A service with data of eight megabytes, which the seed writes.
+const STORE: &str = "\
+services:
+  store:
+    image: busybox:1
+    command: sleep inf
+    init: true
+    stop_signal: SIGTERM
+    volumes: ['data:/data']
+volumes: { data: }
+";
+const SEED: &str = "\
+data:
+  volumes: [data]
+  seed: { service: store, run: 'dd if=/dev/zero of=/data/large bs=1M count=8 && echo whole >/data/note' }
+";
+
+#[test]
+fn a_full_disk_while_a_base_or_a_snapshot_is_made_tears_nothing() {
+    let sandbox = Sandbox::with_files(&[("compose.yaml", STORE), ("envtree.yaml", SEED)]);
+    let folder = tempfile::Builder::new().prefix("envtree-disk-").tempdir().unwrap();
+    let disk = SmallDisk::mount(folder.path(), "128m");
+    let engine = PrivateEngine::start(&[], Some(folder.path()));
+    engine.bring_image(&sandbox, "busybox:1");
+    done(&sandbox, &["trust", "--yes"]);
+    let run = |arguments: &[&str]| sandbox.ran(&engine.envtree(&sandbox, arguments).output().unwrap());
+    let succeeds = |arguments: &[&str], what: &str| {
+        let ran = run(arguments);
+        assert_eq!(ran.status, Some(0), "{what}: {arguments:?}: {ran}");
+        ran
+    };
+    let is_whole = |what: &str| {
+        let look = ["exec", "fix", "store", "--", "sh", "-c", "cat /data/note; wc -c </data/large"];
+        assert_eq!(succeeds(&look, what).stdout, "whole\n8388608\n", "{what}");
+    };
+    let mut refused = 0;
+    for free in [0, 2, 8, 32, 128, 1024, 2200, 2600] {
+        let what = format!("with {free} free blocks");
+        disk.fill(free);
+        let is_told = check_told(&run(&["up", "fix"]), &what);
+        refused += usize::from(is_told);
+        let listed = engine.answer(&sandbox, &["data", "list", "--json"]);
+        let bases = listed["bases"].as_array().unwrap().len();
+        assert!(bases == 0 || free > 2048, "{what}: a base without its data: {listed:#}");
+        disk.empty();
+        succeeds(&["up", "fix"], &what);
+        is_whole(&what);
+        disk.fill(free);
+        refused += usize::from(check_told(&run(&["data", "snapshot", "fix", "kept"]), &what));
+        disk.empty();
+        succeeds(&["up", "fix"], &what);
+        is_whole(&what);
+        succeeds(&["rm", "fix", "--yes", "--force"], &what);
+        let listed = engine.answer(&sandbox, &["data", "list", "--json"]);
+        for snapshot in listed["bases"].as_array().unwrap().iter().filter(|base| !base["snapshot"].is_null())
+        {
+            succeeds(&["data", "drop", snapshot["name"].as_str().unwrap()], &what);
+        }
+        succeeds(&["data", "drop", "--unused"], &what);
+        is_clean(&engine, &sandbox, &what);
+    }
+    assert!(refused > 0, "the disk was never full enough");
+    println!("16 commands that make data on a full disk, {refused} of them refused; leftovers 0");
     drop(engine);
 }

@@ -85,12 +85,7 @@ impl Range {
         number: usize,
         harm: Harm,
     ) -> (bool, Ran) {
-        self.proxy.arm(Moment::Number(number), harm);
-        let mut envtree = self.sandbox.envtree_with(arguments);
-        envtree.env("DOCKER_HOST", self.proxy.host()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = envtree.spawn().unwrap();
-        self.proxy.set_client(child.id());
-        let ran = self.sandbox.ran(&finish(child));
+        let ran = self.harm_at(Moment::Number(number), arguments, harm);
         let has_harmed = self.proxy.has_harmed();
         let seen = self.proxy.seen();
         self.report.requests[command] = self.report.requests[command].max(seen.len());
@@ -107,6 +102,16 @@ impl Range {
         }
         assert!(harm != Harm::Delay || ran.status == Some(0), "{told}");
         (has_harmed, ran)
+    }
+
+    /// Runs a command that meets the harm at the request that `moment` says.
+    pub(crate) fn harm_at(&self, moment: Moment, arguments: &[&str], harm: Harm) -> Ran {
+        self.proxy.arm(moment, harm);
+        let mut envtree = self.sandbox.envtree_with(arguments);
+        envtree.env("DOCKER_HOST", self.proxy.host()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = envtree.spawn().unwrap();
+        self.proxy.set_client(child.id());
+        self.sandbox.ran(&finish(child))
     }
 
     /// Runs a command that no harm meets, and that must succeed; returns its answer.
@@ -150,7 +155,7 @@ impl Range {
         self.is_clean(after);
     }
 
-    fn is_clean(&self, after: &Ran) {
+    pub(crate) fn is_clean(&self, after: &Ran) {
         // A killed envtree leaves git to end by itself.
         eventually(|| processes(&self.sandbox).is_empty(), SOON);
         let left = leftovers(&self.sandbox);

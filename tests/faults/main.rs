@@ -14,6 +14,8 @@ mod engine;
 mod private_engine;
 
 #[cfg(test)]
+mod bases;
+#[cfg(test)]
 mod crowd;
 #[cfg(test)]
 #[cfg(feature = "private-engine")]
@@ -36,4 +38,8 @@ mod proxy;
 #[cfg(test)]
 mod seed;
 #[cfg(test)]
+mod snapshot;
+#[cfg(test)]
 mod state_files;
+#[cfg(test)]
+mod under_way;

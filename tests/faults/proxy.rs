@@ -39,6 +39,8 @@ pub(crate) enum Harm {
     KillBefore,
     /// The Engine does what it is asked to, and the client is killed before the answer.
     KillAfter,
+    /// The client is killed that long after the Engine heard of the request, whether or not it is done with it.
+    KillDuring(Duration),
 }
 
 /// How long a delayed request waits.
@@ -51,6 +53,8 @@ pub(crate) enum Moment {
     Number(usize),
     /// The first whose method and path begin so.
     First(&'static str),
+    /// The first whose path ends so.
+    FirstTo(&'static str),
 }
 
 /// What the proxy was told and what it saw.
@@ -138,6 +142,12 @@ async fn answer(
         Some(Harm::KillBefore) => return Err(kill(watch).await),
         Some(Harm::Refuse) => return Ok(message(StatusCode::INTERNAL_SERVER_ERROR)),
         Some(Harm::Delay) => tokio::time::sleep(DELAY).await,
+        Some(Harm::KillDuring(after)) => {
+            let engine = engine.to_owned();
+            tokio::spawn(async move { forward(request, &engine).await });
+            tokio::time::sleep(after).await;
+            return Err(kill(watch).await);
+        }
         _ => {}
     }
     let answer = forward(request, engine).await?;
@@ -171,6 +181,7 @@ fn note(request: &Request<Incoming>, watch: &Mutex<Watch>) -> Option<Harm> {
     let is_it = |moment: Moment| match moment {
         Moment::Number(at) => at == number,
         Moment::First(start) => line.starts_with(start) && !watch.done,
+        Moment::FirstTo(end) => line.ends_with(end) && !watch.done,
     };
     let harm = watch.harm.filter(|(moment, _)| is_it(*moment)).map(|(_, harm)| harm);
     watch.done |= harm.is_some();

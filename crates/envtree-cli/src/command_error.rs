@@ -4,6 +4,7 @@
 
 mod build;
 mod connect;
+mod data;
 mod library;
 mod state;
 
@@ -26,7 +27,6 @@ pub(crate) enum Kind {
     /// The command line cannot be understood.
     Usage,
     /// A check found something to do.
-    #[expect(dead_code, reason = "the commands that check are yet to come")]
     Findings,
     /// No Engine answers.
     Engine,
@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn exit_statuses_are_the_documented_ones() {
-        let kinds = [Kind::Input, Kind::Usage, Kind::PartWay, Kind::Bug, Kind::Interrupted { signal: 2 }];
-        assert_eq!(kinds.map(Kind::exit_code), [1, 2, 5, 70, 130]);
+        let kinds = [Kind::Input, Kind::Usage, Kind::Findings, Kind::PartWay, Kind::Bug];
+        assert_eq!(kinds.map(Kind::exit_code), [1, 2, 3, 5, 70]);
+        assert_eq!(Kind::Interrupted { signal: 2 }.exit_code(), 130);
     }
 }

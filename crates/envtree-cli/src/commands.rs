@@ -5,11 +5,13 @@ mod change;
 mod completions;
 mod config;
 mod data;
+mod doctor;
 mod env;
 mod exec;
 mod init;
 mod logs;
 mod ls;
+mod prune;
 mod rm;
 mod run;
 mod status;
@@ -38,6 +40,8 @@ pub(crate) enum Command {
     Env(env::Args),
     Config(config::Args),
     Data(data::Args),
+    Prune(prune::Args),
+    Doctor(doctor::Args),
     Init(init::Args),
     Trust(trust::Args),
     Completions(completions::Args),
@@ -61,6 +65,8 @@ impl Command {
             Self::Env(args) => env::run(args, context).await?,
             Self::Config(args) => config::run(args, context).await?,
             Self::Data(args) => data::run(args, context).await?,
+            Self::Prune(args) => prune::run(args, context).await?,
+            Self::Doctor(args) => return Box::pin(doctor::run(args, context)).await,
             Self::Init(args) => init::run(args, context)?,
             Self::Trust(args) => trust::run(args, context).await?,
             Self::Completions(args) => completions::run(args, context)?,
@@ -84,7 +90,13 @@ impl Command {
             Self::Config(args) => args.task(),
             Self::Data(args) => args.task(),
             // `rm` takes several, and names the one that failed itself.
-            Self::Rm(_) | Self::Ls(_) | Self::Init(_) | Self::Trust(_) | Self::Completions(_) => None,
+            Self::Rm(_)
+            | Self::Ls(_)
+            | Self::Prune(_)
+            | Self::Doctor(_)
+            | Self::Init(_)
+            | Self::Trust(_)
+            | Self::Completions(_) => None,
         }
     }
 
@@ -107,12 +119,23 @@ impl Command {
         matches!(self, Self::Exec(args) if !args.is_on_host())
     }
 
+    /// Removes what must not stay when a signal ended the command.
+    pub(crate) async fn clean_up(&self, context: &Context) {
+        if let Self::Data(_) | Self::Up(_) = self
+            && let Ok(session) = context.session()
+        {
+            // What cannot be removed now goes with the next command.
+            let _ = session.remove_unmade().await;
+        }
+    }
+
     /// Returns the command that continues this one's work after an interruption, if it changes anything.
     pub(crate) fn continued_by(&self) -> Option<String> {
         match self {
             Self::Up(args) => args.again(),
             Self::Rm(args) => Some(args.again()),
             Self::Data(args) => args.again(),
+            Self::Prune(args) => args.again(),
             Self::Down(args) => Some(args.again()),
             Self::Stop(args) => Some(args.again()),
             Self::Start(args) => Some(args.again()),

@@ -21,6 +21,26 @@ pub(crate) fn tasks() -> ArgValueCandidates {
     })
 }
 
+/// Completes a snapshot or a base.
+pub(crate) fn bases() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| candidates(base_names()))
+}
+
+/// Completes what data can begin with.
+pub(crate) fn sources() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let tasks = session().and_then(|session| session.task_names().ok());
+        candidates(Some(base_names().into_iter().chain(tasks).flatten().collect()))
+    })
+}
+
+fn base_names() -> Option<Vec<String>> {
+    let session = session()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let bases = runtime.block_on(session.bases()).ok()?;
+    Some(bases.into_iter().map(|base| base.name).collect())
+}
+
 /// Completes a service of the task that stands before it.
 pub(crate) fn services() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use envtree_core::branch::is_part;
+
 use crate::text;
 
 /// A plan's verb, its past participle, and the words that introduce what it was done to.
@@ -52,7 +54,8 @@ pub(crate) fn asked(steps: &[String]) -> Option<String> {
 pub(crate) fn removed(steps: &[String]) -> String {
     let mut text = String::new();
     for noun in ["container", "network", "volume", "database", "image"] {
-        let count = objects(steps, "remove").filter(|object| object.starts_with(noun)).count();
+        let whole = objects(steps, "remove").filter(|object| !is_part(object));
+        let count = whole.filter(|object| object.starts_with(noun)).count();
         if count > 0 {
             let comma = if text.is_empty() { "" } else { ", " };
             let _ = write!(text, "{comma}{}", text::counted(count, noun));
@@ -64,6 +67,7 @@ pub(crate) fn removed(steps: &[String]) -> String {
 /// Returns the volumes and databases that were removed, each as `volume shop-x_data`.
 pub(crate) fn removed_data(steps: &[String]) -> impl Iterator<Item = &str> {
     objects(steps, "remove")
+        .filter(|object| !is_part(object))
         .filter(|object| ["volume ", "database "].iter().any(|kind| object.starts_with(kind)))
 }
 
@@ -96,6 +100,8 @@ mod tests {
             "remove network shop-x_old",
             "remove volume shop-x_data",
             "remove volume shop-x_more",
+            "remove container shop-x_more.keeper",
+            "remove volume shop-x_more.upper",
         ]
         .map(str::to_owned)
         .to_vec()
@@ -115,7 +121,7 @@ mod tests {
         created and kept: network `shop-x_default`, container `shop-x-db-1`
         connected: container `shop-x-db-1` to network `shared`
         stopped: container `shop-x-db-1`
-        removed: container `shop-x-db-1`, network `shop-x_old`, volume `shop-x_data`, volume `shop-x_more`
+        removed: container `shop-x-db-1`, network `shop-x_old`, volume `shop-x_data`, volume `shop-x_more`, container `shop-x_more.keeper`, volume `shop-x_more.upper`
         ");
         assert!(notes(&[]).is_empty());
     }

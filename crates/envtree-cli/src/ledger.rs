@@ -1,6 +1,6 @@
 //! What a command has done so far, for the one who interrupts it.
 
-use envtree::event::{Act, Event};
+use envtree::event::{Act, Event, Way};
 
 use crate::{done, text};
 
@@ -13,6 +13,8 @@ pub(crate) struct Ledger {
     begun: Vec<String>,
     /// What became of the worktree.
     worktree: Option<String>,
+    /// What became of an archive.
+    archive: Option<String>,
 }
 
 impl Ledger {
@@ -30,6 +32,15 @@ impl Ledger {
             }
             Event::CreatedWorktree { path, .. } => {
                 self.worktree = Some(format!("created and kept: worktree `{}`", path.display()));
+            }
+            Event::MovingData { way, name, .. } => {
+                let kept = match way {
+                    Way::Export => format!("what is written of the archive of `{name}` is kept"),
+                    Way::Import => {
+                        format!("what is imported of `{name}` is kept: `envtree data drop` removes it")
+                    }
+                };
+                self.archive = Some(kept);
             }
             Event::RemovingWorktree { path } => {
                 self.worktree = Some(format!("worktree `{}` is partly removed", path.display()));
@@ -50,7 +61,7 @@ impl Ledger {
 
     /// Returns a line for each sort of thing that was done.
     pub(crate) fn notes(&self) -> Vec<String> {
-        let mut notes: Vec<String> = self.worktree.iter().cloned().collect();
+        let mut notes: Vec<String> = self.worktree.iter().chain(&self.archive).cloned().collect();
         notes.extend(done::notes(&self.steps));
         // The Engine goes on with what it was asked for; a pull alone ends with the connection.
         let asked: Vec<_> = self.begun.iter().filter(|step| !step.starts_with("pull ")).cloned().collect();

@@ -3,7 +3,9 @@
 //! `schema/output.json` describes them; a test holds it against these types.
 
 mod data;
+mod doctor;
 mod environment;
+mod prune;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -19,10 +21,14 @@ use envtree::up::{PlannedUp, UpReport};
 use crate::command_error::CommandError;
 use crate::text;
 
-pub(crate) use data::{BasesOutput, DroppedOutput};
+pub(crate) use data::{
+    BasesOutput, DroppedOutput, DumpOutput, ExportOutput, ImportOutput, SeedOutput, SnapshotOutput,
+};
+pub(crate) use doctor::{CheckOutput, DoctorOutput};
 pub(crate) use environment::EnvironmentOutput;
 #[cfg(test)]
 pub(crate) use environment::samples::environment as sample;
+pub(crate) use prune::PruneOutput;
 
 /// The version of the format: it grows when a field is removed or changes its meaning, not when one is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -383,6 +389,8 @@ impl From<&CommandError> for ErrorOutput {
 
 #[cfg(test)]
 mod tests {
+    use envtree::doctor::{Group, Verdict};
+
     use super::*;
 
     /// Any answer; `logs` writes one for each line, every other command writes one in all.
@@ -400,6 +408,13 @@ mod tests {
         Config(ConfigOutput),
         Bases(BasesOutput),
         Dropped(DroppedOutput),
+        Seed(SeedOutput),
+        Export(ExportOutput),
+        Import(ImportOutput),
+        Dump(DumpOutput),
+        Snapshot(SnapshotOutput),
+        Prune(PruneOutput),
+        Doctor(DoctorOutput),
         Init(InitOutput),
         Trust(TrustOutput),
         LogLine(LogLineOutput),
@@ -430,9 +445,12 @@ mod tests {
         let validator = jsonschema::validator_for(&schema()).unwrap();
         let environment = sample();
         let error = CommandError::input("no").hint("try");
+        let finding = ("no room".to_owned(), Some("tidy up".to_owned()));
+        let check = CheckOutput::new(Group::Disk, "state", Verdict::Fail, finding);
         let answers = [
             serde_json::to_value(ListOutput::new(vec![EnvironmentOutput::from(&environment)], None)),
             serde_json::to_value(StatusOutput::from(EnvironmentOutput::from(&environment))),
+            serde_json::to_value(DoctorOutput::new(vec![check])),
             serde_json::to_value(ErrorOutput::from(&error)),
         ];
         for answer in answers {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use envtree::load::Input;
 use envtree::session::{Session, SessionOptions};
+use envtree_core::dump::remote::without_password;
 
 use crate::cli::{Cli, GlobalArgs};
 use crate::command_error::{CommandError, Kind};
@@ -107,7 +108,10 @@ fn block_on(cli: &Cli, context: &Context) -> Result<u8, CommandError> {
         let signal = tokio::spawn(interrupt::requested());
         tokio::select! {
             result = command => result,
-            Ok(signal) = signal => Err(interrupted(cli, &context.ui, signal)),
+            Ok(signal) = signal => {
+                cli.command.clean_up(context).await;
+                Err(interrupted(cli, &context.ui, signal))
+            }
         }
     });
     if matches!(&result, Err(error) if matches!(error.kind, Kind::Interrupted { .. })) {
@@ -158,10 +162,10 @@ fn wants_json() -> bool {
 
 /// Returns the words of this command, for those who have to wait for it.
 ///
-/// Those after `--` belong to another program, and may hold its passwords.
+/// Those after `--` belong to another program, and may hold its passwords; so may URLs.
 fn command_line(words: impl Iterator<Item = OsString>) -> String {
     let words = words.take_while(|word| word != OsStr::new("--"));
-    let words = words.map(|word| crate::text::shell_quoted(&word.to_string_lossy()));
+    let words = words.map(|word| crate::text::shell_quoted(&without_password(&word.to_string_lossy())));
     std::iter::once("envtree".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
@@ -173,5 +177,8 @@ mod tests {
     fn those_who_wait_do_not_see_what_another_program_is_told() {
         let words = ["exec", "it's", "--", "psql", "postgres://me:password@db"].map(OsString::from);
         assert_eq!(command_line(words.into_iter()), r"envtree exec 'it'\''s'");
+        let words = ["data", "import", "--from", "postgres://me:password@db/shop"].map(OsString::from);
+        let shown = "envtree data import --from 'postgres://me:***@db/shop'";
+        assert_eq!(command_line(words.into_iter()), shown);
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use envtree::event::Act;
+pub(crate) use envtree::words::{bytes, counted, shell_quoted};
 use jiff::{SignedDuration, Timestamp};
 
 const DAY: u64 = 24 * 60 * 60;
@@ -73,39 +74,26 @@ pub(crate) fn age(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// Writes a number of bytes in decimal units: `512 B`, `1.5 MB`.
-pub(crate) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    if count < 1_000 {
-        return format!("{count} B");
+/// Writes since when nothing used what was used at `then`: `unused for 3 h`.
+pub(crate) fn unused(then: Timestamp, now: Timestamp) -> String {
+    match age(then, now).as_str() {
+        "now" => "unused since just now".to_owned(),
+        age => format!("unused for {age}"),
     }
-    let mut tenths = count / 100;
-    let mut unit = 0;
-    while tenths >= 10_000 && unit + 1 < UNITS.len() {
-        tenths /= 1_000;
-        unit += 1;
+}
+
+/// Writes how many bytes a branch holds of its own, and how many can be seen in it at most.
+pub(crate) fn branch_size(own: Option<u64>, logical_at_most: Option<u64>) -> String {
+    match (own, logical_at_most) {
+        (Some(own), Some(most)) => format!("{} of its own, at most {} in all", bytes(own), bytes(most)),
+        (Some(own), None) => format!("{} of its own", bytes(own)),
+        (None, _) => "size unknown".to_owned(),
     }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
 /// Writes each item on a line of its own, behind `indent`.
 pub(crate) fn lines(indent: &str, items: &[String]) -> String {
     items.iter().flat_map(|item| [indent, item, "\n"]).collect()
-}
-
-/// Writes `count` and `noun`, with an `s` unless there is one.
-pub(crate) fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Quotes `text` for a POSIX shell, if it needs that.
-pub(crate) fn shell_quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 /// Returns `path` for people and JSON; bytes that are no UTF-8 are replaced.
@@ -127,6 +115,7 @@ pub(crate) fn act(act: Act) -> &'static str {
         Act::ConnectNetwork => "connect container",
         Act::DisconnectNetwork => "disconnect container",
         Act::PutFiles => "put files into container",
+        Act::CopyLayer => "copy data into volume",
         Act::RunHook => "run a hook in container",
         Act::StartContainer => "start container",
         Act::UnpauseContainer => "unpause container",
@@ -181,19 +170,6 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         let ages = [0, 59, 60, 7_200, 200_000].map(|second| age(at(0), at(second)));
         assert_eq!(ages, ["now", "now", "1 m", "2 h", "2 d"]);
-    }
-
-    #[test]
-    fn sizes_have_decimal_units() {
-        let sizes = [0, 999, 1_000, 1_550_000, 12_340_000_000].map(bytes);
-        assert_eq!(sizes, ["0 B", "999 B", "1.0 kB", "1.5 MB", "12.3 GB"]);
-    }
-
-    #[test]
-    fn quoting_leaves_plain_words_alone() {
-        assert_eq!(shell_quoted("/home/shop-x"), "/home/shop-x");
-        assert_eq!(shell_quoted("it's"), r"'it'\''s'");
-        assert_eq!(shell_quoted(""), "''");
     }
 
     #[test]

@@ -36,14 +36,24 @@ impl Holder<'_> {
         let Self { service, number } = self;
         if number == 1 { service.to_owned() } else { format!("{service}{separator}{number}") }
     }
+
+    /// Returns `service:target`, or `service/number:target` for a container that is not the first.
+    pub fn key(self, target: &str) -> String {
+        // No service has a slash in its name.
+        format!("{}:{target}", self.name('/'))
+    }
+}
+
+/// Returns whether the Engine itself named the volume, by chance: 64 hexadecimal digits.
+pub fn is_anonymous(volume: &str) -> bool {
+    volume.len() == 64 && volume.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Returns the name of the volume at `target` of a container: the same for every container of that number.
 ///
 /// The digits at the end keep it apart from the volumes that the file names, and from those of service `web-2`.
 pub fn volume_name(project: &str, holder: Holder<'_>, target: &str) -> String {
-    // No service has a slash in its name.
-    let digest = hex(&Sha256::digest(format!("{}:{target}", holder.name('/'))));
+    let digest = hex(&Sha256::digest(holder.key(target)));
     let words: Vec<&str> =
         target.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     format!("{project}_{}_{}_{}", holder.name('-'), words.join("-"), &digest[..8])

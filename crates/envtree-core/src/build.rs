@@ -6,14 +6,14 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::name::ServiceName;
-use crate::service::Ulimit;
+use crate::service::{AsWritten, Ulimit};
 
 /// How an image is built.
 ///
 /// Field names are Compose's. An absent option leaves the choice to the builder.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Build {
-    /// The absolute folder, or the address, of the files that the build may use; see [`is_remote`].
+    /// The absolute folder, or the address, of the files that the build may use; see [`is_folder`].
     pub context: String,
     /// The context as the file has it, where that is empty or a path that is not clean.
     #[serde(skip)]
@@ -104,6 +104,9 @@ pub struct BuildSecret {
     /// Where its value comes from: what the file's `secrets` say.
     #[serde(skip)]
     pub origin: SecretOrigin,
+    /// What of it the Engine is not given as it is written.
+    #[serde(skip)]
+    pub as_written: AsWritten,
 }
 
 impl BuildSecret {
@@ -120,6 +123,8 @@ pub enum SecretOrigin {
     File(String),
     /// The value of an environment variable, read with the file; absent if it is not set.
     Variable(String, Option<SecretText>),
+    /// A swarm, which keeps what is `external`, and shows it to no build.
+    Swarm,
 }
 
 impl Default for SecretOrigin {
@@ -159,14 +164,16 @@ pub struct SshForward {
     pub path: Option<String>,
 }
 
+/// What the addresses begin with that builders fetch a context from.
+pub const REMOTE: [&str; 6] = ["https://", "http://", "git://", "ssh://", "github.com/", "git@"];
+
 /// Returns whether a context is an address and not a folder, by Compose's rule.
 pub fn is_remote(context: &str) -> bool {
-    ["https://", "http://", "git://", "ssh://", "github.com/", "git@"]
-        .iter()
-        .any(|prefix| context.starts_with(prefix))
+    REMOTE.iter().any(|prefix| context.starts_with(prefix))
 }
 
-/// Returns whether a further context is a folder, and so a path that is resolved.
+/// Returns whether a context is a folder, and so a path that is resolved. Neither a folder nor [`is_remote`] is what a
+/// further context alone may be, such as `docker-image://…`, and what no builder knows.
 pub fn is_folder(context: &str) -> bool {
     !context.contains("://") && !context.starts_with("service:") && !is_remote(context)
 }
@@ -199,6 +206,7 @@ mod tests {
             gid: None,
             mode: None,
             origin: SecretOrigin::Variable("TOKEN".into(), Some(SecretText::new("hunter2"))),
+            as_written: AsWritten::default(),
         };
         assert_eq!(secret.id(), "token");
         assert!(!format!("{secret:?}").contains("hunter2"));

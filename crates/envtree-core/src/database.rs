@@ -10,8 +10,17 @@ use sha2::{Digest, Sha256};
 use crate::config_hash::hex;
 use crate::known_image::{Credentials, KnownImage};
 use crate::name::{EnvironmentId, ServiceName};
-use crate::project::Project;
-use crate::service::{Condition, Service};
+use crate::service::Service;
+
+pub use point::point;
+
+mod go;
+mod key_value;
+mod mention;
+mod point;
+mod separate;
+mod server;
+mod url;
 
 /// The longest name of a user that every server takes.
 const LONGEST_USER: usize = 32;
@@ -129,88 +138,6 @@ pub fn client(known: KnownImage) -> Vec<String> {
     ["sh", "-c", script].map(str::to_owned).into()
 }
 
-/// Points the services of an environment's project at its own databases, and returns what the person should know.
-///
-/// A value that is a URL of the shared server gets the environment's role, password and database. A service that depends
-/// on the server waits until it is ready, because only then the databases can be made.
-pub fn point(project: &mut Project) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (server, account) in &project.accounts {
-        let Some(shared) = project.shared.get(server) else {
-            continue;
-        };
-        let hosts = names(server, shared);
-        let superuser = account.known.credentials(&shared.environment, &[]);
-        for (name, service) in &mut project.services {
-            if let Some(dependency) = service.depends_on.get_mut(server)
-                && dependency.condition == Condition::ServiceStarted
-            {
-                dependency.condition = Condition::ServiceHealthy;
-            }
-            for (variable, value) in &mut service.environment {
-                if let Some(own) = pointed(value, &hosts, account) {
-                    *value = own;
-                } else if let Some(what) = names_superuser(variable, value, &superuser) {
-                    warnings.push(format!(
-                        "service `{name}`: the variable `{variable}` names the {what} of the server `{server}`, and not the environment's own; leave it out, or write a URL, which is rewritten"
-                    ));
-                }
-            }
-        }
-    }
-    warnings
-}
-
-/// Returns the names under which a shared service is reached.
-fn names(server: &ServiceName, shared: &Service) -> Vec<String> {
-    let aliases = shared.networks.values().flat_map(|attachment| attachment.aliases.iter().cloned());
-    aliases.chain([server.to_string()]).chain(shared.container_name.clone()).collect()
-}
-
-/// Returns a URL of the server with the account's role, password and database; nothing for any other value.
-fn pointed(value: &str, hosts: &[String], account: &Account) -> Option<String> {
-    let (scheme, rest) = value.split_once("://")?;
-    let (prefix, plain) = scheme.strip_prefix("jdbc:").map_or(("", scheme), |plain| ("jdbc:", plain));
-    let known = match plain.split('+').next()? {
-        "postgres" | "postgresql" | "postgis" => account.known == KnownImage::Postgres,
-        "mysql" | "mysql2" | "mariadb" => account.known != KnownImage::Postgres,
-        _ => false,
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, rest) = rest.split_at(end);
-    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
-    let host = address.split(':').next()?;
-    if !known || !hosts.iter().any(|name| name == host) {
-        return None;
-    }
-    let end = rest.find(['?', '#']).unwrap_or(rest.len());
-    let (path, query) = rest.split_at(end);
-    let is_test = path.trim_start_matches('/').split(['_', '-']).any(|word| word == "test");
-    let database = if is_test { &account.test_database } else { &account.database };
-    // A driver of Java takes no login before the host.
-    let login = match prefix {
-        "" => format!("{}:{}@", account.user, account.password),
-        _ => String::new(),
-    };
-    Some(format!("{scheme}://{login}{address}/{database}{query}"))
-}
-
-/// Returns whether a variable, by its name and value, means the server's user, password or database.
-fn names_superuser(variable: &str, value: &str, superuser: &Credentials) -> Option<&'static str> {
-    let variable = variable.to_uppercase();
-    let has = |words: &[&str]| words.iter().any(|word| variable.contains(word));
-    let is = |known: &Option<String>| known.as_deref() == Some(value) && !value.is_empty();
-    if has(&["USER"]) && is(&superuser.user) {
-        Some("user")
-    } else if has(&["PASS", "PWD"]) && is(&superuser.password) {
-        Some("password")
-    } else if has(&["DATABASE", "DB"]) && is(&superuser.database) {
-        Some("database")
-    } else {
-        None
-    }
-}
-
 /// Returns an id as part of a name that needs no quotes. No id has a `_`, so that no two become one.
 fn plain(environment: &EnvironmentId) -> String {
     environment.replace('-', "_")
@@ -243,7 +170,7 @@ pub fn accounts(
 mod tests {
     use super::*;
 
-    fn account(known: KnownImage) -> Account {
+    pub(super) fn account(known: KnownImage) -> Account {
         Account::new(known, &EnvironmentId::new("fix-login").unwrap(), "s3cret")
     }
 
@@ -254,44 +181,6 @@ mod tests {
         assert_eq!(name(&one).len(), LONGEST_USER);
         assert_ne!(name(&one), name(&two));
         assert_eq!(name("fix-login"), "dev_fix_login");
-    }
-
-    #[test]
-    fn a_url_of_the_server_points_at_the_databases_of_the_environment() {
-        let hosts = ["db".to_owned(), "store".to_owned()];
-        let postgres = |value: &str| pointed(value, &hosts, &account(KnownImage::Postgres));
-        let own = |text: &str| Some(text.to_owned());
-        assert_eq!(
-            postgres("postgres://app:x@db:5432/app?sslmode=disable"),
-            own("postgres://dev_fix_login:s3cret@db:5432/dev_fix_login?sslmode=disable")
-        );
-        assert_eq!(
-            postgres("postgresql+asyncpg://store/app_test"),
-            own("postgresql+asyncpg://dev_fix_login:s3cret@store/test_fix_login")
-        );
-        assert_eq!(postgres("postgres://db"), own("postgres://dev_fix_login:s3cret@db/dev_fix_login"));
-        assert_eq!(postgres("jdbc:postgresql://db:5432/app"), own("jdbc:postgresql://db:5432/dev_fix_login"));
-        for other in ["postgres://elsewhere/app", "mysql://db/app", "http://db/app", "db", "db://"] {
-            assert_eq!(postgres(other), None, "{other}");
-        }
-        assert_eq!(
-            pointed("mysql2://root@db/app", &hosts, &account(KnownImage::MariaDb)),
-            own("mysql2://dev_fix_login:s3cret@db/dev_fix_login")
-        );
-    }
-
-    #[test]
-    fn a_variable_that_names_the_servers_own_account_is_told() {
-        let superuser = Credentials {
-            user: Some("app".into()),
-            password: Some("secret".into()),
-            database: Some("app".into()),
-        };
-        let named = |variable, value| names_superuser(variable, value, &superuser);
-        assert_eq!(named("PGUSER", "app"), Some("user"));
-        assert_eq!(named("DB_PASSWORD", "secret"), Some("password"));
-        assert_eq!(named("DB_NAME", "app"), Some("database"));
-        assert_eq!((named("APP_NAME", "app"), named("DB_USER", "other")), (None, None));
     }
 
     #[test]

@@ -21,6 +21,11 @@ impl Decimal {
         self.0
     }
 
+    /// Returns the number without its fraction.
+    pub fn truncated(self) -> i64 {
+        self.0 / BILLION
+    }
+
     /// Returns the number in so many hundredths as fit.
     pub fn hundredths(self) -> i64 {
         self.0 / (BILLION / 100)
@@ -32,7 +37,9 @@ impl FromStr for Decimal {
 
     fn from_str(text: &str) -> Result<Self, DecimalError> {
         let error = || DecimalError(text.to_owned());
-        let number: f64 = text.parse().map_err(|_| error())?;
+        // Compose knows such numbers with the digits that a float of 32 bits holds.
+        let float: f32 = text.parse().map_err(|_| error())?;
+        let number: f64 = float.to_string().parse().map_err(|_| error())?;
         let billionths = (number * 1e9).round();
         // Beyond this a whole number has no exact float, and no setting means so much.
         if !(-9e15..=9e15).contains(&billionths) {
@@ -65,6 +72,8 @@ mod tests {
         assert_eq!(written("2"), "2");
         assert_eq!(written("2.0"), "2");
         assert_eq!(written(".25"), "0.25");
+        assert_eq!(written("0.123456789"), "0.12345679");
+        assert_eq!(written("1234567.123456789"), "1234567.1");
         assert_eq!("50".parse::<Decimal>().unwrap().hundredths(), 5000);
         for wrong in ["", "x", "nan", "1e300", "inf"] {
             assert!(wrong.parse::<Decimal>().is_err(), "{wrong}");

@@ -3,20 +3,24 @@
 //! After [`isolate`] nothing of the project can collide with another environment. What the file declares `external` is
 //! used as it is; nothing outside the worktree is rewritten.
 
+use std::borrow::Cow;
+
 use indexmap::IndexMap;
 
 use crate::config_hash::{network_hash, service_hash, volume_hash};
+use crate::host_path::is_of_every_machine;
 use crate::known_image::KnownImage;
 use crate::label;
 use crate::name::{EnvironmentId, NetworkName, ProjectName, ServiceName, VolumeName};
 use crate::port::{PortKey, are_published, wanted_by_container};
 use crate::project::{Network, Project, Volume};
-use crate::service::{Hook, MountSource, Service};
+use crate::service::{AsWritten, Device, Hook, MountSource, Service};
 use crate::subnet::Subnet;
 use address::AddressMap;
 
 mod address;
 mod image;
+mod mention;
 mod replica;
 mod shared_name;
 
@@ -95,35 +99,39 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
         warn_of_host(name, service, &mut warnings);
         warnings.extend(replica::warning_of_hardware(name, service));
         warn_of_shared_mounts(name, service, identity, &mut warnings);
+        read_as_meant(service);
         // What a project of an environment holds is active.
         service.profiles.clear();
     }
     for service in isolated.shared.values_mut() {
         add_fixed_name(service);
     }
-    shared_name::isolate_shared_names(&mut isolated, &mut warnings);
+    shared_name::isolate_shared_names(&mut isolated, identity, &mut warnings);
+    let mut maps = Vec::new();
     for (key, network) in &mut isolated.networks {
         warnings.extend(drop_bridge_name(key, network));
         warnings.extend(warning_of_kept_subnet(key, network));
-        warnings.extend(warning_of_replaced_subnet(key, network, assignments.subnets.get(key)));
         if let (true, Some(own)) = (needs_subnet(network), assignments.subnets.get(key)) {
             let name = identity.project.object(key);
-            let map = AddressMap::new(key, network, *own, &name);
+            let mut map = AddressMap::new(key, network, *own, &name);
+            warnings.extend(map.warnings_of_subnets(network));
             map.move_addresses(&mut isolated.services, &mut warnings);
             map.move_addresses(&mut isolated.shared, &mut warnings);
             map.move_pools(network, &mut warnings);
+            maps.push(map);
         }
         isolate_network(key, network, identity);
     }
+    mention::move_mentions(isolated.services.iter_mut(), &maps, &mut warnings);
     for (key, volume) in &mut isolated.volumes {
         warnings.extend(warning_of_shared_device(key, volume, identity));
         isolate_volume(key, volume, identity);
     }
     for (name, service) in &mut isolated.services {
         let added = add_variables(service, &assignments.inside);
-        let hash = service_hash(service, &added);
-        label_service(name, service, identity, hash);
-        service.further = replica::further(name, service, identity, ports_of(name), &added);
+        let hash = |service: &Service| service_hash(&counted(service, &isolated.shared), &added);
+        label_service(name, service, identity, hash(service));
+        service.further = replica::further(name, service, identity, ports_of(name), &hash);
         label_dependencies(service, &isolated.shared);
     }
     Isolated { project: isolated, warnings }
@@ -133,6 +141,20 @@ pub fn isolate(project: &Project, identity: &Identity, assignments: &Assignments
 fn isolate_names(name: &ServiceName, service: &mut Service, identity: &Identity) {
     add_fixed_name(service);
     service.container_name = Some(container_name(identity, name, 1));
+}
+
+/// Reads as it is meant what Compose's model takes at its word: permissions as a path, and nothing as a port, a device
+/// or an option.
+fn read_as_meant(service: &mut Service) {
+    let devices = std::mem::take(&mut service.runtime.devices);
+    let named = devices.into_iter().filter(|device| !device.source.is_empty());
+    service.runtime.devices = named.map(Device::meant).collect();
+    service.runtime.security_opt.retain(|option| !option.is_empty());
+    service.expose.retain(|port| !port.is_empty());
+    for port in &mut service.ports {
+        port.as_written = AsWritten::default();
+    }
+    service.as_written = AsWritten::default();
 }
 
 /// Lets a name that the file fixes be an alias.
@@ -189,12 +211,16 @@ fn warn_of_shared_mounts(
     identity: &Identity,
     warnings: &mut Vec<String>,
 ) {
-    for mount in service.mounts.iter().filter(|mount| !mount.read_only) {
-        if let MountSource::Bind { path, .. } = &mount.source
-            && !is_within(path, &identity.worktree)
-        {
+    for mount in &service.mounts {
+        let MountSource::Bind { path, .. } = &mount.source else { continue };
+        let outcome = match mount.read_only {
+            false => "every environment that mounts it shares it",
+            true if is_of_every_machine(path) => continue,
+            true => "every environment reads the same",
+        };
+        if !is_within(path, &identity.worktree) {
             warnings.push(format!(
-                "service `{name}` mounts `{path}`, which lies outside the worktree: every environment that mounts it shares it"
+                "service `{name}` mounts `{path}`, which lies outside the worktree: {outcome}"
             ));
         }
     }
@@ -232,14 +258,6 @@ fn warning_of_kept_subnet(key: &NetworkName, network: &Network) -> Option<String
     Some(format!(
         "network `{key}` of driver `{driver}` keeps its subnet {fixed}, which a second environment cannot have"
     ))
-}
-
-/// A subnet that the file fixes cannot be that of two environments.
-fn warning_of_replaced_subnet(key: &NetworkName, network: &Network, own: Option<&Subnet>) -> Option<String> {
-    let fixed = network.ipam.first()?.subnet.as_ref().filter(|_| needs_subnet(network))?;
-    let own = own?.to_string();
-    (*fixed != own)
-        .then(|| format!("network `{key}` has subnet {own} instead of {fixed}; addresses in it move along"))
 }
 
 fn isolate_network(key: &NetworkName, network: &mut Network, identity: &Identity) {
@@ -292,6 +310,19 @@ fn label_service(name: &ServiceName, service: &mut Service, identity: &Identity,
     }
     service.labels.extend(own.into_iter().map(|(key, value)| (key.to_owned(), value)));
     label_object(&mut service.labels, identity, hash);
+}
+
+/// Returns a service as it counts for its hash: a link to a shared container is none to the environment's own.
+fn counted<'a>(service: &'a Service, shared: &IndexMap<ServiceName, Service>) -> Cow<'a, Service> {
+    let is_shared = |link: &str| shared.contains_key(link.split(':').next().unwrap_or(link));
+    if !service.links.iter().any(|link| is_shared(link)) {
+        return Cow::Borrowed(service);
+    }
+    let mut counted = service.clone();
+    let (shared, own) = counted.links.into_iter().partition::<Vec<_>, _>(|link| is_shared(link));
+    counted.links = own;
+    counted.external_links.extend(shared);
+    Cow::Owned(counted)
 }
 
 /// Adds the label of the dependencies within the project; other programs look for each of them in it.
@@ -471,10 +502,12 @@ pub(crate) mod tests {
             vec![IpamPool { subnet: Some("172.28.0.0/16".into()), ..IpamPool::default() }];
         raw.services["redis"].networks["default"].ipv4_address = Some("172.28.0.7".into());
         raw.services["postgres"].networks["default"].ipv4_address = Some("172.28.9.7".into());
+        raw.services["postgres"].environment.insert("CACHE".into(), "redis://172.28.0.7:6379".into());
         let isolated = isolate(&raw, &identity(), &assignments(&raw));
         let address = |name: &str| isolated.project.services[name].networks["default"].ipv4_address.clone();
         assert_eq!(address("redis").as_deref(), Some("10.214.0.7"));
         assert!(address("postgres").is_some_and(|address| address.starts_with("10.214.0.")));
+        assert_eq!(isolated.project.services["postgres"].environment["CACHE"], "redis://10.214.0.7:6379");
         assert_eq!(isolated.warnings.len(), 2);
         let replaced =
             "network `default` has subnet 10.214.0.0/26 instead of 172.28.0.0/16; addresses in it move along";
@@ -482,14 +515,49 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_writable_mount_from_outside_the_worktree_is_pointed_out() {
+    fn what_stands_at_its_word_is_read_as_it_is_meant() {
         let mut raw = raw_postgres_redis();
-        for (path, target) in [("/w/fix-login/src", "/src"), ("/w/fix-login2", "/other")] {
-            raw.services["redis"].mounts.push(Mount::new(target, MountSource::bind(path)));
+        let device = |target: &str| Device {
+            source: "/dev/fuse".into(),
+            target: target.into(),
+            permissions: "rwm".into(),
+        };
+        let redis = &mut raw.services["redis"];
+        redis.runtime.devices = ["rw", "/dev/rw", ""].map(device).to_vec();
+        redis.runtime.devices.push(Device { source: String::new(), ..device("") });
+        redis.runtime.security_opt = vec![String::new(), "label=disable".into()];
+        redis.expose = vec![String::new(), "80".into()];
+        redis.as_written.set("restart", "on-failure:+3");
+        redis.ports[0].as_written.set("published", "+80");
+        let isolated = isolate(&raw, &identity(), &assignments(&raw));
+        let redis = &isolated.project.services["redis"];
+        let read = Device { permissions: "rw".into(), ..device("/dev/fuse") };
+        assert_eq!(redis.runtime.devices, [read, device("/dev/rw"), device("/dev/fuse")]);
+        assert_eq!(redis.runtime.security_opt, ["label=disable"]);
+        assert_eq!(redis.expose, ["80"]);
+        assert_eq!([&redis.as_written, &redis.ports[0].as_written], [&AsWritten::default(); 2]);
+    }
+
+    #[test]
+    fn a_mount_from_outside_the_worktree_is_pointed_out() {
+        let mut raw = raw_postgres_redis();
+        let mounts = [
+            ("/w/fix-login/src", false),
+            ("/w/fix-login2", false),
+            ("/etc/localtime", true),
+            ("/var/run/docker.sock", false),
+            ("/etc/ssl", true),
+        ];
+        for (path, read_only) in mounts {
+            let mount = Mount { read_only, ..Mount::new(path, MountSource::bind(path)) };
+            raw.services["redis"].mounts.push(mount);
         }
         let warnings = isolate(&raw, &identity(), &assignments(&raw)).warnings;
-        assert_eq!(warnings.len(), 1);
-        assert!(warnings[0].contains("/w/fix-login2"), "{warnings:?}");
+        insta::assert_snapshot!(warnings.join("\n"), @"
+        service `redis` mounts `/w/fix-login2`, which lies outside the worktree: every environment that mounts it shares it
+        service `redis` mounts `/var/run/docker.sock`, which lies outside the worktree: every environment that mounts it shares it
+        service `redis` mounts `/etc/ssl`, which lies outside the worktree: every environment reads the same
+        ");
     }
 
     #[test]

@@ -207,6 +207,22 @@ impl KnownImage {
         }
     }
 
+    /// Reads the credentials of the user who may do everything, or those of [`Self::credentials`] where the service was
+    /// given no others.
+    pub fn administrator(self, environment: &IndexMap<String, String>, command: &[String]) -> Credentials {
+        let login = self.credentials(environment, command);
+        let is_set = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+        if !matches!(self, Self::MySql | Self::MariaDb) {
+            return login;
+        }
+        let password = ["MARIADB_ROOT_PASSWORD", "MYSQL_ROOT_PASSWORD"].into_iter().find_map(is_set);
+        let mut empty = ["MARIADB_ALLOW_EMPTY_ROOT_PASSWORD", "MYSQL_ALLOW_EMPTY_PASSWORD"].into_iter();
+        if password.is_none() && empty.find_map(is_set).is_none() {
+            return login;
+        }
+        Credentials { user: Some("root".into()), password: password.cloned(), ..login }
+    }
+
     /// Returns the URL of the service at `host` and `port`.
     pub fn url(self, host: &str, port: u16, credentials: &Credentials) -> String {
         let login = match (&credentials.user, &credentials.password) {
@@ -297,6 +313,21 @@ mod tests {
         assert_eq!(of("postgres:17", words("/wait.sh"), words("postgres")), None);
         assert!(of("redis:8", words("redis-server --save 60"), None).is_some());
         assert_eq!(of("busybox:1", None, None), None);
+    }
+
+    #[test]
+    fn whoever_may_do_everything_is_the_root_of_mysql_where_that_is_known() {
+        let of = |pairs: &[(&str, &str)]| {
+            let login = KnownImage::MySql.administrator(&environment(pairs), &[]);
+            format!("{:?} {:?} {:?}", login.user, login.password, login.database)
+        };
+        let app = [("MYSQL_USER", "app"), ("MYSQL_PASSWORD", "a"), ("MYSQL_DATABASE", "shop")];
+        let with = |more: &[(&'static str, &'static str)]| of(&[&app, more].concat());
+        assert_eq!(with(&[("MYSQL_ROOT_PASSWORD", "r")]), r#"Some("root") Some("r") Some("shop")"#);
+        assert_eq!(with(&[("MYSQL_ALLOW_EMPTY_PASSWORD", "yes")]), r#"Some("root") None Some("shop")"#);
+        assert_eq!(with(&[("MYSQL_RANDOM_ROOT_PASSWORD", "1")]), r#"Some("app") Some("a") Some("shop")"#);
+        let postgres = KnownImage::Postgres.administrator(&environment(&[("POSTGRES_USER", "app")]), &[]);
+        assert_eq!(postgres.user.as_deref(), Some("app"));
     }
 
     #[test]

@@ -4,13 +4,16 @@
 
 pub mod adopt;
 pub mod anonymous;
+pub mod archive;
 pub mod branch;
 pub mod build;
 pub mod compose_file;
 pub mod config_hash;
 pub mod database;
 pub mod decimal;
+pub mod dump;
 pub mod engine;
+pub mod given;
 pub mod host_path;
 pub mod isolate;
 pub mod known_image;
@@ -31,4 +34,5 @@ pub mod shared;
 pub mod simulate;
 pub mod subnet;
 pub mod teardown;
+pub mod unstartable;
 pub mod variables;

@@ -140,11 +140,15 @@ pub struct ObservedImage {
 
 impl ObservedState {
     /// Sets containers and volumes that belong to branches apart from all others.
+    ///
+    /// `frozen` are the volumes that are layers of snapshots: nothing changes them any more, and no environment owns them.
     #[must_use]
-    pub fn with_branches_apart(mut self) -> Self {
+    pub fn with_branches_apart(mut self, frozen: &[String]) -> Self {
         let is_branch = |labels: &IndexMap<String, String>| labels.contains_key(crate::label::BRANCH);
         self.keepers.extend(self.containers.extract_if(.., |container| is_branch(&container.labels)));
-        self.uppers.extend(self.volumes.extract_if(.., |volume| is_branch(&volume.labels)));
+        let mut uppers: Vec<_> = self.volumes.extract_if(.., |volume| is_branch(&volume.labels)).collect();
+        uppers.retain(|upper| !frozen.contains(&upper.name));
+        self.uppers.extend(uppers);
         self
     }
 }

@@ -193,7 +193,12 @@ pub fn plan_one_off(
     }
     let others = observed.containers.iter().filter_map(|container| container.service().map(str::to_owned));
     let options = ReconcileOptions { inactive: others.collect(), ..options.clone() };
-    let mut plan = reconcile(&project, observed, &options)?;
+    // The service's own containers are nobody's business here.
+    let mut observed = observed.clone();
+    observed
+        .containers
+        .retain(|container| container.is_one_off() || container.service() != Some(one_off.service.as_str()));
+    let mut plan = reconcile(&project, &observed, &options)?;
     plan.warnings.clear();
     let mut awaits = Vec::new();
     // The service depends on all others, so its start is the last step.

@@ -89,6 +89,7 @@ fn changes(operation: &Operation, (kind, name): &Object, way: Way) -> bool {
         | Operation::ConnectNetwork { .. }
         | Operation::DisconnectNetwork { .. }
         | Operation::PutDirectories { .. }
+        | Operation::CopyLayer(_)
         | Operation::PutFiles { .. }
         | Operation::RunHook { .. }
         | Operation::StartContainer { .. }

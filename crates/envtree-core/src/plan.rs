@@ -124,6 +124,9 @@ pub enum Operation {
         /// The folders, each after those that it lies in.
         directories: Vec<NewDirectory>,
     },
+    /// Copy a layer into an empty volume, by a container that is gone in the end. A copy that is there stays; one that was
+    /// cut off begins anew.
+    CopyLayer(Box<NewCopy>),
     /// Make a container.
     CreateContainer(Box<NewContainer>),
     /// Attach a container to a further network.
@@ -157,6 +160,8 @@ pub enum Operation {
         key: &'static str,
         /// The command.
         hook: Hook,
+        /// Whether its failure is one of the plan; it is only told otherwise.
+        required: bool,
     },
     /// Start a container.
     StartContainer {
@@ -194,6 +199,23 @@ pub struct NewKeeper {
     /// The Engine's names of the volumes that it mounts, by target.
     pub volumes: IndexMap<String, String>,
     /// All labels.
+    pub labels: IndexMap<String, String>,
+}
+
+/// A layer that is copied into a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCopy {
+    /// The name of the container that copies.
+    pub container: String,
+    /// The image whose `sh` and `cp` it runs.
+    pub image: String,
+    /// The name of the volume that is read.
+    pub from: String,
+    /// The folder within it; empty for all of it.
+    pub folder: String,
+    /// The name of the volume that is filled.
+    pub to: String,
+    /// All labels of the container.
     pub labels: IndexMap<String, String>,
 }
 
@@ -278,6 +300,7 @@ impl fmt::Display for Operation {
             }
             Self::RemoveVolume { name } => write!(formatter, "remove volume {name}"),
             Self::CreateKeeper(keeper) => write!(formatter, "create container {}", keeper.name),
+            Self::CopyLayer(copy) => write!(formatter, "copy volume {} into {}", copy.from, copy.fills()),
             Self::PutDirectories { container, directories } => {
                 let paths: Vec<&str> = directories.iter().map(|directory| directory.path.as_str()).collect();
                 write!(formatter, "put {} into container {container}", paths.join(", "))

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 
 use crate::name::ServiceName;
 use crate::project::Project;
-use crate::service::{Protocol, Service};
+use crate::service::{Port, Protocol, Service};
 
 /// What a host port is wanted for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,8 +56,10 @@ pub enum Owner {
 
 /// No port is left.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no free port is left in {start}-{end}; {held} are reserved by environments")]
+#[error("no free port is left in {start}-{end}: {wanted} are needed, {held} of the {} are reserved, and programs may listen on others", u32::from(*end) - u32::from(*start) + 1)]
 pub struct PortsExhausted {
+    /// How many ports are needed together.
+    pub wanted: usize,
     /// The first port of the range.
     pub start: u16,
     /// The last port of the range.
@@ -90,19 +92,20 @@ pub fn wanted_by_services(project: &Project) -> Vec<PortKey> {
 
 /// Returns a key for every entry of a service's `ports`, in their order, for the container of that number.
 pub fn wanted_by_container(name: &ServiceName, service: &Service, number: u32) -> Vec<PortKey> {
-    let mut keys: Vec<PortKey> = Vec::new();
-    for port in &service.ports {
-        let same =
-            keys.iter().filter(|key| key.target == port.target && key.protocol == port.protocol).count();
-        keys.push(PortKey {
+    let mut same: IndexMap<(u16, Protocol), u16> = IndexMap::new();
+    let key = |port: &Port| {
+        let next = same.entry((port.target, port.protocol)).or_default();
+        let index = *next;
+        *next = next.saturating_add(1);
+        PortKey {
             owner: Owner::Service(name.to_string()),
             replica: number,
             target: port.target,
             protocol: port.protocol,
-            index: u16::try_from(same).unwrap_or(u16::MAX),
-        });
-    }
-    keys
+            index,
+        }
+    };
+    service.ports.iter().map(key).collect()
 }
 
 /// Returns a host port for every key of `wanted`.
@@ -123,6 +126,7 @@ pub fn assign(
         let port = match held.get(key) {
             Some(port) => *port,
             None => candidates.by_ref().find(|port| is_free(*port)).ok_or_else(|| PortsExhausted {
+                wanted: wanted.len(),
                 start: *range.start(),
                 end: *range.end(),
                 held: reserved.range(range.clone()).count() + held.len(),
@@ -182,6 +186,9 @@ mod tests {
             |_| true,
         )
         .unwrap_err();
-        assert_eq!(error.to_string(), "no free port is left in 20000-20001; 1 are reserved by environments");
+        assert_eq!(
+            error.to_string(),
+            "no free port is left in 20000-20001: 2 are needed, 1 of the 2 are reserved, and programs may listen on others"
+        );
     }
 }

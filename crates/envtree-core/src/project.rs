@@ -103,10 +103,11 @@ pub struct Network {
     pub enable_ipv4: Option<bool>,
     /// Whether IPv6 is on.
     pub enable_ipv6: bool,
+    /// Whether the file says that IPv6 is off, which says as much as nothing.
+    #[serde(skip)]
+    pub writes_no_ipv6: bool,
     /// The driver that hands out addresses; the Engine's own if absent.
     pub ipam_driver: Option<String>,
-    /// Options of that driver.
-    pub ipam_options: IndexMap<String, String>,
     /// Address pools, in the order of the file.
     pub ipam: Vec<IpamPool>,
     /// Labels of the file, and after isolation also Compose's and envtree's.

@@ -24,7 +24,7 @@ mod branch;
 mod build;
 mod creation;
 mod image;
-mod joined;
+pub(crate) mod joined;
 mod network;
 mod orphan;
 mod replaced;
@@ -55,6 +55,8 @@ pub struct ReconcileOptions {
     pub recreate_volumes: bool,
     /// Whether every container is made again.
     pub force_recreate: bool,
+    /// Running containers whose `post_start` hooks have not all run, by name: they start anew.
+    pub unhooked: BTreeSet<String>,
     /// The branches that volumes begin as, by the Engine's name of the volume.
     pub branches: IndexMap<String, Branch>,
 }
@@ -71,20 +73,26 @@ pub enum ReconcileError {
         image: String,
     },
     /// A config or a secret has no content.
-    #[error("service `{service}` is given `{source_name}`, and there is none: {reason}")]
+    #[error("{kind} `{source_name}` of service `{service}` has no content: {reason}")]
     FileUnavailable {
         /// The service.
         service: ServiceName,
+        /// `config` or `secret`.
+        kind: &'static str,
         /// The config or secret.
         source_name: String,
         /// Why not.
         reason: String,
     },
     /// A service fixes an address, which only one container can have.
-    #[error("service `{service}` has {replicas} containers, and only one can have the address {address}")]
+    #[error(
+        "service `{service}`: `networks.{network}`: {replicas} containers cannot share the address {address}"
+    )]
     AddressShared {
         /// The service.
         service: ServiceName,
+        /// The network.
+        network: NetworkName,
         /// The address in the environment's network.
         address: String,
         /// How many containers the service has.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use crate::build::Build;
+use crate::build::{Build, SecretText};
 use crate::name::{NetworkName, ServiceName};
 
+pub use as_written::AsWritten;
 pub use deploy::{Deploy, DeployRestart, Placement, Reservations, ResourceLimits, Resources, UpdateConfig};
 pub use develop::{Develop, Watch};
 pub use grant::{Grant, Origin};
@@ -19,6 +20,7 @@ pub use runtime::{
     Blkio, Device, DeviceRate, DeviceRequest, DeviceWeight, Limits, Logging, RuntimeOptions, Ulimit,
 };
 
+mod as_written;
 mod deploy;
 mod develop;
 mod grant;
@@ -43,6 +45,10 @@ pub struct Service {
     pub entrypoint: Option<Vec<String>>,
     /// Environment variables, `env_file` included.
     pub environment: IndexMap<String, String>,
+    /// What a known server reads from files, by the variable that would say it, such as `POSTGRES_PASSWORD`, as far as
+    /// that is known.
+    #[serde(skip)]
+    pub given: IndexMap<String, SecretText>,
     /// Variables that are named without a value and that nobody has set: the image's value does not count either.
     pub unset: Vec<String>,
     /// Published ports.
@@ -107,6 +113,9 @@ pub struct Service {
     /// Settings that the Engine takes as they are.
     #[serde(flatten)]
     pub runtime: RuntimeOptions,
+    /// What of it the Engine is not given as it is written.
+    #[serde(skip)]
+    pub as_written: AsWritten,
 }
 
 /// A published port.
@@ -131,6 +140,9 @@ pub struct Port {
     /// Whether the file writes `0` for the host's port, which says as much as nothing.
     #[serde(skip)]
     pub writes_zero: bool,
+    /// What of it the Engine is not given as it is written.
+    #[serde(skip)]
+    pub as_written: AsWritten,
 }
 
 impl Port {
@@ -146,6 +158,7 @@ impl Port {
             name: None,
             mode: None,
             writes_zero: false,
+            as_written: AsWritten::default(),
         }
     }
 }
@@ -218,6 +231,9 @@ pub struct HealthCheck {
     pub start_period: Option<Duration>,
     /// Time between two checks during the start period.
     pub start_interval: Option<Duration>,
+    /// What of it the Engine is not given as it is written.
+    #[serde(skip)]
+    pub as_written: AsWritten,
 }
 
 /// The command of a health check.

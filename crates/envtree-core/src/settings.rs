@@ -3,6 +3,7 @@
 //! Every key is optional, and a key without a value counts as absent. An unknown key is an error that names the nearest
 //! known one.
 
+mod data;
 pub mod machine;
 mod read;
 mod sharing;
@@ -16,6 +17,8 @@ use crate::nearest::nearest;
 use crate::settings::read::{Fields, entries, expected, integer, reject_tags, text, texts};
 use crate::variables::variable_name;
 
+use data::branch_mode;
+pub use data::{BranchMode, DataSettings, Seed, Treatment, Work};
 pub use sharing::{Isolation, Sharing};
 
 /// The keys of an `envtree.yaml`.
@@ -118,15 +121,6 @@ pub struct Hook {
     pub place: Place,
 }
 
-/// The key `data`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DataSettings {
-    /// The command that fills empty volumes.
-    pub seed: Option<Hook>,
-    /// The patterns of the files that the seed depends on.
-    pub inputs: Vec<String>,
-}
-
 /// Returns the settings in the text of an `envtree.yaml`; `file` is named in places.
 pub fn parse_settings(file: &str, text: &str) -> Result<Settings, Diagnostic> {
     let document = parse(file, text)?;
@@ -139,7 +133,7 @@ pub fn parse_settings(file: &str, text: &str) -> Result<Settings, Diagnostic> {
         apps: fields.parse("apps", apps)?,
         env: fields.parse("env", env)?,
         hooks: fields.parse("hooks", hooks)?,
-        data: fields.parse("data", data)?,
+        data: fields.parse("data", data::data)?,
         sharing: sharing::sharing(fields.node("shared"), fields.node("services"))?,
     })
 }
@@ -304,14 +298,6 @@ fn hook(node: &Node) -> Result<Hook, Diagnostic> {
     Ok(Hook { commands, place })
 }
 
-fn data(node: &Node) -> Result<DataSettings, Diagnostic> {
-    let fields = Fields::new(node, &["seed", "inputs"])?;
-    Ok(DataSettings {
-        seed: fields.node("seed").map(hook).transpose()?,
-        inputs: fields.parse("inputs", texts)?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,6 +325,9 @@ hooks:
 data:
   seed: npm run db:seed
   inputs: [db/migrations/**, db/seeds/**]
+  prepare: true
+  mode: copy
+  keep: 30d
 ";
 
     fn error(text: &str) -> String {
@@ -362,8 +351,9 @@ data:
         assert_eq!(settings.hooks.post_create.unwrap().place.to_string(), "envtree.yaml:16:16");
         assert_eq!(settings.hooks.post_up.unwrap().commands, ["npm run db:migrate", "npm run warm"]);
         assert_eq!(settings.hooks.pre_remove, None);
-        assert_eq!(settings.data.seed.unwrap().commands, ["npm run db:seed"]);
-        assert_eq!(settings.data.inputs.len(), 2);
+        assert_eq!(settings.data.seed.unwrap().hook.commands, ["npm run db:seed"]);
+        assert_eq!((settings.data.inputs.len(), settings.data.prepare), (2, Some(true)));
+        assert_eq!(settings.data.mode, BranchMode::Copy);
     }
 
     #[test]

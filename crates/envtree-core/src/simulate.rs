@@ -9,7 +9,7 @@ use crate::observed::{
     BuiltImage, ContainerState, ObservedContainer, ObservedImage, ObservedNetwork, ObservedState,
     ObservedVolume,
 };
-use crate::plan::{NewContainer, NewKeeper, Operation, Plan, Step};
+use crate::plan::{NewContainer, NewCopy, NewKeeper, Operation, Plan, Step};
 use crate::service::MountSource;
 
 /// A refusal of the simulated Engine.
@@ -68,9 +68,21 @@ impl SimulatedEngine {
                 let is_there = self.state.keepers.iter().any(|keeper| keeper.name == *container);
                 if is_there { Ok(()) } else { Err("no such container".into()) }
             }
+            Operation::CopyLayer(copy) => self.copy(copy),
             operation => self.change_container(operation),
         };
         result.map_err(|reason| refusal(&step.operation, &reason))
+    }
+
+    /// Copies a layer, of which nothing is seen afterwards.
+    fn copy(&self, copy: &NewCopy) -> Result<(), String> {
+        if !self.state.images.contains_key(&copy.image) {
+            return Err("no such image".into());
+        }
+        let is_kept = |name: &String| {
+            self.state.keepers.iter().any(|keeper| keeper.volumes.values().any(|kept| kept == name))
+        };
+        if is_kept(&copy.from) && is_kept(&copy.to) { Ok(()) } else { Err("a volume is not kept".into()) }
     }
 
     /// Builds an image; the same definition gives the same image.

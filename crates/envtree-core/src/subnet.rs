@@ -85,6 +85,34 @@ pub fn choose(pool: Subnet, prefix: u8, taken: &[Subnet]) -> Option<Subnet> {
         .find(|candidate| !taken.iter().any(|other| candidate.overlaps(*other)))
 }
 
+/// Returns how many networks of `prefix` bits are in `pool`, and how many of these overlap none of `taken`.
+///
+/// Both are 0 if `prefix` is shorter than the pool's own.
+pub fn count(pool: Subnet, prefix: u8, taken: &[Subnet]) -> (u64, u64) {
+    if prefix < pool.prefix || prefix > 32 {
+        return (0, 0);
+    }
+    let all = 1u64 << (prefix - pool.prefix);
+    let place = |address: u64| (address - u64::from(pool.address)) >> (32 - prefix);
+    let last = |subnet: Subnet| u64::from(subnet.address) + (1u64 << (32 - subnet.prefix)) - 1;
+    // The places that each of them occupies, from its first to its last.
+    let mut occupied: Vec<(u64, u64)> = taken
+        .iter()
+        .filter(|other| other.overlaps(pool))
+        .map(|other| {
+            let first = u64::from(other.address.max(pool.address));
+            (place(first), place(last(*other).min(last(pool))))
+        })
+        .collect();
+    occupied.sort_unstable();
+    let (mut free, mut next) = (all, 0);
+    for (first, last) in occupied {
+        free -= (last + 1).saturating_sub(first.max(next));
+        next = next.max(last + 1);
+    }
+    (all, free)
+}
+
 impl FromStr for Subnet {
     type Err = SubnetError;
 
@@ -115,6 +143,34 @@ mod tests {
     fn the_lowest_free_network_is_chosen() {
         let taken = [subnet("10.0.0.0/26"), subnet("10.0.0.128/25")];
         assert_eq!(choose(subnet("10.0.0.0/16"), 26, &taken), Some(subnet("10.0.0.64/26")));
+    }
+
+    #[test]
+    fn free_networks_are_counted_once_whatever_overlaps_them() {
+        let count = |pool: &str, prefix, taken: &[&str]| {
+            let taken: Vec<_> = taken.iter().map(|text| subnet(text)).collect();
+            super::count(subnet(pool), prefix, &taken)
+        };
+        assert_eq!(count("10.0.0.0/16", 26, &[]), (1024, 1024));
+        let taken = ["10.0.0.0/26", "10.0.0.10/32", "10.0.0.0/25", "10.0.1.0/24", "192.168.0.0/16"];
+        assert_eq!(count("10.0.0.0/16", 26, &taken), (1024, 1024 - 2 - 4));
+        assert_eq!(count("10.0.0.0/16", 26, &["10.0.0.0/8", "10.0.3.0/24"]), (1024, 0));
+        assert_eq!(count("255.255.255.0/24", 25, &["255.255.255.255/32"]), (2, 1));
+        assert_eq!(count("0.0.0.0/0", 0, &[]), (1, 1));
+        assert_eq!(count("10.0.0.0/24", 16, &[]), (0, 0));
+    }
+
+    #[test]
+    fn as_many_networks_are_chosen_as_are_counted() {
+        let pool = subnet("10.0.0.0/24");
+        let mut taken = vec![subnet("10.0.0.64/27"), subnet("10.0.0.80/28"), subnet("10.0.0.4/30")];
+        let (_, mut free) = super::count(pool, 28, &taken);
+        while let Some(chosen) = choose(pool, 28, &taken) {
+            taken.push(chosen);
+            free -= 1;
+            assert_eq!(super::count(pool, 28, &taken).1, free);
+        }
+        assert_eq!(free, 0);
     }
 
     #[test]

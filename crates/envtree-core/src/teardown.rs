@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
+use crate::branch::is_keeper;
 use crate::label;
 use crate::observed::{ContainerState, ObservedContainer, ObservedState, ObservedVolume};
 use crate::plan::{Operation, Plan, Step, StepId};
@@ -25,6 +26,8 @@ pub struct RemovalOptions {
     pub images: bool,
     /// Seconds that each container gets to stop; its own setting if absent.
     pub grace: Option<u64>,
+    /// Whether a `pre_stop` hook that fails keeps nothing from being removed.
+    pub force: bool,
 }
 
 /// Returns the steps that remove the containers and networks of an environment, and its volumes if asked.
@@ -32,10 +35,7 @@ pub struct RemovalOptions {
 /// A container stops once those that depend on it have stopped.
 pub fn plan_removal(observed: &ObservedState, project: &str, options: &RemovalOptions) -> Plan {
     let mut plan = Plan::default();
-    let owned = |labels: &Labels| {
-        labels.get(label::REPOSITORY) == Some(&options.repository)
-            && labels.get(label::COMPOSE_PROJECT).is_some_and(|name| name == project)
-    };
+    let owned = |labels: &Labels| is_of(labels, &options.repository, project);
     let containers: Vec<&ObservedContainer> =
         observed.containers.iter().filter(|container| owned(&container.labels)).collect();
     let mut removals: Vec<StepId> = Vec::new();
@@ -61,23 +61,59 @@ pub fn plan_removal(observed: &ObservedState, project: &str, options: &RemovalOp
         }
     }
     if options.volumes {
-        plan_volumes(&mut plan, observed, removals, |_, labels| owned(labels));
+        plan_volumes(&mut plan, observed, &observed.uppers, removals, |_, labels| owned(labels));
+    }
+    for step in &mut plan.steps {
+        if let Operation::RunHook { required, .. } = &mut step.operation {
+            *required = !options.force;
+        }
     }
     plan
 }
 
-/// Returns the steps that throw away what an environment's branches changed, with the containers that mount them.
-pub fn plan_reset(observed: &ObservedState, repository: &str, project: &str) -> Plan {
-    let owned = |labels: &Labels| {
-        labels.get(label::REPOSITORY).is_some_and(|id| id == repository)
-            && labels.get(label::COMPOSE_PROJECT).is_some_and(|name| name == project)
-    };
-    let uppers = observed.uppers.iter().filter(|upper| owned(&upper.labels));
-    let branches: BTreeSet<&String> = uppers.filter_map(|upper| upper.labels.get(label::BRANCH)).collect();
-    let mounts_branch =
-        |container: &&ObservedContainer| container.volumes.values().any(|name| branches.contains(name));
-    let containers = observed.containers.iter().filter(|container| owned(&container.labels));
-    let containers: Vec<&ObservedContainer> = containers.filter(mounts_branch).collect();
+/// Returns the steps that throw away what `branches` of an environment changed, with the containers that mount them.
+pub fn plan_reset(
+    observed: &ObservedState,
+    repository: &str,
+    project: &str,
+    branches: &BTreeSet<&str>,
+) -> Plan {
+    let is_own = |labels: &Labels| is_of(labels, repository, project);
+    without_branches(observed, branches, &observed.uppers, is_own)
+}
+
+/// Returns the steps that stop the containers of an environment that mount one of its `branches`.
+pub fn plan_quiescence(
+    observed: &ObservedState,
+    repository: &str,
+    project: &str,
+    branches: &BTreeSet<&str>,
+) -> Plan {
+    let mut plan = Plan::default();
+    let is_own = |labels: &Labels| is_of(labels, repository, project);
+    plan_stops(&mut plan, &containers_on(observed, branches, is_own), None);
+    plan
+}
+
+/// Returns the steps that remove `branches` of an environment and the containers that mount them. What the branches
+/// changed stays as it is, and nothing can change it any more.
+pub fn plan_freeze(
+    observed: &ObservedState,
+    repository: &str,
+    project: &str,
+    branches: &BTreeSet<&str>,
+) -> Plan {
+    without_branches(observed, branches, &[], |labels| is_of(labels, repository, project))
+}
+
+/// Returns the steps that remove `branches`, the containers that mount them, and of `uppers` those of them.
+fn without_branches(
+    observed: &ObservedState,
+    branches: &BTreeSet<&str>,
+    uppers: &[ObservedVolume],
+    is_own: impl Fn(&Labels) -> bool + Copy,
+) -> Plan {
+    let containers = containers_on(observed, branches, is_own);
     let mut plan = Plan::default();
     let stops = plan_stops(&mut plan, &containers, None);
     let removals = containers.iter().zip(stops).map(|(container, stop)| {
@@ -85,10 +121,28 @@ pub fn plan_reset(observed: &ObservedState, repository: &str, project: &str) -> 
         plan.push(step(remove, stop.into_iter().collect()))
     });
     let removals = removals.collect();
-    plan_volumes(&mut plan, observed, removals, |name, labels| {
-        owned(labels) && branches.iter().any(|branch| *branch == name)
-    });
+    let is_gone = |name: &str, labels: &Labels| is_own(labels) && branches.contains(name);
+    plan_volumes(&mut plan, observed, uppers, removals, is_gone);
     plan
+}
+
+/// Returns the containers of an environment that mount one of these volumes.
+fn containers_on<'a>(
+    observed: &'a ObservedState,
+    volumes: &BTreeSet<&str>,
+    is_own: impl Fn(&Labels) -> bool,
+) -> Vec<&'a ObservedContainer> {
+    let mounts_one = |container: &ObservedContainer| {
+        container.volumes.values().any(|name| volumes.contains(name.as_str()))
+    };
+    let containers = observed.containers.iter();
+    containers.filter(|container| is_own(&container.labels) && mounts_one(container)).collect()
+}
+
+/// Returns whether these are the labels of what the project of the repository owns.
+fn is_of(labels: &Labels, repository: &str, project: &str) -> bool {
+    labels.get(label::REPOSITORY).is_some_and(|id| id == repository)
+        && labels.get(label::COMPOSE_PROJECT).is_some_and(|name| name == project)
 }
 
 /// Plans the removal of the volumes that `is_gone` chooses by name and labels, and of what branches among them are mounted
@@ -96,20 +150,22 @@ pub fn plan_reset(observed: &ObservedState, repository: &str, project: &str) -> 
 fn plan_volumes(
     plan: &mut Plan,
     observed: &ObservedState,
+    uppers: &[ObservedVolume],
     mut after: Vec<StepId>,
     is_gone: impl Fn(&str, &Labels) -> bool,
 ) {
     let of_branch = |labels: &Labels| is_gone(labels.get(label::BRANCH).map_or("", String::as_str), labels);
     for keeper in observed.keepers.iter().filter(|keeper| of_branch(&keeper.labels)) {
-        let remove = Operation::RemoveContainer { container: keeper.name.clone(), volumes: false };
-        after.push(plan.push(step(remove, Vec::new())));
+        // What copied for a command that was killed has the anonymous volumes of its image.
+        let (container, volumes) = (keeper.name.clone(), !is_keeper(&keeper.name));
+        after.push(plan.push(step(Operation::RemoveContainer { container, volumes }, Vec::new())));
     }
     let remove = |volume: &ObservedVolume| Operation::RemoveVolume { name: volume.name.clone() };
     let volumes = observed.volumes.iter().filter(|volume| is_gone(&volume.name, &volume.labels));
     let volumes: Vec<StepId> = volumes.map(|volume| plan.push(step(remove(volume), after.clone()))).collect();
     // What a branch is mounted from goes after it: the Engine may refuse to remove the branch.
     after.extend(volumes);
-    for upper in observed.uppers.iter().filter(|upper| of_branch(&upper.labels)) {
+    for upper in uppers.iter().filter(|upper| of_branch(&upper.labels)) {
         plan.push(step(remove(upper), after.clone()));
     }
 }
@@ -119,9 +175,7 @@ pub fn plan_leaving(observed: &ObservedState, repository: &str, project: &str) -
     let mut plan = Plan::default();
     for container in joined(observed, repository, project) {
         for network in &observed.networks {
-            let is_own = network.labels.get(label::REPOSITORY).is_some_and(|id| id == repository)
-                && network.labels.get(label::COMPOSE_PROJECT).is_some_and(|name| name == project);
-            if is_own && container.networks.contains_key(&network.name) {
+            if is_of(&network.labels, repository, project) && container.networks.contains_key(&network.name) {
                 plan.push(step(leave(container, &network.name), Vec::new()));
             }
         }
@@ -258,7 +312,8 @@ pub(crate) fn pre_stop(container: &ObservedContainer) -> Vec<Operation> {
 
 fn hooks(container: &ObservedContainer, key: &'static str, label: &str) -> Vec<Operation> {
     let hooks = Hook::of_label(&container.labels, label).into_iter();
-    hooks.map(|hook| Operation::RunHook { container: container.name.clone(), key, hook }).collect()
+    let run = |hook| Operation::RunHook { container: container.name.clone(), key, hook, required: true };
+    hooks.map(run).collect()
 }
 
 /// Returns the names of the services that a container's service depends on, from Compose's label.

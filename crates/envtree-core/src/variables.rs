@@ -185,7 +185,7 @@ fn credentials(known: KnownImage, service: &Service, account: Option<&Account>) 
         return account.credentials();
     }
     let command: Vec<String> = service.entrypoint.iter().chain(&service.command).flatten().cloned().collect();
-    known.credentials(&service.environment, &command)
+    known.credentials(&service.settings(), &command)
 }
 
 /// Returns the host and port at which a service is reached first of all.

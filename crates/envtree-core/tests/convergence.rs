@@ -1,5 +1,7 @@
 //! A plan that is carried out leaves nothing to do, whatever happened before; and what holds data stays.
 
+#[path = "support/deeds.rs"]
+mod deeds;
 #[path = "support/edits.rs"]
 mod edits;
 #[path = "support/projects.rs"]
@@ -7,101 +9,23 @@ mod projects;
 
 use std::collections::BTreeSet;
 
+use deeds::{act, deeds};
 use edits::{Edit, edit, edits};
 use envtree_core::branch::{Branch, Ground, Layer};
 use envtree_core::isolate::{Assignments, isolate};
 use envtree_core::label;
 use envtree_core::name::VolumeName;
-use envtree_core::observed::{ContainerState, ObservedImage, ObservedNetwork, ObservedState, ObservedVolume};
+use envtree_core::observed::{ContainerState, ObservedNetwork, ObservedState, ObservedVolume};
 use envtree_core::plan::{Operation, Owner, Plan, StepId};
 use envtree_core::project::{Project, Volume};
 use envtree_core::reconcile::{ReconcileOptions, reconcile};
-use envtree_core::service::Service;
+use envtree_core::service::{MountSource, Service};
 use envtree_core::simulate::{Refusal, SimulatedEngine};
 use envtree_core::teardown::{RemovalOptions, plan_removal, plan_reset};
 use indexmap::IndexMap;
 use projects::{Reserved, identity, projects, reserve};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::Index;
-
-/// Something done on the Engine by hand.
-#[derive(Debug, Clone)]
-enum Deed {
-    RemoveContainer(Index),
-    Stop(Index),
-    Pause(Index),
-    RemoveNetwork(Index),
-    RemoveVolume(Index),
-    RetagImage(Index),
-}
-
-fn deeds() -> impl Strategy<Value = Vec<Deed>> {
-    let deed = prop_oneof![
-        any::<Index>().prop_map(Deed::RemoveContainer),
-        any::<Index>().prop_map(Deed::Stop),
-        any::<Index>().prop_map(Deed::Pause),
-        any::<Index>().prop_map(Deed::RemoveNetwork),
-        any::<Index>().prop_map(Deed::RemoveVolume),
-        any::<Index>().prop_map(Deed::RetagImage),
-    ];
-    vec(deed, 1..=5)
-}
-
-/// Does by hand what the Engine allows; the rest is not done.
-fn act(engine: &mut SimulatedEngine, deed: &Deed) {
-    let SimulatedEngine { state, .. } = engine;
-    match deed {
-        Deed::RemoveContainer(at) if !state.containers.is_empty() => {
-            let removed = state.containers.remove(at.index(state.containers.len()));
-            engine.published.shift_remove(&removed.name);
-        }
-        Deed::Stop(at) if !state.containers.is_empty() => {
-            let count = state.containers.len();
-            let container = &mut state.containers[at.index(count)];
-            (container.state, container.status) = (ContainerState::Exited, "Exited (137) now".into());
-        }
-        Deed::Pause(at) if !state.containers.is_empty() => {
-            let count = state.containers.len();
-            let container = &mut state.containers[at.index(count)];
-            if container.state == ContainerState::Running {
-                container.state = ContainerState::Paused;
-            }
-        }
-        Deed::RemoveNetwork(at) => {
-            let own: Vec<ObservedNetwork> =
-                state.networks.iter().filter(|n| !n.labels.is_empty()).cloned().collect();
-            if own.is_empty() {
-                return;
-            }
-            let ObservedNetwork { id, name, .. } = own[at.index(own.len())].clone();
-            for container in state.containers.iter_mut().filter(|c| c.networks.contains_key(&name)) {
-                container.state = ContainerState::Exited;
-            }
-            state.networks.retain(|network| network.id != id);
-        }
-        Deed::RemoveVolume(at) => {
-            let own: Vec<String> = state
-                .volumes
-                .iter()
-                .filter(|volume| !volume.labels.is_empty())
-                .map(|volume| volume.name.clone())
-                .collect();
-            if own.is_empty() {
-                return;
-            }
-            let name = &own[at.index(own.len())];
-            state.containers.retain(|container| !container.volumes.values().any(|used| used == name));
-            state.volumes.retain(|volume| volume.name != *name);
-        }
-        Deed::RetagImage(at) if !state.images.is_empty() => {
-            let count = state.images.len();
-            state.images[at.index(count)] =
-                ObservedImage { id: "sha256:new".into(), ..ObservedImage::default() };
-        }
-        _ => {}
-    }
-}
 
 fn options() -> ReconcileOptions {
     ReconcileOptions {
@@ -111,13 +35,22 @@ fn options() -> ReconcileOptions {
     }
 }
 
-/// What begins every volume of a project as a branch.
-fn branching(project: &Project) -> ReconcileOptions {
+/// What begins every volume of a project as a branch; those that a service mounts as copies, if that is asked for.
+fn branching(project: &Project, is_copied: bool) -> ReconcileOptions {
+    let is_mounted = |key: &VolumeName| {
+        let mut mounts = project
+            .services
+            .values()
+            .filter(|service| service.replicas() > 0)
+            .flat_map(|service| &service.mounts);
+        mounts.any(|mount| matches!(&mount.source, MountSource::Volume { volume, .. } if volume.as_ref() == Some(key)))
+    };
     let branch = |(key, volume): (&VolumeName, &Volume)| {
         let name = volume.name.clone().unwrap_or_default();
-        let layer = Layer { volume: "base".into(), mountpoint: "/volumes/base/_data".into() };
+        let layer = Layer::of_volume("base", "/volumes/base/_data");
         let owner = Owner { uid: 1, gid: 2, mode: 0o700 };
-        let ground = Ground { base: "0".into(), layer, owner, others: Vec::new() };
+        let mut ground = Ground::on_layer("0", layer, owner, Vec::new());
+        ground.copied = (is_copied && is_mounted(key)).then(|| "it was asked for".to_owned());
         (name, Branch { volume: volume.clone(), key: key.clone(), ground })
     };
     let own = project.volumes.iter().filter(|(_, volume)| !volume.external);
@@ -222,7 +155,9 @@ fn converge(
         service.is_some_and(|service| found.number() > service.replicas())
     });
     prop_assert!(surplus.is_none(), "{:?}", surplus);
-    for (_, service) in project.services.values().flat_map(Service::containers) {
+    for (_, service) in
+        project.services.values().filter(|service| service.replicas() > 0).flat_map(Service::containers)
+    {
         let found =
             engine.state.containers.iter().find(|found| Some(&found.name) == service.container_name.as_ref());
         let found = found.ok_or_else(|| TestCaseError::fail("a service has no container"))?;
@@ -332,9 +267,10 @@ proptest! {
     fn branches_are_completed_kept_and_removed_whole(
         raw in projects(), deeds in deeds(),
         first in vec(any::<bool>(), 1..40), second in vec(any::<bool>(), 1..20), is_reset in any::<bool>(),
+        is_copied in any::<bool>(),
     ) {
         let project = isolated(&raw);
-        let options = branching(&project);
+        let options = branching(&project, is_copied);
         let count = options.branches.len();
         let mut engine = engine_for(&project);
         let fail = |refusal: Refusal| TestCaseError::fail(refusal.to_string());
@@ -352,10 +288,12 @@ proptest! {
         prop_assert_eq!(engine.state.keepers.len(), count);
         prop_assert_eq!(&engine.state.uppers, &uppers);
         let removal = |engine: &SimulatedEngine| if is_reset {
-            plan_reset(&engine.state, "id-of-shop", "shop-x")
+            let uppers = engine.state.uppers.iter();
+            let branches = uppers.map(|upper| upper.labels[label::BRANCH].as_str()).collect();
+            plan_reset(&engine.state, "id-of-shop", "shop-x", &branches)
         } else {
             let repository = "id-of-shop".into();
-            let removal = RemovalOptions { repository, volumes: true, images: true, grace: None };
+            let removal = RemovalOptions { repository, volumes: true, images: true, ..RemovalOptions::default() };
             plan_removal(&engine.state, "shop-x", &removal)
         };
         let plan = removal(&engine);
@@ -378,7 +316,7 @@ proptest! {
             act(&mut engine, deed);
         }
         let before = volumes(&engine.state);
-        let removal = RemovalOptions { repository: "id-of-shop".into(), volumes: with_volumes, images: with_volumes, grace: None };
+        let removal = RemovalOptions { repository: "id-of-shop".into(), volumes: with_volumes, images: with_volumes, ..RemovalOptions::default() };
         let plan = plan_removal(&engine.state, "shop-x", &removal);
         engine.apply(&interrupted(&plan, &choices)).map_err(|refusal| TestCaseError::fail(refusal.to_string()))?;
         let plan = plan_removal(&engine.state, "shop-x", &removal);

@@ -125,7 +125,7 @@ fn read_project(text: &str) -> Result<Assembled, Diagnostic> {
 fn read_everything(text: &str) -> Result<(), TestCaseError> {
     if let Ok(mut node) = parse("file", text) {
         places_are_inside(&node, text)?;
-        let _ = interpolate(&mut node, text, &lookup);
+        let _ = interpolate(&mut node, text, &lookup, &|_| String::new());
     }
     for message in [
         parse("file", text).err(),

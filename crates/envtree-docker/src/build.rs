@@ -26,8 +26,10 @@ pub use error::BuildError;
 
 use crate::engine::Docker;
 use crate::error::DockerError;
+use crate::failure::EngineFailure;
 use buildkit::Outcome;
 use solve::{Surroundings, dockerfile_of};
+use wire::WireError;
 
 impl Docker {
     /// Builds an image; `progress` hears of its steps.
@@ -50,6 +52,15 @@ impl Docker {
             }
         }
         classic::build(self, build, &surroundings, progress).await
+    }
+
+    /// Returns whether the Engine lends its BuildKit; nothing is built.
+    pub async fn has_buildkit(&self) -> Result<bool, DockerError> {
+        match wire::upgrade(self.address().await?, "/grpc", &[]).await {
+            Ok(_) => Ok(true),
+            Err(WireError::Refused(_)) => Ok(false),
+            Err(error) => Err(DockerError::Info(EngineFailure { status: None, message: error.to_string() })),
+        }
     }
 
     /// Returns what the Engine calls itself, with its version.

@@ -8,6 +8,7 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
     StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
+use envtree_core::anonymous::is_anonymous;
 use envtree_core::plan::NewContainer;
 use futures::{StreamExt, future};
 use tokio::time::{Instant, sleep};
@@ -19,9 +20,11 @@ use crate::engine::Docker;
 use crate::error::{DockerError, ImageError};
 use crate::failure::EngineFailure;
 
+pub use crate::container::demand::demands;
 pub use crate::container::detail::{ContainerDetail, PublishedPort, Variables};
 
 pub(crate) mod body;
+mod demand;
 mod detail;
 pub(crate) mod endpoint;
 mod files;
@@ -262,11 +265,6 @@ where
     }
 }
 
-/// Returns whether a volume's name was made by the Engine: 64 hexadecimal digits.
-pub(crate) fn is_anonymous(volume: &str) -> bool {
-    volume.len() == 64 && volume.chars().all(|c| c.is_ascii_hexdigit())
-}
-
 /// Takes “there is no such thing” for done.
 pub(crate) fn done_if_gone(result: Result<(), Bollard>) -> Result<(), EngineFailure> {
     match result.map_err(EngineFailure::from) {
@@ -277,8 +275,9 @@ pub(crate) fn done_if_gone(result: Result<(), Bollard>) -> Result<(), EngineFail
 
 /// Returns whether the Engine refused a removal because the container runs.
 fn still_runs(failure: &EngineFailure) -> bool {
-    // Until Docker 24, and since.
-    failure.is(409) && failure.says(&["cannot remove a running container", "container is running"])
+    // Until Docker 24, and since; and Podman's words, which come with status 500.
+    let docker = ["cannot remove a running container", "container is running"];
+    (failure.is(409) && failure.says(&docker)) || failure.says(&["cannot be removed without force"])
 }
 
 pub(crate) fn create_error(

@@ -7,6 +7,7 @@ mod address;
 mod context;
 mod sockets;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::connect::ConnectError;
@@ -40,6 +41,37 @@ pub struct Endpoint {
     pub temporary_dir: Option<PathBuf>,
     /// The user's home.
     pub home: Option<PathBuf>,
+}
+
+/// What selects the Engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// `DOCKER_HOST`.
+    Variable,
+    /// A Docker context.
+    Context {
+        /// Its name.
+        context: String,
+        /// What selected it, such as `` `DOCKER_CONTEXT` ``.
+        chosen_by: String,
+    },
+    /// A variable that asks for TLS, and with it for Docker's port on this machine.
+    Tls,
+    /// Nothing, so that the usual sockets are tried.
+    Usual,
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable => formatter.write_str("`DOCKER_HOST`"),
+            Self::Context { context, chosen_by } => {
+                write!(formatter, "Docker context `{context}`, chosen by {chosen_by}")
+            }
+            Self::Tls => formatter.write_str("`DOCKER_TLS` or `DOCKER_TLS_VERIFY`"),
+            Self::Usual => formatter.write_str("the usual sockets"),
+        }
+    }
 }
 
 impl Endpoint {
@@ -78,6 +110,20 @@ impl Endpoint {
             Some(address) => Ok(vec![address]),
             None => self.default_addresses(),
         }
+    }
+
+    /// Returns what selects the Engine, whether there is one or not.
+    pub fn selection(&self) -> Result<Selection, ConnectError> {
+        if self.docker_host.as_ref().is_some_and(|host| !host.trim().is_empty()) {
+            return Ok(Selection::Variable);
+        }
+        // A blank `DOCKER_HOST` turns contexts off all the same.
+        let selected = if self.docker_host.is_some() { None } else { self.selected_context()? };
+        Ok(match selected {
+            Some((context, chosen_by)) => Selection::Context { context, chosen_by },
+            None if self.tls || self.tls_verify => Selection::Tls,
+            None => Selection::Usual,
+        })
     }
 
     fn named(&self, host: &str) -> Result<Address, ConnectError> {
@@ -177,6 +223,26 @@ mod tests {
         assert_eq!(only(&host), Address::Tcp("host:2375".into()));
         let unset = Endpoint { docker_host: Some(" ".into()), ..host };
         assert!(unset.addresses().unwrap().iter().all(|address| matches!(address, Address::Unix(_))));
+    }
+
+    #[test]
+    fn what_selects_the_engine_is_told() {
+        let (folder, endpoint) = docker_folder();
+        let told = |endpoint: Endpoint| {
+            let told = endpoint.selection().unwrap().to_string();
+            told.replace(folder.path().to_str().unwrap(), "~")
+        };
+        let named = Endpoint { docker_context: Some("safe".into()), ..endpoint.clone() };
+        let host = Endpoint { docker_host: Some("tcp://host".into()), ..named.clone() };
+        let blank = Endpoint { docker_host: Some(" ".into()), ..named.clone() };
+        let tls = Endpoint { docker_context: Some("default".into()), tls: true, ..endpoint.clone() };
+        insta::assert_snapshot!([endpoint, named, host, blank, tls].map(told).join("\n"), @"
+        Docker context `plain`, chosen by `~/config.json`
+        Docker context `safe`, chosen by `DOCKER_CONTEXT`
+        `DOCKER_HOST`
+        the usual sockets
+        `DOCKER_TLS` or `DOCKER_TLS_VERIFY`
+        ");
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl Engine for Docker {
             Operation::PutDirectories { container, directories } => {
                 self.put_directories(container, directories).await
             }
+            Operation::CopyLayer(copy) => self.copy_layer(copy).await,
             Operation::CreateContainer(container) => self.create_container(container).await,
             Operation::ConnectNetwork { container, network, attachment } => {
                 self.connect_network(container, network, attachment).await
@@ -120,7 +121,7 @@ impl Engine for Docker {
                 self.disconnect_network(container, network).await
             }
             Operation::PutFiles { container, files } => self.put_files(container, files).await,
-            Operation::RunHook { container, key, hook } => self.run_hook(container, key, hook).await,
+            Operation::RunHook { container, key, hook, .. } => self.run_hook(container, key, hook).await,
             Operation::StartContainer { container, .. } => self.start_container(container).await,
             Operation::UnpauseContainer { container } => self.unpause_container(container).await,
             Operation::StopContainer { container, grace } => self.stop_container(container, *grace).await,

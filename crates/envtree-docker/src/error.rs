@@ -52,6 +52,14 @@ pub enum DockerError {
     /// The Engine is older than what it is asked for.
     #[error(transparent)]
     TooOld(#[from] TooOld),
+    /// A layer could not be copied.
+    #[error("cannot copy volume `{volume}`: {reason}")]
+    NotCopied {
+        /// The volume that was read.
+        volume: String,
+        /// What the copying said.
+        reason: String,
+    },
     /// Files could not be put into a container.
     #[error("cannot put files into container `{container}`")]
     PutFiles {

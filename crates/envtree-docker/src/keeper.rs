@@ -66,6 +66,24 @@ impl Docker {
         loaded.map_err(|error| ImageError::LoadImage { image: IMAGE.into(), source: error.into() }.into())
     }
 
+    /// Has the Engine mount the volumes of a container that never runs. Its command is not there, so nothing more happens.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`DockerError::NotMounted`] where it mounts one of them not.
+    pub async fn mount_kept(&self, keeper: &str) -> Result<(), DockerError> {
+        match self.start_container(keeper).await {
+            // Podman's words, and Docker's.
+            Err(DockerError::StartContainer { container, source })
+                if source.says(&["mounting volume", "mount local volume"]) =>
+            {
+                Err(DockerError::NotMounted { container, source })
+            }
+            Ok(()) | Err(DockerError::StartContainer { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Returns whose a folder in a container is, and its mode. What the container mounts is mounted for it.
     pub async fn owner_at(&self, container: &str, path: &str) -> Result<Owner, DockerError> {
         let failure = |source: EngineFailure| {

@@ -17,15 +17,22 @@ use crate::engine::Docker;
 use crate::error::DockerError;
 use crate::failure::EngineFailure;
 use crate::observe::sorted;
-use crate::version::{ApiVersion, Asked};
+use crate::version::{ApiVersion, Asked, TooOld};
+
+/// Returns an error for what the Engine would drop without a word.
+pub(crate) fn check(name: &str, network: &Network, api: ApiVersion) -> Result<(), TooOld> {
+    if network.enable_ipv4 != Some(false) || network.external {
+        return Ok(());
+    }
+    ApiVersion::NO_IPV4.demand(api, name, "enable_ipv4 of a network", Asked::Key("enable_ipv4"))
+}
 
 impl Docker {
     /// Makes a network. One of its name that exists already is an error, whoever made it.
     pub async fn create_network(&self, key: &str, network: &Network) -> Result<(), DockerError> {
         let name = network.name.as_deref().unwrap_or(key);
         if network.enable_ipv4 == Some(false) {
-            let api = self.facts().await?.api;
-            ApiVersion::NO_IPV4.demand(api, name, "enable_ipv4 of a network", Asked::Key("enable_ipv4"))?;
+            check(key, network, self.facts().await?.api)?;
         }
         let request = create_request(name, network);
         let body = checked_body(&request).to_string();
@@ -120,11 +127,7 @@ fn create_request(name: &str, network: &Network) -> NetworkCreateRequest {
         gateway: pool.gateway.clone(),
         auxiliary_addresses: map(&pool.aux_addresses),
     });
-    let ipam = Ipam {
-        driver: network.ipam_driver.clone(),
-        config: list(pools),
-        options: map(&network.ipam_options),
-    };
+    let ipam = Ipam { driver: network.ipam_driver.clone(), config: list(pools), options: None };
     NetworkCreateRequest {
         name: name.to_owned(),
         driver: network.driver.clone(),

@@ -7,6 +7,7 @@ use bollard::query_parameters::{
     ListContainersOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
     ListVolumesOptionsBuilder,
 };
+use envtree_core::branch::base::Base;
 use envtree_core::engine::Scope;
 use envtree_core::label;
 use envtree_core::observed::{
@@ -44,6 +45,12 @@ impl Docker {
                 volume.created.clear();
             }
         }
+        // Only the repository's snapshots tell what of a branch is a layer.
+        let branched = volumes.iter().find(|volume| volume.labels.contains_key(label::BRANCH));
+        let frozen = match branched.and_then(|upper| upper.labels.get(label::REPOSITORY)) {
+            Some(repository) => Base::frozen(&self.volumes_of_bases(repository).await?),
+            None => Vec::new(),
+        };
         Ok(ObservedState {
             containers,
             shared,
@@ -53,7 +60,7 @@ impl Docker {
             built,
             ..ObservedState::default()
         }
-        .with_branches_apart())
+        .with_branches_apart(&frozen))
     }
 
     /// Returns every container, network and volume that envtree made, by three requests: for one repository if its id
@@ -67,7 +74,9 @@ impl Docker {
             self.list_volumes(ListVolumesOptionsBuilder::new().filters(&ours).build()),
         )?;
         let volumes = union(volumes, []);
-        Ok(ObservedState { containers, networks, volumes, ..ObservedState::default() }.with_branches_apart())
+        let frozen = Base::frozen(&volumes);
+        Ok(ObservedState { containers, networks, volumes, ..ObservedState::default() }
+            .with_branches_apart(&frozen))
     }
 
     /// Returns every container and volume that envtree made, by two requests: for one repository if its id is given,
@@ -80,14 +89,22 @@ impl Docker {
             self.list_volumes(ListVolumesOptionsBuilder::new().filters(&ours).build()),
         )?;
         let volumes = union(volumes, []);
-        Ok(ObservedState { containers, volumes, ..ObservedState::default() }.with_branches_apart())
+        let frozen = Base::frozen(&volumes);
+        Ok(ObservedState { containers, volumes, ..ObservedState::default() }.with_branches_apart(&frozen))
     }
 
     /// Returns the volumes of the repository's bases, and of what lies on them.
     pub async fn volumes_of_bases(&self, repository: &str) -> Result<Vec<ObservedVolume>, DockerError> {
         let mut filter = label_filter(label::REPOSITORY, Some(repository));
         filter.entry("label").or_default().push(label::BASE.to_owned());
-        self.list_volumes(ListVolumesOptionsBuilder::new().filters(&filter).build()).await
+        let mut volumes =
+            self.list_volumes(ListVolumesOptionsBuilder::new().filters(&filter).build()).await?;
+        // Podman lists what bears one of several labels.
+        volumes.retain(|volume| {
+            let is_own = volume.labels.get(label::REPOSITORY).is_some_and(|id| id == repository);
+            is_own && volume.labels.contains_key(label::BASE)
+        });
+        Ok(volumes)
     }
 
     /// Returns the name of the running container that publishes a host port, if one does.

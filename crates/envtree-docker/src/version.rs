@@ -6,7 +6,6 @@ use std::str::FromStr;
 use bollard::models::SystemVersion;
 
 use crate::endpoint::Address;
-use crate::error::DockerError;
 
 /// A version of the Engine API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,11 +84,11 @@ impl ApiVersion {
         owner: &str,
         what: &'static str,
         asked: Asked,
-    ) -> Result<(), DockerError> {
+    ) -> Result<(), TooOld> {
         if api >= self {
             return Ok(());
         }
-        Err(TooOld { owner: owner.to_owned(), what, asked, needs: self, has: api }.into())
+        Err(TooOld { owner: owner.to_owned(), what, asked, needs: self, has: api })
     }
 
     /// Returns whether the Engine obeys a health check's `start_interval`.

@@ -1,6 +1,7 @@
 //! Volumes: create, remove, list, and how large they are.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use bollard::models::{Volume as EngineVolume, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptions, RemoveVolumeOptions};
@@ -111,13 +112,30 @@ impl Docker {
     }
 
     /// Returns whether the Engine tells when a volume was made, and not when its folder was last changed.
-    pub(crate) async fn tells_age(&self) -> Result<bool, DockerError> {
+    pub async fn tells_age(&self) -> Result<bool, DockerError> {
         let facts = self.facts().await?;
         Ok(facts.is_podman() || facts.api >= ApiVersion::VOLUME_AGE)
     }
 
     /// Returns the bytes that each local volume takes up. The Engine walks all of them, so this can take seconds.
     pub async fn volume_sizes(&self) -> Result<IndexMap<String, u64>, DockerError> {
+        let began = Instant::now();
+        loop {
+            match self.measured_volumes().await {
+                // Up to 20.10, the Engine measures for one caller at a time, and refuses everybody else. Podman gives up
+                // where a container goes while it measures.
+                Err(DockerError::VolumeSizes(failure))
+                    if failure.says(&["already running", "no such container"])
+                        && began.elapsed() < MEASURING =>
+                {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                measured => return measured,
+            }
+        }
+    }
+
+    async fn measured_volumes(&self) -> Result<IndexMap<String, u64>, DockerError> {
         let failure = |message: String| DockerError::VolumeSizes(EngineFailure { status: None, message });
         // bollard reads only the answer of API 1.52. Its call for the export of a container returns raw bytes, so that
         // call is sent to the path of the disk usage instead.
@@ -136,6 +154,10 @@ impl Docker {
         Ok(sizes(&answer))
     }
 }
+
+/// How long an Engine may be busy measuring for others, and how often it is asked meanwhile.
+const MEASURING: Duration = Duration::from_mins(1);
+const AGAIN: Duration = Duration::from_millis(50);
 
 const EXPORT_PATH: &str = "/containers/volumes/export";
 /// The type spares newer Engines the images; they list each volume only on `verbose`.

@@ -1,12 +1,10 @@
 //! Takes over what Docker Compose made under an environment's project name, from the files of its worktree.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use envtree_core::adopt::{Adopted, Adoption, adopt};
+use envtree_core::adopt::{Adopted, Adoption, Wanted, adopt};
 use envtree_core::engine::{Engine, Scope};
 use envtree_core::observed::{ObservedContainer, ObservedState};
-use envtree_core::project::Project;
 
 use crate::environment::{Definition, placeholder};
 use crate::error::Error;
@@ -27,9 +25,9 @@ impl Session {
             record.names(&container.labels) && !record.owns(&container.labels)
         };
         let wanted = if observed.containers.iter().any(is_of_compose) {
-            self.own_volumes(record).unwrap_or_default()
+            self.wanted_of(record).unwrap_or_default()
         } else {
-            BTreeSet::new()
+            Wanted::default()
         };
         self.adopt(record, &wanted, &mut observed);
         Ok(observed)
@@ -45,29 +43,27 @@ impl Session {
             Some(shared) => Some(shared.definition.wanted.project.name.clone()),
             None => self.shared_project_of(record)?,
         };
-        let mut observed = self.docker.observe(&scope(definition, shared)).await?;
-        let adopted = self.adopt(record, &volumes_of(&definition.wanted.project), &mut observed);
+        let mut scope = scope(definition, shared);
+        scope.volumes.extend(record.adopted_anonymous.values().cloned());
+        let mut observed = self.docker.observe(&scope).await?;
+        let adopted = self.adopt(record, &Wanted::of(&definition.wanted.project), &mut observed);
         Ok((observed, adopted))
     }
 
-    /// Returns the volumes that the environment's files name; nothing if they cannot be read.
-    fn own_volumes(&self, record: &EnvironmentRecord) -> Option<BTreeSet<String>> {
+    /// Returns what the environment's files say of volumes; nothing if they cannot be read.
+    fn wanted_of(&self, record: &EnvironmentRecord) -> Option<Wanted> {
         let files = self.files_of(record).ok()?;
         let definition = self.define(record, &files, &placeholder()).ok()?;
-        Some(volumes_of(&definition.wanted.project))
+        Some(Wanted::of(&definition.wanted.project))
     }
 
-    fn adopt(
-        &self,
-        record: &EnvironmentRecord,
-        wanted: &BTreeSet<String>,
-        observed: &mut ObservedState,
-    ) -> Adopted {
+    fn adopt(&self, record: &EnvironmentRecord, wanted: &Wanted, observed: &mut ObservedState) -> Adopted {
         let adoption = Adoption {
             repository: &record.repository.id,
             project: &record.project,
             is_of_worktree: &|path| self.is_of_worktree(record, Path::new(path)),
             volumes: &record.adopted,
+            anonymous: &record.adopted_anonymous,
             wanted,
         };
         adopt(observed, &adoption)
@@ -87,18 +83,13 @@ impl Session {
     }
 }
 
-/// Returns the Engine's names of the volumes that belong to a project.
-fn volumes_of(project: &Project) -> BTreeSet<String> {
-    let own = project.volumes.iter().filter(|(_, volume)| !volume.external);
-    own.map(|(key, _)| project.name.object(key)).collect()
-}
-
 /// Says what `up` takes over; nothing if that is no container.
 pub(crate) fn warnings(project: &str, adopted: &Adopted) -> Vec<String> {
     if adopted.containers.is_empty() {
         return Vec::new();
     }
-    let kept = if adopted.volumes.is_empty() { "" } else { "; their volumes are kept with their data" };
+    let has_volumes = !adopted.volumes.is_empty() || !adopted.anonymous.is_empty();
+    let kept = if has_volumes { "; their volumes are kept with their data" } else { "" };
     let taken = format!(
         "Docker Compose made {} of project `{project}` from the files of this worktree: envtree takes over and makes them again{kept}",
         named("container", &adopted.containers)
@@ -106,7 +97,10 @@ pub(crate) fn warnings(project: &str, adopted: &Adopted) -> Vec<String> {
     let left = adopted.left.iter().map(|name| {
         format!("volume `{name}` is left alone with its data, because the environment has one under a name of its own")
     });
-    std::iter::once(taken).chain(left).collect()
+    let left_networks = adopted.left_networks.iter().map(|name| {
+        format!("network `{name}` is left behind, because the environment has one under a name of its own; `docker network rm {name}` removes it once nothing uses it")
+    });
+    std::iter::once(taken).chain(left).chain(left_networks).collect()
 }
 
 fn named(kind: &str, names: &[String]) -> String {

@@ -106,11 +106,20 @@ async fn run_step<E: Engine + Sync, G: Gate + Sync>(
             events.emit(Event::Performed { act, object: object.clone(), elapsed: started.elapsed() });
             Ok(())
         }
+        Err(cause) if is_optional(&step.operation) => {
+            let causes = crate::error::causes(&cause).join(": ");
+            events.emit(Event::Warning(format!("{causes}; `--force` goes on without it")));
+            Ok(())
+        }
         Err(cause) => {
             events.emit(Event::Failed { act, object: object.clone() });
             Err(Halted::Failed(FailureCause::Engine(cause)))
         }
     }
+}
+
+fn is_optional(operation: &Operation) -> bool {
+    matches!(operation, Operation::RunHook { required: false, .. })
 }
 
 /// Returns what to tell of an operation on `image` that goes on.
@@ -140,6 +149,7 @@ pub(crate) fn describe(operation: &Operation) -> (Act, String) {
         }
         Operation::RemoveVolume { name } => (Act::RemoveVolume, name.clone()),
         Operation::CreateKeeper(keeper) => (Act::CreateContainer, keeper.name.clone()),
+        Operation::CopyLayer(copy) => (Act::CopyLayer, copy.fills().to_owned()),
         Operation::CreateContainer(container) => (Act::CreateContainer, container.name.clone()),
         Operation::ConnectNetwork { container, .. } => (Act::ConnectNetwork, container.clone()),
         Operation::DisconnectNetwork { container, .. } => (Act::DisconnectNetwork, container.clone()),

@@ -18,17 +18,18 @@ use tokio::sync::watch;
 use crate::apply::{ApplyError, FailureCause, Gate, apply};
 use crate::database::Databases;
 use crate::environment::Environment;
-use crate::error::{Error, Failure};
+use crate::error::{Error, Failure, Unreachable};
 use crate::hooks::HookKey;
+use crate::post_start::{hooked, unhooked};
 use crate::readiness::{NotReady, Readiness};
 use crate::session::Session;
 use crate::shared::HeldShared;
 use crate::state::record::EnvironmentRecord;
 use crate::taken::SETTLING;
 use crate::target::Target;
-use crate::up::{UpOptions, plan_changes, reconcile_options};
+use crate::up::{UpOptions, plan_changes, reconcile_options, refuse_missing_in_worktree};
 
-pub(crate) use failure::{Told, step_failure};
+pub(crate) use failure::{Told, place_of_wish, step_failure};
 
 /// How often a plan is made anew because the environment changed under it.
 const CATCHING_UP: usize = 3;
@@ -65,7 +66,7 @@ impl Convergence<'_> {
         }
         let (checked_out, progress) = watch::channel(Checkout::Running);
         let checkout = async {
-            let result = session.check_out(record, self.target, environment).await;
+            let result = self.check_out().await;
             checked_out.send_replace(if result.is_ok() { Checkout::Done } else { Checkout::Failed });
             result
         };
@@ -82,7 +83,7 @@ impl Convergence<'_> {
             // Where nothing else is to be told, it is better told in its own words.
             Err(error) if applied.failures.is_empty() && applied.done.is_empty() => return Err(error),
             Err(error) => {
-                applied.failures.insert(0, Failure::of_checkout(&error));
+                applied.failures.splice(0..0, Failure::all_of(&error));
                 false
             }
         };
@@ -98,6 +99,14 @@ impl Convergence<'_> {
         Ok(Converged { created_worktree, operations: applied.done.len(), warnings })
     }
 
+    /// Makes the worktree and what belongs to it; refuses mounts of what it then still lacks.
+    async fn check_out(&self) -> Result<bool, Error> {
+        let created = self.session.check_out(self.record, self.target, self.environment).await?;
+        let files = self.session.present(&self.record.worktree);
+        refuse_missing_in_worktree(&self.environment.definition, &files)?;
+        Ok(created)
+    }
+
     async fn observe(&self) -> Result<ObservedState, Error> {
         let (observed, _) = self.session.observe_and_adopt(self.record, &self.environment.definition).await?;
         Ok(observed)
@@ -105,7 +114,9 @@ impl Convergence<'_> {
 
     fn readiness(&self) -> Readiness<'_> {
         let project = self.environment.watched();
-        Readiness::new(&self.session.docker, project, self.options.timeout, &self.session.options.events)
+        let events = &self.session.options.events;
+        Readiness::new(&self.session.docker, project, self.options.timeout, events)
+            .with_places(&self.environment.definition.wanted.places)
     }
 
     fn told(&self) -> Told<'_> {
@@ -183,7 +194,7 @@ impl Convergence<'_> {
     async fn apply_changes(&self, observed: ObservedState, gate: &UpGate<'_>) -> Applied {
         let mut applied = Applied::default();
         if let Err(error) = self.try_apply(observed, gate, &mut applied).await {
-            applied.failures.push(Failure::of(&error));
+            applied.failures.extend(Failure::all_of(&error));
         }
         applied
     }
@@ -196,21 +207,14 @@ impl Convergence<'_> {
     ) -> Result<(), Error> {
         let Self { session, environment, options, .. } = *self;
         let choices = reconcile_options(environment, options, false);
-        let images = plan_images(&environment.isolated.project, &observed, &choices)?;
-        if !images.is_empty() {
-            if let Err(error) = apply(&session.docker, &images, gate, &session.options.events).await {
-                applied.take(error, &self.told(), gate_failure);
-                return Ok(());
-            }
-            observed = self.observe().await?;
+        let images = plan_images(&environment.isolated.project, &observed, &choices)
+            .map_err(|error| Unreachable::of(error, &environment.definition.wanted))?;
+        if !self.prepare(&images, &mut observed, gate, applied).await? {
+            return Ok(());
         }
         let images = self.images_of_data(&observed)?;
-        if !images.is_empty() {
-            if let Err(error) = apply(&session.docker, &images, gate, &session.options.events).await {
-                applied.take(error, &self.told(), gate_failure);
-                return Ok(());
-            }
-            observed = self.observe().await?;
+        if !self.prepare(&images, &mut observed, gate, applied).await? {
+            return Ok(());
         }
         let Some(grounds) = self.grounds(&observed, gate).await? else {
             return Ok(());
@@ -227,12 +231,35 @@ impl Convergence<'_> {
         if !plan.is_empty() {
             session.update_record(&self.record.project, |record| begin(record, &plan)).await?;
         }
-        match apply(&session.docker, &plan, gate, &session.options.events).await {
+        let result = apply(&session.docker, &plan, gate, &session.options.events).await;
+        let unhooked = unhooked(&plan, result.as_ref().err().map(|error| error.done.as_slice()));
+        match result {
             Ok(()) => applied.done.extend(plan.steps.iter().map(|step| step.operation.to_string())),
             Err(error) => applied.take(error, &self.told(), gate_failure),
         }
+        session.note_hooked(self.record, &plan, unhooked).await?;
         applied.basis = Some((observed, plan));
         Ok(())
+    }
+
+    /// Carries out what has to be there before anything else is planned, and looks at the Engine again; returns whether
+    /// it is there now.
+    async fn prepare(
+        &self,
+        plan: &Plan,
+        observed: &mut ObservedState,
+        gate: &UpGate<'_>,
+        applied: &mut Applied,
+    ) -> Result<bool, Error> {
+        if plan.is_empty() {
+            return Ok(true);
+        }
+        if let Err(error) = apply(&self.session.docker, plan, gate, &self.session.options.events).await {
+            applied.take(error, &self.told(), gate_failure);
+            return Ok(false);
+        }
+        *observed = self.observe().await?;
+        Ok(true)
     }
 }
 
@@ -245,6 +272,7 @@ pub(crate) fn begin(record: &mut EnvironmentRecord, plan: &Plan) {
         _ => None,
     });
     record.unsettled.get_or_insert_default().volumes.extend(made);
+    record.unhooked.extend(hooked(plan).map(str::to_owned));
 }
 
 /// What the Engine's part came to.

@@ -3,171 +3,77 @@
 //! A base belongs to the repository and is found by its key. Who needs one that is not there makes it, while others that
 //! need the same wait.
 
+mod ahead;
+mod archive;
+mod copy;
+mod error;
+mod grounds;
 mod ingredients;
 mod inputs;
 mod list;
 mod make;
+mod mode;
+mod prepare;
+mod prune;
+mod raw;
 mod reset;
+mod seed;
+mod size;
+mod snapshot;
+mod source;
+mod sweep;
+mod trial;
+mod unmade;
+mod uses;
 
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 
 use envtree_core::branch::base::{Base, BaseOwner};
-use envtree_core::branch::{Branch, DataVolume, Ground, data_volumes, upper_name};
+use envtree_core::branch::{DataVolume, data_volumes, keeps_chosen, upper_of};
 use envtree_core::known_image::KnownImage;
 use envtree_core::label;
-use envtree_core::name::VolumeName;
 use envtree_core::observed::{ObservedState, ObservedVolume};
 use envtree_core::project::Project;
 use envtree_core::service::{MountSource, Service};
-use envtree_core::settings::{Hook, Settings};
-use indexmap::IndexMap;
 
 use crate::environment::Environment;
 use crate::error::Error;
-use crate::load::SETTINGS_FILE;
-use crate::repository::RepositoryError;
 use crate::session::Session;
-use crate::state::Lock;
-use crate::state::record::EnvironmentRecord;
-use crate::trust::CommandText;
+use crate::state::identity::bases_name;
+use crate::state::record::RepositoryRecord;
 
+pub use ahead::ReadyBase;
+pub(crate) use archive::UnfinishedImport;
+pub use archive::{ArchiveSource, ArchiveTarget, CHUNK, ExportOptions, ExportedData, ImportedData};
+pub use error::DataError;
+pub(crate) use grounds::{Branches, Grounds};
 pub use list::{BaseStatus, BranchStatus, DroppedBase};
+pub(crate) use prepare::engine_key;
+pub(crate) use raw::treatment_texts;
+pub use raw::{DumpOptions, DumpSource, ImportedDump, LiveServer};
+pub(crate) use seed::seed_text;
+pub(crate) use size::VolumeSizes;
+pub use snapshot::{SnapshotChoice, TakenSnapshot};
+pub(crate) use source::refuse_begun;
+pub(crate) use unmade::UnmadeData;
 
-/// The key of the seed in `envtree.yaml`.
-pub(crate) const SEED: &str = "data.seed";
-
-/// Why data is not there as it should be.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// What the seed depends on could not be read.
-    #[error("cannot read `{path}`, on which the data depends")]
-    Input {
-        /// The file or folder.
-        path: PathBuf,
-        /// The answer of the system.
-        source: std::io::Error,
-    },
-    /// A server was not stopped as it should have been: what it left may be torn.
-    #[error("service `{service}` ended with status {code} when it was stopped: its data is not used")]
-    NotStopped {
-        /// The service.
-        service: String,
-        /// Its exit status.
-        code: i64,
-    },
-    /// The Engine does not mount branches.
-    #[error("this Engine does not branch volumes: {reason}")]
-    NoBranches {
-        /// What it says.
-        reason: String,
-    },
-    /// There is nothing to go back to.
-    #[error("no volume of environment `{project}` is a branch of seeded data")]
-    NoneBranched {
-        /// The Compose project.
-        project: String,
-    },
-    /// A command would begin with an empty volume.
-    #[error("the data of service `{service}` is not there yet")]
-    NotSeeded {
-        /// The service.
-        service: String,
-    },
-    /// A container of a base is gone.
-    #[error("container `{container}`, in which the data is made, is gone")]
-    Gone {
-        /// The container.
-        container: String,
-    },
-    /// No base is called that.
-    #[error("this repository has no base `{name}`")]
-    UnknownBase {
-        /// What was asked for.
-        name: String,
-        /// The bases there are.
-        known: Vec<String>,
-    },
-    /// Volumes are branches of the base.
-    #[error("base `{name}` is in use: {} of it", counted(users.len()))]
-    BaseInUse {
-        /// The base.
-        name: String,
-        /// The volumes.
-        users: Vec<String>,
-    },
-}
-
-fn counted(volumes: usize) -> String {
-    if volumes == 1 { "1 volume is a branch".to_owned() } else { format!("{volumes} volumes are branches") }
-}
-
-/// Returns the seed's exact text as trust names it.
-pub(crate) fn seed_text<'a>(repository: &str, settings: &'a Settings) -> Option<(CommandText, &'a Hook)> {
-    let seed = settings.data.seed.as_ref()?;
-    Some((CommandText::new(repository, SEED, SETTINGS_FILE, &seed.commands), seed))
-}
+/// The keys of what is done to real data.
+const SANITIZE: &str = "data.sanitize";
+const VERIFY: &str = "data.verify";
 
 /// Returns the data volumes of an environment, each once.
 fn volumes_of(environment: &Environment, observed: &ObservedState) -> Vec<DataVolume> {
     let project = &environment.isolated.project;
+    let chosen = &environment.definition.settings.data.volumes;
     let mut volumes: Vec<DataVolume> = Vec::new();
     for (name, service) in &project.services {
-        for volume in data_volumes(project, name, service, observed.images.get(&service.image)) {
+        for volume in data_volumes(project, name, service, observed.images.get(&service.image), chosen) {
             if !volumes.iter().any(|other| other.name() == volume.name()) {
                 volumes.push(volume);
             }
         }
     }
     volumes
-}
-
-/// Returns the branch of a volume that lies on `ground`.
-fn branch(volume: &DataVolume, ground: Ground) -> Branch {
-    let key = volume.key.clone().unwrap_or_else(|| {
-        VolumeName::new(volume.name()).expect("the Engine's name of a volume is one of a key too")
-    });
-    Branch { volume: volume.definition.clone(), key, ground }
-}
-
-/// Returns the branches that were begun and whose volume is missing, of those that the files do not name.
-fn begun(volumes: &[DataVolume], observed: &ObservedState) -> IndexMap<String, Branch> {
-    let of_upper = |volume: &DataVolume| {
-        let name = upper_name(volume.name());
-        let upper = observed.uppers.iter().find(|upper| upper.name == name)?;
-        Some((volume.name().to_owned(), branch(volume, Ground::of_upper(upper)?)))
-    };
-    volumes.iter().filter_map(of_upper).collect()
-}
-
-/// Returns the branches of `volumes` that lie on `base`.
-fn on_base(volumes: &[DataVolume], base: &Base) -> IndexMap<String, Branch> {
-    let on_base = |volume: &DataVolume| {
-        let ground = base.ground(&volume.service, &volume.target)?;
-        Some((volume.name().to_owned(), branch(volume, ground)))
-    };
-    volumes.iter().filter_map(on_base).collect()
-}
-
-/// Branches that volumes begin as, by the Engine's name of the volume.
-pub(crate) type Branches = IndexMap<String, Branch>;
-
-/// What missing volumes begin as. As long as it lives, no command drops the base.
-#[derive(Debug, Default)]
-pub(crate) struct Grounds {
-    pub(crate) branches: Branches,
-    _held: Option<Lock>,
-}
-
-impl Grounds {
-    /// Returns the branches that were begun before.
-    pub(crate) fn begun(environment: &Environment, observed: &ObservedState) -> Self {
-        let branches = if observed.uppers.is_empty() {
-            Branches::new()
-        } else {
-            begun(&volumes_of(environment, observed), observed)
-        };
-        Self { branches, _held: None }
-    }
 }
 
 /// Returns whether a volume of a known server is missing, or may be, as long as its image is not there.
@@ -177,13 +83,12 @@ pub(crate) fn lacks_data(environment: &Environment, observed: &ObservedState) ->
         || volumes_of(environment, observed).iter().any(|volume| !is_begun(volume, observed))
 }
 
-/// Returns a service of `project` that would mount an empty volume in place of data that a seed fills.
+/// Returns a service of `project` that would mount an empty volume in place of the data that `up` brings.
 pub(crate) fn lacking(
     environment: &Environment,
     project: &Project,
     observed: &ObservedState,
 ) -> Option<DataError> {
-    environment.definition.settings.data.seed.as_ref()?;
     let volumes = volumes_of(environment, observed);
     let missing: Vec<&str> =
         volumes.iter().filter(|volume| !is_begun(volume, observed)).map(DataVolume::name).collect();
@@ -203,138 +108,104 @@ pub(crate) fn lacking(
 /// Returns the project with the servers alone whose data can branch.
 pub(crate) fn servers(environment: &Environment) -> Project {
     let mut project = environment.isolated.project.clone();
+    let chosen = &environment.definition.settings.data.volumes;
     project.services.retain(|_, service| {
         KnownImage::run_by(service).is_some_and(|known| !known.data_directories().is_empty())
+            || keeps_chosen(service, chosen)
     });
+    project
+}
+
+/// Returns the isolated project with what leads services to each other and to their environment as the file has it: a base
+/// is made for all environments.
+fn undirected(environment: &Environment) -> Project {
+    let mut project = environment.isolated.project.clone();
+    let written = &environment.definition.wanted.project.services;
+    for (name, service) in &mut project.services {
+        if let Some(own) = written.get(name).cloned() {
+            service.environment = own.environment;
+            service.command = own.command;
+            service.entrypoint = own.entrypoint;
+            service.health_check = own.health_check;
+            service.hostname = own.hostname;
+            service.runtime.dns = own.runtime.dns;
+            service.runtime.extra_hosts = own.runtime.extra_hosts;
+        }
+    }
     project
 }
 
 /// Returns whether a volume is there, or what a branch keeps its changes in.
 fn is_begun(volume: &DataVolume, observed: &ObservedState) -> bool {
     observed.volumes.iter().any(|found| found.name == volume.name())
-        || observed.uppers.iter().any(|upper| upper.name == upper_name(volume.name()))
+        || upper_of(&observed.uppers, volume.name()).is_some()
+}
+
+/// Returns the bases of which every volume is among `volumes`.
+fn complete(volumes: &[ObservedVolume]) -> Vec<Base> {
+    let is_there = |name: &str| volumes.iter().any(|volume| volume.name == name);
+    let is_own = |base: &Base, name: &str| {
+        let mut found = volumes.iter().filter(|volume| volume.name == name);
+        // The layers of a snapshot were those of branches.
+        found.any(|volume| base.snapshot.is_some() || volume.labels.get(label::BASE) == Some(&base.key))
+    };
+    let is_whole = |base: &Base| {
+        base.volumes.iter().all(|volume| is_own(base, &volume.layer.volume))
+            && base.layers().all(|layer| is_there(&layer.volume))
+    };
+    volumes.iter().filter_map(Base::of_marker).filter(is_whole).collect()
 }
 
 impl Session {
-    /// Returns what missing data volumes begin as, if a seed fills them. A base that is not there is made; the files of
-    /// the worktree are there.
-    pub(crate) async fn grounds(
-        &self,
-        record: &EnvironmentRecord,
-        environment: &Environment,
-        observed: &ObservedState,
-    ) -> Result<Grounds, Error> {
-        let volumes = volumes_of(environment, observed);
-        let mut branches = begun(&volumes, observed);
-        let Some(wanted) = self.wanted_base(record, environment, observed, volumes).await? else {
-            return Ok(Grounds { branches, _held: None });
-        };
-        if !self.trusts_seed(record, environment)? {
-            self.warn(format!(
-                "`{SEED}` was skipped: its commands are not trusted yet, and the services start with empty data; `envtree trust` shows and accepts them"
-            ));
-            return Ok(Grounds { branches, _held: None });
-        }
-        match self.base(record, environment, &wanted).await {
-            Ok((base, held)) => {
-                branches.extend(on_base(&wanted.missing, &base));
-                Ok(Grounds { branches, _held: Some(held) })
+    /// Returns what lies on bases and snapshots, by their keys, in words, and what environments begin with.
+    fn users(&self, observed: &ObservedState) -> Result<BTreeMap<String, Vec<String>>, Error> {
+        let mut users = users(observed);
+        let state = self.read_state()?;
+        for record in self.own_records(&state) {
+            if let Some(key) = &record.data_from {
+                users.entry(key.clone()).or_default().push(format!("environment {}", record.task));
             }
-            Err(Error::Data(error @ DataError::NoBranches { .. })) => {
-                self.warn(format!("{error}; `{SEED}` was skipped, and the services start with empty data"));
-                Ok(Grounds { branches, _held: None })
-            }
-            Err(error) => Err(error),
         }
-    }
-
-    /// Returns the branches of a plan that is only shown: a base that is not there is not made.
-    pub(crate) async fn planned_branches(
-        &self,
-        record: &EnvironmentRecord,
-        environment: &Environment,
-        observed: &ObservedState,
-    ) -> Result<Branches, Error> {
-        let volumes = volumes_of(environment, observed);
-        let mut branches = begun(&volumes, observed);
-        if record.worktree.is_dir()
-            && self.trusts_seed(record, environment)?
-            && let Some(wanted) = self.wanted_base(record, environment, observed, volumes).await?
-            && let Some(base) = self.find_base(&record.repository.id, &wanted.key).await?
-        {
-            branches.extend(on_base(&wanted.missing, &base));
-        }
-        Ok(branches)
-    }
-
-    /// Returns whether exactly this seed was accepted.
-    pub(crate) fn trusts_seed(
-        &self,
-        record: &EnvironmentRecord,
-        environment: &Environment,
-    ) -> Result<bool, Error> {
-        let seed = seed_text(&record.repository.id, &environment.definition.settings);
-        Ok(match seed {
-            Some((text, _)) => self.trusted()?.is_trusted(&text),
-            None => false,
-        })
-    }
-
-    /// Returns the base that missing volumes want to be branches of; nothing where no seed fills it.
-    async fn wanted_base(
-        &self,
-        record: &EnvironmentRecord,
-        environment: &Environment,
-        observed: &ObservedState,
-        all: Vec<DataVolume>,
-    ) -> Result<Option<WantedBase>, Error> {
-        let is_missing = |volume: &&DataVolume| !is_begun(volume, observed);
-        let missing: Vec<DataVolume> = all.iter().filter(is_missing).cloned().collect();
-        if missing.is_empty() || environment.definition.settings.data.seed.is_none() {
-            return Ok(None);
-        }
-        let ingredients = self.ingredients(record, environment, observed, &all).await?;
-        Ok(Some(WantedBase { key: ingredients.key(), all, missing }))
-    }
-
-    /// Returns the complete base of that key, if there is one.
-    async fn find_base(&self, repository: &str, key: &str) -> Result<Option<Base>, Error> {
-        let volumes = self.docker.volumes_of_bases(repository).await?;
-        Ok(complete(&volumes).into_iter().find(|base| base.key == key))
+        Ok(users)
     }
 }
 
-/// Returns the bases of which every volume is there.
-fn complete(volumes: &[ObservedVolume]) -> Vec<Base> {
-    let is_there = |base: &Base, name: &str| {
-        let is_its = |volume: &&ObservedVolume| volume.labels.get(label::BASE) == Some(&base.key);
-        volumes.iter().filter(is_its).any(|volume| volume.name == name)
-    };
-    let bases = volumes.iter().filter_map(Base::of_marker);
-    bases.filter(|base| base.volumes.iter().all(|volume| is_there(base, &volume.volume))).collect()
+/// Returns what lies on bases and snapshots, by their keys, in words.
+fn users(observed: &ObservedState) -> BTreeMap<String, Vec<String>> {
+    let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for upper in &observed.uppers {
+        if let (Some(base), Some(branch)) = (upper.labels.get(label::BASE), upper.labels.get(label::BRANCH)) {
+            users.entry(base.clone()).or_default().push(format!("volume {branch}"));
+        }
+    }
+    for base in observed.volumes.iter().filter_map(Base::of_marker) {
+        let grounds: BTreeSet<&str> = base.grounds().collect();
+        for key in grounds {
+            users.entry(key.to_owned()).or_default().push(as_user(&base));
+        }
+    }
+    users
 }
 
-/// A base that is to be found or made.
-struct WantedBase {
-    key: String,
-    /// The volumes that it consists of, as the environment names them.
-    all: Vec<DataVolume>,
-    /// Those of them that are missing, and are to be branches of it.
-    missing: Vec<DataVolume>,
+/// Returns whether a server that was stopped has written all of its data. Servers that nobody knows may end with the signal
+/// that stopped them, as those on a Java machine do.
+fn has_ended_well(service: &Service, code: i64) -> bool {
+    code == 0 || (KnownImage::run_by(service).is_none() && matches!(code, 130 | 143))
+}
+
+/// Returns how a base or snapshot is named among what lies on others.
+fn as_user(base: &Base) -> String {
+    let kind = if base.snapshot.is_some() { "snapshot" } else { "base" };
+    format!("{kind} {}", base.name())
 }
 
 /// Returns whose bases the repository's are.
-fn owner(record: &EnvironmentRecord) -> BaseOwner {
+fn owner(repository: &RepositoryRecord) -> BaseOwner {
     BaseOwner {
-        repository: record.repository.id.clone(),
-        repository_name: record.repository.name.clone(),
-        common_dir: record.repository.common_dir.to_string_lossy().into_owned(),
+        repository: repository.id.clone(),
+        repository_name: repository.name.clone(),
+        bases: bases_name(&repository.common_dir),
+        common_dir: repository.common_dir.to_string_lossy().into_owned(),
         version: env!("CARGO_PKG_VERSION").into(),
-    }
-}
-
-impl From<RepositoryError> for DataError {
-    fn from(error: RepositoryError) -> Self {
-        Self::Input { path: PathBuf::from("data.inputs"), source: std::io::Error::other(error) }
     }
 }

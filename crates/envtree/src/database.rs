@@ -77,6 +77,7 @@ impl<'a> Databases<'a> {
             service: server.to_string(),
             fault: Fault::Databases(reason),
             log: Vec::new(),
+            silent: None,
         })
     }
 

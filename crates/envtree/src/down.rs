@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use envtree_core::label;
 use envtree_core::observed::{ObservedContainer, ObservedState};
 use envtree_core::plan::Plan;
 use envtree_core::shared::joined;
@@ -11,11 +12,12 @@ use crate::apply::apply;
 use crate::converge::{Open, Told, step_failure};
 use crate::environment::placeholder;
 use crate::error::{Error, Failure};
+use crate::post_start::unhooked;
 use crate::readiness::Readiness;
 use crate::session::Session;
 use crate::state::Lock;
 use crate::state::record::EnvironmentRecord;
-use crate::taken::{SETTLING, may_be_starting, taken_by_strangers};
+use crate::taken::taken_by_strangers;
 
 /// How long services may take to become ready after `start` and `restart`.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -49,12 +51,15 @@ impl Session {
         let _shared = self.lock_shared(&record).await?;
         if options.volumes {
             self.consent_to_lost_data(&record).await?;
+            // Cut off from here on, the next `up` begins with what a new environment has.
+            self.update_record(&record.project, |record| record.data_from = None).await?;
         }
         let removal = RemovalOptions {
             images: false,
             repository: record.repository.id.clone(),
             volumes: options.volumes,
             grace: options.timeout,
+            force: false,
         };
         let mut done = self.remove_half_made_volumes(&record).await?;
         let plan = |observed: &ObservedState| plan_removal(observed, &record.project, &removal);
@@ -75,6 +80,13 @@ impl Session {
         let own = observed.volumes.iter().filter(|volume| record.owns(&volume.labels));
         let mut losses: Vec<String> =
             own.map(|volume| format!("remove volume `{}` and its data", volume.name)).collect();
+        // A branch whose volume is not there keeps its data in what it would be mounted from.
+        let uppers = observed.uppers.iter().filter(|upper| record.owns(&upper.labels));
+        let branches = uppers.filter_map(|upper| upper.labels.get(label::BRANCH));
+        let is_missing = |branch: &&String| observed.volumes.iter().all(|volume| volume.name != **branch);
+        losses.extend(
+            branches.filter(is_missing).map(|branch| format!("remove volume `{branch}` and its data")),
+        );
         losses.extend(self.lost_databases(record, &observed)?);
         if losses.is_empty() || (self.options.confirm)(&losses) {
             Ok(())
@@ -159,10 +171,7 @@ impl Session {
             if taken.is_empty() {
                 return Ok(plan);
             }
-            if !may_be_starting(&observed) || began.elapsed() >= SETTLING {
-                return Err(self.with_containers(Error::PortsTaken(taken)).await);
-            }
-            tokio::time::sleep(SETTLING / 10).await;
+            self.await_own_start(taken, &observed, began).await?;
         }
     }
 
@@ -235,7 +244,10 @@ impl Session {
         plan: &Plan,
         command: &'static str,
     ) -> Result<ChangeReport, Error> {
-        if let Err(error) = apply(&self.docker, plan, &Open, &self.options.events).await {
+        let result = apply(&self.docker, plan, &Open, &self.options.events).await;
+        let unhooked = unhooked(plan, result.as_ref().err().map(|error| error.done.as_slice()));
+        self.note_hooked(record, plan, unhooked).await?;
+        if let Err(error) = result {
             let told = Told { record, files: None };
             let failures = error
                 .failures

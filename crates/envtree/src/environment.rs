@@ -2,9 +2,11 @@
 
 mod shared;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use envtree_core::branch::refuse_unbranchable;
+use envtree_core::branch::seed::refuse_unknown_service;
 use envtree_core::compose_file::interpolate::interpolate_text;
 use envtree_core::isolate::{Assignments, Identity, Isolated, isolate};
 use envtree_core::name::NetworkName;
@@ -18,7 +20,9 @@ use envtree_core::variables::{AppPort, View, variables};
 use indexmap::IndexMap;
 
 use crate::error::Error;
-use crate::load::{ComposeRequest, Files, OneOffFile, Wanted, is_input, load_compose, load_settings, normal};
+use crate::load::{
+    ComposeRequest, Files, LoadError, OneOffFile, Wanted, is_input, load_compose, load_settings, normal,
+};
 use crate::secret::{load_or_create_secret, load_secret};
 use crate::session::Session;
 use crate::shared::SharedEnvironment;
@@ -50,6 +54,13 @@ pub(crate) struct Definition {
     pub(crate) shared: Option<Box<SharedDefinition>>,
 }
 
+impl Definition {
+    /// Returns an error if no Engine can run what the files define.
+    pub(crate) fn check(&self) -> Result<(), LoadError> {
+        LoadError::unless_empty(self.wanted.refused.clone())
+    }
+}
+
 /// An environment with its reservations: all that `up` makes true.
 #[derive(Debug, Clone)]
 pub(crate) struct Environment {
@@ -63,6 +74,8 @@ pub(crate) struct Environment {
     pub(crate) warnings: Vec<String>,
     /// What it shares.
     pub(crate) shared: Option<Box<SharedEnvironment>>,
+    /// Containers whose `post_start` hooks have not all run.
+    pub(crate) unhooked: BTreeSet<String>,
     watched: Option<Box<Project>>,
 }
 
@@ -127,8 +140,27 @@ impl Session {
         secret: &str,
         one_off: Option<&OneOffFile>,
     ) -> Result<Definition, Error> {
+        let definition = self.define_to_show(record, files, secret, one_off)?;
+        definition.check()?;
+        Ok(definition)
+    }
+
+    /// Reads what the worktree of `record` defines, also what no Engine can run.
+    pub(crate) fn define_to_show(
+        &self,
+        record: &EnvironmentRecord,
+        files: &Files,
+        secret: &str,
+        one_off: Option<&OneOffFile>,
+    ) -> Result<Definition, Error> {
         let settings = load_settings(files)?;
         let mut definition = self.load(record, settings, (files, one_off), secret)?;
+        let Definition { settings, wanted, .. } = &mut definition;
+        wanted.refused.extend(refuse_unbranchable(&settings.data.volumes, &wanted.project, &wanted.inactive));
+        let service = settings.data.seed.as_ref().and_then(|seed| seed.service.as_ref());
+        let unknown =
+            service.and_then(|service| refuse_unknown_service(service, &wanted.project, &wanted.inactive));
+        wanted.refused.extend(unknown);
         if !definition.settings.sharing.is_empty()
             && let Some(shared) = self.shared_record(&self.read_state()?, &record.repository)
         {
@@ -161,6 +193,9 @@ impl Session {
             name: record.project.clone(),
             one_off,
         })?;
+        if secret == placeholder() {
+            hide_passwords(&mut wanted.project);
+        }
         scale(&mut wanted.project, &record.scale)?;
         let identity = Identity {
             repository: record.repository.id.clone(),
@@ -250,7 +285,9 @@ impl Session {
         let host = set(variables(&isolated.project, &definition.identity, &apps, View::Host))?;
         warnings.extend(host.1);
         warnings.extend(isolated.warnings.iter().cloned());
-        Ok(Environment { definition, isolated, host: host.0, inside: inside.0, warnings, shared, watched })
+        let unhooked = record.unhooked.clone();
+        let (host, inside) = (host.0, inside.0);
+        Ok(Environment { definition, isolated, host, inside, warnings, shared, unhooked, watched })
     }
 
     /// Adds the variables under `env.set`, filled in with those of the environment, of the process and of `.env`.
@@ -278,6 +315,13 @@ impl Session {
             variables.insert(name.clone(), filled.text);
         }
         Ok((variables, warnings))
+    }
+}
+
+/// Forgets the passwords that stand in files: where the repository's secret is not to be shown, they are not either.
+fn hide_passwords(project: &mut Project) {
+    for service in project.services.values_mut() {
+        service.given.retain(|name, _| !name.ends_with("PASSWORD"));
     }
 }
 
@@ -413,5 +457,27 @@ mod tests {
         assert_eq!(environment.host["POSTGRES_PASSWORD"], "secret");
         let error = assembled("env:\n  sett: {}\n").unwrap_err();
         assert!(error.to_string().starts_with("envtree.yaml:2:3: "), "{error}");
+    }
+
+    #[test]
+    fn the_password_in_a_secret_is_not_shown_where_that_of_the_repository_is_not() {
+        let shop = TestRepository::new();
+        let variables = "POSTGRES_PASSWORD_FILE: /run/secrets/p, POSTGRES_USER_FILE: /run/secrets/u";
+        let service = format!("image: postgres:17, secrets: [p, u], environment: {{ {variables} }}");
+        let secrets = "p: { file: ./p }, u: { file: ./u }";
+        shop.write(
+            "compose.yaml",
+            &format!("services: {{ db: {{ {service} }} }}\nsecrets: {{ {secrets} }}\n"),
+        );
+        shop.write("p", "hunter2\n");
+        shop.write("u", "app\n");
+        let session = Session::open(options(&shop, &shop.path)).unwrap();
+        let record = main_record(&session);
+        let inside = |secret: &str| {
+            let definition = session.define(&record, &session.present(&shop.path), secret).unwrap();
+            session.assemble(definition, &record).unwrap().inside["DATABASE_URL"].clone()
+        };
+        assert_eq!(inside("secret"), "postgres://app:hunter2@db:5432/app");
+        assert_eq!(inside(&placeholder()), "postgres://app@db:5432/app");
     }
 }

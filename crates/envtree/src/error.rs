@@ -1,24 +1,27 @@
 //! Why a use case failed: the errors of the parts, and the failures that only a use case can have.
 
 mod build_fault;
+mod failure;
 mod taken_port;
+mod unreachable;
 
 use std::path::PathBuf;
 
 pub use build_fault::BuildFault;
+use envtree_core::compose_file::node::Place;
 use envtree_core::port::PortsExhausted;
-use envtree_core::reconcile::ReconcileError;
 use envtree_core::subnet::Subnet;
 pub use envtree_docker::connect::Attempt;
 pub use envtree_docker::credentials::CredentialFailure;
 pub use envtree_docker::{BuildError, ConnectError, DockerError, EngineFailure, ImageError, SshProblem};
+pub use failure::Failure;
+use failure::is_cut_off;
 
 use crate::data::DataError;
 use crate::env_file::EnvFileError;
 use crate::hook::HookError;
 use crate::include::IncludeError;
 use crate::load::LoadError;
-use crate::readiness::NotReady;
 use crate::repository::RepositoryError;
 use crate::secret::SecretError;
 use crate::state::{LockError, StateError};
@@ -28,6 +31,7 @@ use crate::worktree::WorktreeError;
 use taken_port::taken_ports;
 
 pub use taken_port::TakenPort;
+pub use unreachable::Unreachable;
 
 /// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
@@ -71,10 +75,24 @@ pub enum Error {
     Docker(#[from] DockerError),
     /// No plan leads to what the repository wants.
     #[error(transparent)]
-    Reconcile(#[from] ReconcileError),
+    Reconcile(#[from] Unreachable),
     /// No port is left.
     #[error(transparent)]
     Ports(#[from] PortsExhausted),
+    /// More ports are wanted than the machine gives out.
+    #[error("{}{needed} host ports are needed, and the range {start}-{end} has {}", wish(place.as_ref(), service.as_deref()), u32::from(*end) - u32::from(*start) + 1)]
+    TooManyPorts {
+        /// Where the service asks for its ports that asks for the most.
+        place: Option<Place>,
+        /// That service.
+        service: Option<String>,
+        /// How many ports the environment needs.
+        needed: usize,
+        /// The first port of the range.
+        start: u16,
+        /// The last port of the range.
+        end: u16,
+    },
     /// No template has that name.
     #[error(transparent)]
     Template(#[from] UnknownTemplate),
@@ -298,6 +316,14 @@ pub enum Error {
     /// Inside an environment nothing can be trusted.
     #[error("commands cannot be accepted from inside an environment")]
     TrustInside,
+    /// Something failed while a base was made or removed; nothing of what was half made is kept.
+    #[error("cannot work on base `{project}`")]
+    Base {
+        /// Its Compose project.
+        project: String,
+        /// Every failure.
+        failures: Vec<Failure>,
+    },
     /// Something failed on the way; what was made is kept.
     #[error("cannot {command} environment `{project}`")]
     PartWay {
@@ -312,78 +338,15 @@ pub enum Error {
     },
 }
 
-/// One failure of a use case that does several things side by side.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Failure {
-    /// What failed and why, the outermost cause first.
-    pub causes: Vec<String>,
-    /// The last lines of output of what failed.
-    pub log: Vec<String>,
-    /// The host port that was taken, if that was the cause.
-    pub taken: Option<TakenPort>,
-    /// Whether the Engine's answer never came, so that it may still do what it was asked to.
-    pub is_cut_off: bool,
-    /// The registry that denied access to an image, if that was the cause.
-    pub registry: Option<String>,
-    /// The first file of the worktree that could not be deleted, if that was the cause.
-    pub undeletable: Option<PathBuf>,
-    /// Why there were no credentials for a registry, if that was the cause.
-    pub credentials: Option<CredentialFailure>,
-    /// What stood in the way of a build, where there is something to do about it.
-    pub build: Option<BuildFault>,
-}
-
-impl Failure {
-    /// Returns a failure with all causes of `error`, and no output.
-    pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self {
-            causes: causes(error),
-            is_cut_off: is_cut_off(error),
-            credentials: credential_failure(error),
-            ..Self::default()
-        }
-    }
-
-    /// Returns the failure of the checkout or its hook, with the hook's last output.
-    pub(crate) fn of_checkout(error: &Error) -> Self {
-        let failure = Self::of(error);
-        match error {
-            Error::Hook(HookError::Failed { lines, .. }) => Self { log: lines.clone(), ..failure },
-            Error::Worktree(WorktreeError::Undeletable { first, .. }) => {
-                Self { undeletable: Some(first.clone()), ..failure }
-            }
-            _ => failure,
-        }
-    }
-
-    /// Returns the failure of a service, with its last output.
-    pub(crate) fn of_service(fault: &NotReady) -> Self {
-        Self { causes: vec![fault.to_string()], log: fault.log.clone(), ..Self::default() }
-    }
-}
-
 impl Error {
     /// Returns whether the Engine may still do what it was asked to, because its answer never came.
     pub(crate) fn is_cut_off(&self) -> bool {
         match self {
-            Self::PartWay { failures, .. } => failures.iter().any(|failure| failure.is_cut_off),
+            Self::Base { failures, .. } | Self::PartWay { failures, .. } => {
+                failures.iter().any(|failure| failure.is_cut_off)
+            }
             other => is_cut_off(other),
         }
-    }
-}
-
-fn is_cut_off(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(error), |error| error.source());
-    causes.any(|cause| cause.downcast_ref::<EngineFailure>().is_some_and(|failure| failure.status.is_none()))
-}
-
-fn credential_failure(error: &(dyn std::error::Error + 'static)) -> Option<CredentialFailure> {
-    match error.downcast_ref::<DockerError>()? {
-        DockerError::Image(ImageError::CredentialsUnusable { credentials, .. }) => Some(credentials.clone()),
-        DockerError::Image(ImageError::MirrorAndRegistry { source, .. }) => {
-            credential_failure(source.as_ref())
-        }
-        _ => None,
     }
 }
 
@@ -397,4 +360,10 @@ pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
         }
     }
     causes
+}
+
+fn wish(place: Option<&Place>, service: Option<&str>) -> String {
+    let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+    let service = service.map(|service| format!("service `{service}`: `ports`: ")).unwrap_or_default();
+    place + &service
 }

@@ -34,6 +34,11 @@ pub enum Event {
         /// Their names, as they are shown.
         volumes: Vec<String>,
     },
+    /// What no longer belongs to anything is about to be removed.
+    Pruning {
+        /// What is lost with it, a line each.
+        losses: Vec<String>,
+    },
     /// A worktree is being removed.
     RemovingWorktree {
         /// Where.
@@ -122,6 +127,13 @@ pub enum Event {
         base: String,
         /// The services whose data it will hold.
         services: Vec<String>,
+        /// The base that the seed goes on from, if it does not begin with empty volumes.
+        on: Option<String>,
+    },
+    /// A base or snapshot that lies on many layers is being copied, so that branches lie on one.
+    CopyingBase {
+        /// What it is called.
+        base: String,
     },
     /// The base is complete.
     MadeBase {
@@ -130,8 +142,44 @@ pub enum Event {
         /// How long it took.
         elapsed: Duration,
     },
+    /// Data is on its way into an archive, or out of one.
+    MovingData {
+        /// Which way.
+        way: Way,
+        /// What the base or snapshot is called.
+        name: String,
+        /// The services whose data it is.
+        services: Vec<String>,
+    },
+    /// Data came further.
+    MovedSoFar {
+        /// Which way.
+        way: Way,
+        /// What the base or snapshot is called.
+        name: String,
+        /// The bytes of files that came so far.
+        bytes: u64,
+    },
+    /// All of the data is there.
+    MovedData {
+        /// Which way.
+        way: Way,
+        /// What the base or snapshot is called.
+        name: String,
+        /// How long it took.
+        elapsed: Duration,
+    },
     /// The person should know something; the command goes on.
     Warning(String),
+}
+
+/// Which way data goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Into an archive.
+    Export,
+    /// Out of an archive.
+    Import,
 }
 
 /// The kind of an Engine call.
@@ -151,6 +199,8 @@ pub enum Act {
     CreateVolume,
     /// Remove a volume.
     RemoveVolume,
+    /// Copy data into a volume.
+    CopyLayer,
     /// Make a container.
     CreateContainer,
     /// Attach a container to a further network.

@@ -4,6 +4,8 @@
 //! up for instance, ends every one of them at once; without a `/proc`, those of the group. A process that a command leaves
 //! behind when it ends lives on, so that a hook can start a server, but nobody reads what it writes.
 
+mod inside;
+
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,8 @@ use crate::event::{Event, Events};
 use crate::running::{Leash, Mark};
 use crate::trust::Visible;
 use crate::worktree::REPOSITORY_VARIABLES;
+
+pub(crate) use inside::Inside;
 
 /// How many last lines of a failed command are kept.
 const LAST_LINES: usize = 20;
@@ -189,14 +193,19 @@ impl Output<'_> {
         let mut chunk = vec![0; 8 * 1024];
         // A pipe that cannot be read has nothing more to report.
         while let Ok(length @ 1..) = pipe.read(&mut chunk).await {
-            for byte in &chunk[..length] {
-                if *byte == b'\n' || rest.len() == LONGEST_LINE {
-                    self.report(rest);
-                    rest.clear();
-                }
-                if *byte != b'\n' {
-                    rest.push(*byte);
-                }
+            self.take(&chunk[..length], rest);
+        }
+    }
+
+    /// Reports every line of `piece`, which follows `rest`; what follows the last one is in `rest` then.
+    fn take(&self, piece: &[u8], rest: &mut Vec<u8>) {
+        for byte in piece {
+            if *byte == b'\n' || rest.len() == LONGEST_LINE {
+                self.report(rest);
+                rest.clear();
+            }
+            if *byte != b'\n' {
+                rest.push(*byte);
             }
         }
     }

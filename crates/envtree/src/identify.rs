@@ -11,7 +11,7 @@ use crate::target::{Origin, Target};
 use crate::worktree::real_path;
 
 /// Where new worktrees go if nothing else is configured.
-const WORKTREES: &str = "../{repository}.worktrees/{id}";
+pub(crate) const WORKTREES: &str = "../{repository}.worktrees/{id}";
 
 impl Session {
     /// Returns the record of the target, as it is in `state` or as it will be; `place` is the setting `worktrees`.
@@ -46,7 +46,7 @@ impl Session {
     }
 
     /// Fills in the setting `worktrees`, relative to the repository's top.
-    fn place(&self, setting: &str, record: &EnvironmentRecord, branch: &str) -> PathBuf {
+    pub(crate) fn place(&self, setting: &str, record: &EnvironmentRecord, branch: &str) -> PathBuf {
         let filled = setting
             .replace("{repository}", self.repository.name())
             .replace("{id}", &record.id)

@@ -3,9 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use envtree_core::settings::Hook;
-
-use crate::data::seed_text;
+use crate::data::{seed_text, treatment_texts};
 use crate::error::Error;
 use crate::hooks::HookKey;
 use crate::load::{Files, SETTINGS_FILE, load_settings};
@@ -56,10 +54,10 @@ impl Session {
         let repository = crate::state::identity::repository_id(self.repository.common_dir());
         let files = self.here_files()?;
         let settings = load_settings(&files)?;
-        let request = |(text, hook): (CommandText, &Hook)| TrustRequest {
+        let request = |(text, commands): (CommandText, Vec<String>)| TrustRequest {
             key: text.key.clone(),
             file: files.top().join(SETTINGS_FILE),
-            commands: hook.commands.iter().map(|command| Visible(command).to_string()).collect(),
+            commands: commands.iter().map(|command| Visible(command).to_string()).collect(),
             trusted: trusted.is_trusted(&text),
             sha256: text.sha256,
         };
@@ -67,7 +65,9 @@ impl Session {
             let hook = key.of(&settings)?;
             Some((key.text(&repository, hook), hook))
         });
-        Ok(hooks.chain(seed_text(&repository, &settings)).map(request).collect())
+        let hooks = hooks.chain(seed_text(&repository, &settings));
+        let hooks = hooks.map(|(text, hook)| (text, hook.commands.clone()));
+        Ok(hooks.chain(treatment_texts(&repository, &settings)).map(request).collect())
     }
 
     /// Accepts exactly these texts. Inside an environment nothing can be accepted.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use envtree_core::branch::upper_of;
 use envtree_core::compose_file::render::{model, render};
-use envtree_core::observed::{Health, ObservedContainer, ObservedState};
+use envtree_core::label;
+use envtree_core::observed::{Health, ObservedContainer, ObservedState, ObservedVolume};
 use envtree_core::project::Project;
 use envtree_core::variables::View;
 use envtree_docker::{Docker, DockerError};
@@ -12,6 +14,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::checkout::blocking;
+use crate::data::VolumeSizes;
 use crate::environment::{Environment, database_placeholder, placeholder};
 use crate::error::Error;
 use crate::event::Event;
@@ -26,6 +29,9 @@ use crate::up::UpOptions;
 
 /// How long a health check may take when somebody only looks.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the Engine may take to measure volumes before they are shown without their sizes.
+const SIZES_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The environments of a repository or of the machine.
 #[derive(Debug)]
@@ -128,13 +134,23 @@ impl Session {
     /// Returns one environment in full.
     pub async fn status(&self, task: Option<&str>) -> Result<EnvironmentStatus, Error> {
         let record = self.record(task).await?;
-        let observed = with_own_checks(&self.docker, self.observe_project(&record).await?).await;
-        let mut status = look_at(Some(self), &record, Some(&observed), true).await;
-        if !status.volumes.is_empty() {
-            // Sizes are an extra that some Engines do not tell.
-            let sizes = self.docker.volume_sizes().await.unwrap_or_default();
-            for volume in &mut status.volumes {
-                volume.size = sizes.get(&volume.name).copied();
+        let observed = self.with_bases(&record, self.observe_project(&record).await?).await?;
+        let has_volumes = observed.volumes.iter().any(|volume| record.owns(&volume.labels));
+        let sizes = async {
+            if has_volumes { self.volume_sizes(SIZES_TIMEOUT).await } else { VolumeSizes::default() }
+        };
+        let uppers = observed.uppers.clone();
+        let look = async {
+            let observed = with_own_checks(&self.docker, observed).await;
+            look_at(Some(self), &record, Some(&observed), true).await
+        };
+        let (mut status, sizes) = tokio::join!(look, sizes);
+        for volume in &mut status.volumes {
+            match (&mut volume.branch, upper_of(&uppers, &volume.name)) {
+                (Some(branch), Some(upper)) => {
+                    (branch.own, branch.logical_at_most) = (sizes.of(&upper.name), sizes.of_branch(upper));
+                }
+                _ => volume.size = sizes.of(&volume.name),
             }
         }
         Ok(status)
@@ -149,7 +165,7 @@ impl Session {
         options: &UpOptions,
     ) -> Result<EnvironmentStatus, Error> {
         let record = self.record(Some(&record.task)).await?;
-        let mut observed = self.observe_project(&record).await?;
+        let mut observed = self.with_bases(&record, self.observe_project(&record).await?).await?;
         if options.no_wait {
             observed = with_own_checks(&self.docker, observed).await;
         } else {
@@ -158,6 +174,20 @@ impl Session {
             }
         }
         Ok(look_at(Some(self), &record, Some(&observed), options.git_status).await)
+    }
+
+    /// Adds the records of the repository's bases and snapshots, so that what branches lie on can be named.
+    async fn with_bases(
+        &self,
+        record: &EnvironmentRecord,
+        mut observed: ObservedState,
+    ) -> Result<ObservedState, Error> {
+        if !observed.uppers.is_empty() {
+            let volumes = self.docker.volumes_of_bases(&record.repository.id).await?;
+            let is_record = |volume: &ObservedVolume| volume.labels.contains_key(label::BASE_RECORD);
+            observed.volumes.extend(volumes.into_iter().filter(is_record));
+        }
+        Ok(observed)
     }
 
     /// Returns the variables of an environment.
@@ -180,7 +210,9 @@ impl Session {
         if raw {
             // The files alone are meant: neither ports nor subnets have to be free.
             let definition = self.outline(&options, |_, _| Ok(placeholder()))?.definition;
-            return Ok(ConfigReport::of(definition.raw(), None, &definition.wanted.warnings));
+            let refused = definition.wanted.refused.iter().map(ToString::to_string);
+            let noticed: Vec<String> = definition.wanted.warnings.iter().cloned().chain(refused).collect();
+            return Ok(ConfigReport::of(definition.raw(), None, &noticed));
         }
         let preview = self.preview(&options, TakenPolicy::Keep, |_, _| Ok(placeholder()));
         let environment = Box::new(Box::pin(preview).await?.environment);

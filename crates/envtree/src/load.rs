@@ -8,6 +8,7 @@ mod encoding;
 mod files;
 mod filled;
 mod input;
+mod main_worktree;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub(crate) use encoding::not_utf8;
 pub(crate) use files::Files;
 pub use input::Input;
 pub(crate) use input::is_input;
+pub(crate) use main_worktree::{advice_on_file, beside_main};
 
 use crate::include::IncludeError;
 use crate::repository::RepositoryError;
@@ -72,6 +74,13 @@ pub enum LoadError {
     /// A commit cannot be read.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
+}
+
+impl LoadError {
+    /// Returns an error of all that is refused, if anything is.
+    pub(crate) fn unless_empty(refused: Vec<Diagnostic>) -> Result<(), Self> {
+        if refused.is_empty() { Ok(()) } else { Err(Self::Invalid(refused)) }
+    }
 }
 
 fn lines(diagnostics: &[Diagnostic]) -> String {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use envtree_core::branch::base::{Base, short};
+use envtree_core::branch::{Ground, upper_of};
 use envtree_core::database::Account;
 use envtree_core::known_image::{Credentials, KnownImage};
 use envtree_core::label;
@@ -15,8 +17,8 @@ use crate::readiness::{is_job, may_end};
 use crate::repository::Repository;
 use crate::state::record::{EnvironmentRecord, PortReservation};
 use crate::status::{
-    AppStatus, EnvironmentState, EnvironmentStatus, FailureStatus, GitStatus, HookOutcome, HookStatus,
-    PortStatus, ServiceStatus, VolumeStatus,
+    AppStatus, BranchKind, EnvironmentState, EnvironmentStatus, FailureStatus, GitStatus, HookOutcome,
+    HookStatus, PortStatus, ServiceStatus, VolumeBranch, VolumeStatus,
 };
 use crate::trust::TrustStore;
 
@@ -74,13 +76,18 @@ fn state(record: &EnvironmentRecord, look: &Look<'_>, services: &[ServiceStatus]
     let made: Vec<&ServiceStatus> = services.iter().filter(|service| !service.container.is_empty()).collect();
     let is_running =
         |service: &&ServiceStatus| matches!(service.state.as_str(), "running" | "restarting" | "paused");
+    let wanted: Vec<&ServiceStatus> = services.iter().filter(|service| service.is_active).collect();
+    let is_starting = |service: &ServiceStatus| service.health.as_deref() == Some("starting");
     if made.is_empty() {
         EnvironmentState::Down
-    } else if services.iter().all(|service| service.ready) {
-        EnvironmentState::Ready
+    } else if services.iter().any(|service| service.ready) && wanted.iter().all(|service| service.ready) {
+        match record.last_failure {
+            None => EnvironmentState::Ready,
+            Some(_) => EnvironmentState::Degraded,
+        }
     } else if !made.iter().any(is_running) {
         EnvironmentState::Stopped
-    } else if services.iter().all(|service| service.ready || service.health.as_deref() == Some("starting")) {
+    } else if wanted.iter().all(|service| service.ready || is_starting(service)) {
         EnvironmentState::Starting
     } else {
         EnvironmentState::Degraded
@@ -158,6 +165,7 @@ fn service_status(
         exit_code: container.and_then(ObservedContainer::exit_code),
         ready: container.is_some_and(|container| is_ready(container, defined, is_a_job)),
         shared: false,
+        is_active: look.environment.is_none() || defined.is_some(),
         ports: held.map(|reservation| port_status(reservation, &image, defined, account)).collect(),
         image,
     })
@@ -198,7 +206,7 @@ fn port_status(
         .and_then(|port| port.app_protocol.as_deref());
     let url = match known {
         Some(known) => {
-            let of_server = || Some(known.credentials(&defined?.environment, &[]));
+            let of_server = || Some(known.credentials(&defined?.settings(), &[]));
             let credentials = account.map(Account::credentials).or_else(of_server).unwrap_or_default();
             // A password is nobody's business in a list.
             known.url(&host, reservation.published, &Credentials { password: None, ..credentials })
@@ -256,10 +264,25 @@ fn volumes(record: &EnvironmentRecord, look: &Look<'_>) -> Vec<VolumeStatus> {
                 .or_else(|| volume.labels.get(label::ANONYMOUS))
                 .cloned(),
             size: None,
+            branch: look.observed.and_then(|observed| branch(&volume.name, observed)),
         })
         .collect();
     volumes.sort_by(|one, other| one.name.cmp(&other.name));
     volumes
+}
+
+/// Returns what a volume lies on, if it is a branch. Its sizes are not known.
+fn branch(volume: &str, observed: &ObservedState) -> Option<VolumeBranch> {
+    let upper = upper_of(&observed.uppers, volume)?;
+    let key = upper.labels.get(label::BASE)?;
+    let mut bases = observed.volumes.iter().filter_map(Base::of_marker);
+    let on = bases.find(|base| base.key == *key).map(|base| base.name().to_owned());
+    Some(VolumeBranch {
+        on: on.unwrap_or_else(|| short(key).to_owned()),
+        kind: BranchKind::of(Ground::of_upper(upper)?.copied),
+        own: None,
+        logical_at_most: None,
+    })
 }
 
 fn hooks(record: &EnvironmentRecord, look: &Look<'_>) -> Vec<HookStatus> {

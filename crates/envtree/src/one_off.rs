@@ -1,5 +1,7 @@
 //! `run`: one command in a container of its own, with the definition of a service, beside the service's own containers.
 
+mod file;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -15,7 +17,6 @@ use envtree_core::reconcile::{BuildPolicy, ReconcileOptions, plan_images};
 use envtree_core::service::{Condition, Port, PullPolicy};
 use envtree_docker::attach::AttachedControl;
 use envtree_docker::{Docker, DockerError};
-use serde_json::{Map, Value, json};
 
 use crate::adopt;
 use crate::apply::{Gate, apply};
@@ -23,13 +24,16 @@ use crate::converge::{Told, begin, step_failure};
 use crate::data::lacking;
 use crate::database::Databases;
 use crate::environment::Definition;
-use crate::error::{Error, Failure};
+use crate::error::{Error, Failure, Unreachable};
 use crate::exec::ServiceSession;
-use crate::load::OneOffFile;
 use crate::readiness::{NotReady, Readiness};
 use crate::session::Session;
 use crate::state::record::EnvironmentRecord;
-use crate::up::{UpOptions, reconcile_options};
+use crate::up::{UpOptions, reconcile_options, refuse_unstartable};
+use file::file_of;
+
+/// What [`Error::PartWay`] says that a `run` was doing, which no later one continues.
+pub const RUNNING: &str = "run a command in";
 
 /// Choices of `run`. What is absent or empty is as the service has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,8 +121,10 @@ impl Session {
     ///
     /// Missing networks, volumes, images and services that it needs are made as `up` makes them; the rest of the
     /// environment is left as it is. A container that is not removed by its caller goes with the next `up`, `down` or `rm`.
+    ///
+    /// Of what is noticed, only that is told which the command brings about: `up` tells the rest.
     pub async fn run(&self, options: &RunOptions) -> Result<Run, Error> {
-        self.docker.connect().await?;
+        self.connect().await?;
         let (record, lock) = self.hold(Some(&options.task)).await?;
         let run = Box::pin(self.start_one_off(&record, options)).await;
         self.release(lock)?;
@@ -126,8 +132,8 @@ impl Session {
     }
 
     async fn start_one_off(&self, record: &EnvironmentRecord, options: &RunOptions) -> Result<Run, Error> {
-        self.docker.facts().await?;
-        let definition = self.define_one_off(record, options)?;
+        let facts = self.docker.facts().await?;
+        let (plain, definition) = self.define_one_off(record, options)?;
         let one_off = one_off(record, options)?;
         self.check_name(&one_off).await?;
         self.remove_half_made_volumes(record).await?;
@@ -140,16 +146,21 @@ impl Session {
         let (record, mut observed, adopted) =
             self.reserve_for(record, &definition, &choices, &BTreeSet::new()).await?;
         let mut environment = self.assemble(definition, &record)?;
+        let plain = self.assemble(plain, &record)?;
+        environment.warnings.retain(|warning| !plain.warnings.contains(warning));
         environment.warnings.extend(adopt::warnings(&record.project, &adopted));
         for warning in &environment.warnings {
             self.warn(warning.clone());
         }
+        let project = one_off_project(&environment.isolated.project, &one_off);
+        refuse_unstartable(&project, &environment.definition.wanted, facts)?;
+        self.refuse_unjoinable_of(&project, &environment.definition.wanted).await?;
         if one_off.dependencies && self.wake_shared(&record, &environment).await? {
             (observed, _) = self.observe_and_adopt(&record, &environment.definition).await?;
         }
-        let project = one_off_project(&environment.isolated.project, &one_off);
-        if self.trusts_seed(&record, &environment)?
-            && let Some(lacking) = lacking(&environment, &project, &observed)
+        // With another command, a server is none, and its volume holds data all the same.
+        if (record.data_from.is_some() || self.trusts_seed(&record, &environment)?)
+            && let Some(lacking) = lacking(&plain, &project, &observed)
         {
             return Err(lacking.into());
         }
@@ -216,43 +227,29 @@ impl Session {
         Ok(Run { container, session: Some(ServiceSession::attached(attached)), control })
     }
 
-    /// Reads what the worktree defines, as the command changes it; a service that it does not name is an error.
-    fn define_one_off(&self, record: &EnvironmentRecord, options: &RunOptions) -> Result<Definition, Error> {
+    /// Reads what the worktree defines, as it is and as the command changes it; a service that it does not name is an error.
+    fn define_one_off(
+        &self,
+        record: &EnvironmentRecord,
+        options: &RunOptions,
+    ) -> Result<(Definition, Definition), Error> {
         let files = self.files_of(record)?;
         let secret = self.secret(record)?;
-        let plain = self.define(record, &files, &secret)?.wanted;
+        let definition = self.define(record, &files, &secret)?;
+        let plain = &definition.wanted;
         if plain.project.shared.contains_key(options.service.as_str()) {
             return Err(Error::SharedService { service: options.service.clone() });
         }
         let active = plain.project.services.keys().map(ToString::to_string);
-        let mut known: Vec<String> = active.chain(plain.inactive).collect();
+        let mut known: Vec<String> = active.chain(plain.inactive.iter().cloned()).collect();
         if !known.contains(&options.service) {
             known.sort();
             let (project, service) = (record.project.to_string(), options.service.clone());
             return Err(Error::UnknownService { project, service, known });
         }
-        let file = OneOffFile { service: options.service.clone(), text: file_of(options) };
-        self.define_for(record, &files, &secret, Some(&file))
+        let changed = self.define_for(record, &files, &secret, Some(&file_of(options)))?;
+        Ok((definition, changed))
     }
-}
-
-/// Returns what the options change in the service as a Compose file.
-fn file_of(options: &RunOptions) -> String {
-    let mut service = Map::new();
-    let mut set = |key: &str, value: Option<Value>| {
-        service.extend(value.map(|value| (key.to_owned(), value)));
-    };
-    let list = |items: &[String]| (!items.is_empty()).then(|| json!(items));
-    // As with `docker run`, another entrypoint has other arguments.
-    let no_command = options.entrypoint.is_some().then(|| json!([]));
-    set("entrypoint", options.entrypoint.as_ref().map(|line| json!(line)));
-    set("command", list(&options.command).or(no_command));
-    set("environment", list(&options.environment));
-    set("volumes", list(&options.volumes));
-    set("user", options.user.as_ref().map(|user| json!(user)));
-    set("working_dir", options.working_dir.as_ref().map(|folder| json!(folder)));
-    // Nothing in it is to be filled in.
-    json!({ "services": { &options.service: service } }).to_string().replace('$', "$$")
 }
 
 fn one_off(record: &EnvironmentRecord, options: &RunOptions) -> Result<OneOff, Error> {
@@ -313,12 +310,14 @@ impl Preparation<'_> {
             readiness: Readiness::new(&session.docker, &watched, self.timeout, &session.options.events),
             databases: Databases::lacking(session, self.record, project),
         };
-        let images = plan_images(project, &observed, options)?;
+        let unreachable = |error| Unreachable::of(error, &self.definition.wanted);
+        let images = plan_images(project, &observed, options).map_err(unreachable)?;
         if !images.is_empty() {
             self.apply(&images, &gate).await?;
             (observed, _) = session.observe_and_adopt(self.record, self.definition).await?;
         }
-        let OneOffPlan { plan, awaits } = plan_one_off(project, &observed, one_off, options)?;
+        let OneOffPlan { plan, awaits } =
+            plan_one_off(project, &observed, one_off, options).map_err(unreachable)?;
         self.apply(&plan, &gate).await?;
         let mut faults = Vec::new();
         for condition in &awaits {
@@ -354,12 +353,7 @@ impl Preparation<'_> {
         // The container is removed again.
         let own = format!("create container {}", self.one_off.container);
         let done = done.into_iter().filter(|step| *step != own).collect();
-        Error::PartWay {
-            command: "run a command in",
-            project: self.record.project.to_string(),
-            failures,
-            done,
-        }
+        Error::PartWay { command: RUNNING, project: self.record.project.to_string(), failures, done }
     }
 }
 
@@ -385,44 +379,6 @@ impl Gate for Dependencies<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn options() -> RunOptions {
-        RunOptions {
-            task: "x".into(),
-            service: "web".into(),
-            command: Vec::new(),
-            entrypoint: None,
-            environment: Vec::new(),
-            volumes: Vec::new(),
-            publish: Vec::new(),
-            user: None,
-            working_dir: None,
-            name: None,
-            service_ports: false,
-            use_aliases: false,
-            no_deps: false,
-            keep: false,
-            detach: false,
-            tty: false,
-            build: BuildPolicy::Missing,
-            pull: None,
-            timeout: Duration::ZERO,
-        }
-    }
-
-    #[test]
-    fn options_are_a_file_in_which_nothing_is_filled_in() {
-        let service = |options: &RunOptions| {
-            let file: Value = serde_json::from_str(&file_of(options)).unwrap();
-            file["services"]["web"].clone()
-        };
-        assert_eq!(service(&options()), json!({}));
-        let command = vec!["echo".to_owned(), "$HOME".to_owned()];
-        let changed = RunOptions { command, environment: vec!["A=1".into()], ..options() };
-        assert_eq!(service(&changed), json!({"command": ["echo", "$$HOME"], "environment": ["A=1"]}));
-        let entrypoint = RunOptions { entrypoint: Some("sh -c".into()), ..options() };
-        assert_eq!(service(&entrypoint), json!({"command": [], "entrypoint": "sh -c"}));
-    }
 
     #[test]
     fn a_port_is_published_for_this_machine_alone_unless_it_says_otherwise() {

@@ -25,8 +25,10 @@ impl Session {
         let mut done = Vec::new();
         let mut changed = Instant::now();
         loop {
-            let plan = plan(&self.observe_project(record).await?);
+            let observed = self.observe_project(record).await?;
+            let plan = plan(&observed);
             if !plan.is_empty() {
+                self.note_parted(&record.repository, &observed, &plan).await?;
                 match self.carry_out(record, &plan, command).await {
                     Ok(report) => {
                         done.extend(report.done);

@@ -3,26 +3,31 @@
 //! A service with a health check is ready when that passes. Where the Engine would wait a whole interval before the
 //! first check, envtree runs the check's command itself; of Postgres and Redis it first asks for an answer, which is
 //! quicker and takes no processor time from the start of the server. Any other service is ready when it answers:
-//! Postgres and Redis in their protocols, HTTP where the file says `app_protocol: http`, else TCP. A service that
-//! publishes nothing and runs no known server is ready when it has run for [`STEADY`], or has ended well where nothing
-//! starts it again. Ports on another machine are not asked.
+//! Postgres and Redis in their protocols, HTTP where the file says `app_protocol: http`, else TCP. It is asked at its
+//! first published port, and once it has run for ten seconds, at the others too: the first may be that of a debugger. A
+//! service that publishes nothing and runs no known server is ready when it has run for [`STEADY`], or has ended well
+//! where nothing starts it again; and so is one whose process only keeps it running, such as `sleep infinity`. Ports on
+//! another machine are not asked.
 
 mod fault;
+mod idle;
+mod probe;
+mod unasked;
 mod watched;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::event::{Event, Events};
+use crate::ready::Probe;
 use crate::ready::backoff::Backoff;
-use crate::ready::{self, Probe};
+use envtree_core::compose_file::lower::Places;
 use envtree_core::known_image::KnownImage;
 use envtree_core::name::ServiceName;
 use envtree_core::observed::{ContainerState, Health};
 use envtree_core::plan::Await;
 use envtree_core::project::Project;
-use envtree_core::service::{Condition, HealthCheck, HealthTest, Port, Protocol, RestartPolicy, Service};
+use envtree_core::service::{Condition, HealthCheck, HealthTest, RestartPolicy, Service};
 use envtree_docker::container::ContainerDetail;
 use envtree_docker::engine::Docker;
 use envtree_docker::exec::ExecStatus;
@@ -34,9 +39,6 @@ pub(crate) use watched::spoken_name;
 
 /// How long a service that nothing can probe must have run.
 pub(crate) const STEADY: Duration = Duration::from_millis(300);
-
-/// How old a container is whose server listens if it ever will.
-const SETTLED: Duration = Duration::from_secs(10);
 
 /// How long one run of a health check's command may take, if it does not say so itself (the Engine's default).
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -58,6 +60,8 @@ pub(crate) struct Readiness<'a> {
     events: &'a Events,
     services: BTreeMap<ServiceName, Vec<Watched<'a>>>,
     began: Instant,
+    /// Where the files say what.
+    places: Option<&'a Places>,
 }
 
 impl<'a> Readiness<'a> {
@@ -72,7 +76,12 @@ impl<'a> Readiness<'a> {
             (name.clone(), Watched::of(name, service).collect())
         };
         let services = project.services.iter().map(watched).collect();
-        Self { docker, project, timeout, events, services, began: Instant::now() }
+        Self { docker, project, timeout, events, services, began: Instant::now(), places: None }
+    }
+
+    /// Names places of files in warnings.
+    pub(crate) fn with_places(self, places: &'a Places) -> Self {
+        Self { places: Some(places), ..self }
     }
 
     /// Watches only the containers whose names `is_watched` accepts.
@@ -89,7 +98,13 @@ impl<'a> Readiness<'a> {
         };
         let result = match condition {
             Condition::ServiceStarted => Ok(()),
-            Condition::ServiceHealthy => self.wait_for(service, false).await,
+            Condition::ServiceHealthy => {
+                let result = self.wait_for(service, false).await;
+                if result.is_ok() {
+                    self.warn_if_unasked(service).await;
+                }
+                result
+            }
             Condition::ServiceCompletedSuccessfully => self.wait_for(service, true).await,
         };
         match result {
@@ -224,84 +239,6 @@ impl<'a> Readiness<'a> {
         })
     }
 
-    /// Asks a running service without a health check whether it answers.
-    async fn probe(&self, service: &Service, detail: &ContainerDetail) -> Probe {
-        let known = KnownImage::run_by(service);
-        if self.docker.is_remote().await.unwrap_or(false) {
-            return self.probe_remotely(service, detail, known).await;
-        }
-        let Some((address, port)) = self.address(service, detail, known).await else {
-            return steady(detail);
-        };
-        match known {
-            Some(KnownImage::Postgres) => {
-                let credentials = KnownImage::Postgres.credentials(&service.environment, &[]);
-                let user = credentials.user.unwrap_or_default();
-                let database = credentials.database.unwrap_or_else(|| user.clone());
-                ready::postgres::probe(address, &user, &database).await
-            }
-            Some(KnownImage::Redis) => ready::redis::probe(address).await,
-            _ if port.and_then(|port| port.app_protocol.as_deref()) == Some("http") => {
-                ready::http::probe(address, "/").await
-            }
-            // Another port of the image, such as that of its administration, speaks another protocol.
-            Some(known) if port.is_none_or(|port| port.target == known.port()) => match opening(known) {
-                Some(opening) => ready::greeting::probe(address, opening).await,
-                None => ready::tcp::probe(address, self.watching(detail)).await,
-            },
-            _ => ready::tcp::probe(address, self.watching(detail)).await,
-        }
-    }
-
-    /// Returns how long an open connection is watched. A server that had run for long when the wait began is not still
-    /// being proxied to nobody; one that takes long to start is.
-    fn watching(&self, detail: &ContainerDetail) -> Duration {
-        let before = age(detail).and_then(|age| age.checked_sub(self.began.elapsed()));
-        if before.is_some_and(|age| age >= SETTLED) { ready::tcp::WATCH / 10 } else { ready::tcp::WATCH }
-    }
-
-    /// Asks a service on another machine, whose loopback cannot be reached from here, by a command of its image.
-    ///
-    /// Where the image has none, a service is ready when it has run for [`STEADY`].
-    async fn probe_remotely(
-        &self,
-        service: &Service,
-        detail: &ContainerDetail,
-        known: Option<KnownImage>,
-    ) -> Probe {
-        let Some(command) = known.and_then(KnownImage::check) else {
-            return steady(detail);
-        };
-        match self.docker.exec_status(container_of(service), &command, CHECK_TIMEOUT).await {
-            Ok(ExecStatus { code: 0, .. }) => Probe::Ready,
-            Ok(ExecStatus { output, .. }) => Probe::NotYet(output.trim().to_owned()),
-            Err(error) => Probe::NotYet(format!("`{}` could not be run: {error}", command[0])),
-        }
-    }
-
-    /// Returns where to ask: the published port, else the container's own address where the host reaches it.
-    async fn address<'s>(
-        &self,
-        service: &'s Service,
-        detail: &ContainerDetail,
-        known: Option<KnownImage>,
-    ) -> Option<(SocketAddr, Option<&'s Port>)> {
-        let main = known.map(KnownImage::port);
-        // Not all that a file publishes the Engine publishes too: on internal networks it does not.
-        let is_published = |port: &&Port| detail.ports.contains_key(&format!("{}/tcp", port.target));
-        let tcp = service.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
-        let mut tcp = tcp.filter(is_published);
-        let port = tcp.clone().find(|port| Some(port.target) == main).or_else(|| tcp.next());
-        if let Some(port) = port {
-            let host = envtree_core::variables::reachable_host(port);
-            let host = host.trim_matches(['[', ']']).parse().ok()?;
-            return Some((SocketAddr::new(host, port.published?), Some(port)));
-        }
-        let is_local = self.docker.facts().await.is_ok_and(|facts| facts.is_local);
-        let address = detail.addresses.values().next().filter(|_| is_local)?;
-        Some((SocketAddr::new(*address, main?), None))
-    }
-
     async fn wait_completed(&self, watched: &Watched<'_>) -> Result<(), NotReady> {
         let container = watched.container();
         let code = match self.docker.wait_container(container).await {
@@ -318,7 +255,11 @@ impl<'a> Readiness<'a> {
 
     async fn not_ready(&self, watched: &Watched<'_>, fault: Fault) -> NotReady {
         let log = self.docker.last_lines(watched.container(), LOG_LINES).await.unwrap_or_default();
-        NotReady { service: watched.name.clone(), fault, log }
+        let silent = match fault {
+            Fault::TimedOut { .. } => self.silent_port(&watched.definition).await,
+            _ => None,
+        };
+        NotReady { service: watched.name.clone(), fault, log, silent }
     }
 }
 
@@ -340,16 +281,6 @@ fn put_off(check: Option<&HealthCheck>) -> Duration {
 /// Returns whether a service's own protocol tells whether it is ready.
 fn answers(service: &Service) -> bool {
     matches!(KnownImage::run_by(service), Some(KnownImage::Postgres | KnownImage::Redis))
-}
-
-/// Returns what makes a server of the image speak, if anything does; nothing at all where it speaks first.
-fn opening(known: KnownImage) -> Option<&'static [u8]> {
-    match known {
-        KnownImage::MySql | KnownImage::MariaDb | KnownImage::Nats => Some(b""),
-        // The protocol header of AMQP 0-9-1.
-        KnownImage::RabbitMq => Some(b"AMQP\0\0\x09\x01"),
-        _ => None,
-    }
 }
 
 fn container_of(service: &Service) -> &str {

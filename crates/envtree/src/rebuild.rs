@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use envtree_core::adopt::adopted_volumes;
+use envtree_core::branch::base::Base;
 use envtree_core::label;
 use envtree_core::name::{EnvironmentId, ProjectName};
 use envtree_core::observed::{ObservedNetwork, ObservedState, number_of};
@@ -33,9 +34,14 @@ impl Session {
         if lost.is_empty() && shared.is_empty() {
             return Ok(false);
         }
+        begin_where_snapshots_end(&mut lost, &observed);
         for record in &lost {
+            let begins = match snapshot_of(record, &observed) {
+                Some(name) => format!("; its data begins with snapshot `{name}`, the last one of it"),
+                None => String::new(),
+            };
             self.warn(format!(
-                "the record of environment `{}` was lost; it was rebuilt from what the Engine and git know of it",
+                "the record of environment `{}` was lost; it was rebuilt from what the Engine and git know of it{begins}",
                 record.project
             ));
         }
@@ -50,6 +56,26 @@ impl Session {
         .await?;
         Ok(true)
     }
+}
+
+/// Has environments without branches begin on the newest snapshot of theirs, as they do after one that was taken while they
+/// were down.
+fn begin_where_snapshots_end(lost: &mut [EnvironmentRecord], observed: &ObservedState) {
+    let bases: Vec<Base> = observed.volumes.iter().filter_map(Base::of_marker).collect();
+    for record in lost {
+        if observed.uppers.iter().any(|upper| record.owns(&upper.labels)) {
+            continue;
+        }
+        let is_own = |base: &&Base| base.snapshot.as_ref().is_some_and(|it| it.task == record.task);
+        let newest = bases.iter().filter(is_own).max_by_key(|base| base.made);
+        record.data_from = newest.map(|base| base.key.clone());
+    }
+}
+
+/// Returns the name of the snapshot that an environment begins with.
+fn snapshot_of(record: &EnvironmentRecord, observed: &ObservedState) -> Option<String> {
+    let mut bases = observed.volumes.iter().filter_map(Base::of_marker);
+    Some(bases.find(|base| record.data_from.as_ref() == Some(&base.key))?.name().to_owned())
 }
 
 /// Returns a record for every environment that labels know and `state` does not, by project.

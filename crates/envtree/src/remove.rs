@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use envtree_core::branch::is_part;
 use envtree_core::plan::{Operation, Plan};
 use envtree_core::teardown::{RemovalOptions, plan_removal};
 
@@ -13,6 +14,7 @@ use crate::load::load_settings;
 use crate::repository::{BranchPlace, CommitId, Repository, RepositoryError, UnsavedWork, Worktree};
 use crate::secret::remove_secret;
 use crate::session::Session;
+use crate::state::Lock;
 use crate::state::record::EnvironmentRecord;
 use crate::worktree;
 
@@ -72,7 +74,7 @@ impl Session {
                     return Err(Error::PartWay {
                         command: "remove",
                         project: task.clone(),
-                        failures: vec![Failure::of_checkout(&error)],
+                        failures: Failure::all_of(&error),
                         done: reports.into_iter().flat_map(|report| report.done).collect(),
                     });
                 }
@@ -83,6 +85,16 @@ impl Session {
 
     async fn remove_one(&self, task: &str, options: &RemoveOptions) -> Result<RemoveReport, Error> {
         let (record, lock) = self.hold(Some(task)).await?;
+        self.remove_held(record, lock, options).await
+    }
+
+    /// Removes an environment on which this command alone works.
+    pub(crate) async fn remove_held(
+        &self,
+        record: EnvironmentRecord,
+        lock: Lock,
+        options: &RemoveOptions,
+    ) -> Result<RemoveReport, Error> {
         // The person may stand in the worktree that goes: the repository is looked at from where it stays.
         let repository = Repository::discover(self.repository.common_dir())?;
         let worktree = self.worktree_of(&record)?;
@@ -90,9 +102,12 @@ impl Session {
         self.check_removal(&record, worktree.as_ref(), base, options)?;
         self.run_pre_remove(&record, options).await?;
         let shared = self.lock_shared(&record).await?;
-        let mut done = self.remove_objects(&record).await?;
+        let mut done = self.remove_objects(&record, options.force).await?;
         if record.unsettled.is_some() {
             done.extend(Box::pin(self.sweep_bases(&record.repository.id, None)).await?);
+        }
+        if done.iter().any(|step| is_part(step)) {
+            done.extend(Box::pin(self.drop_stale_bases(&record.repository.id)).await?);
         }
         // With the last environment, the servers go too.
         if !self.is_last(&record)? {
@@ -122,7 +137,7 @@ impl Session {
             return Err(Error::PartWay {
                 command: "remove",
                 project: report.project,
-                failures: vec![Failure::of_checkout(&error)],
+                failures: Failure::all_of(&error),
                 done: report.done,
             });
         }
@@ -138,12 +153,19 @@ impl Session {
     }
 
     /// Removes containers, networks and volumes, and names the volumes first; returns what was done.
-    pub(crate) async fn remove_objects(&self, record: &EnvironmentRecord) -> Result<Vec<String>, Error> {
+    ///
+    /// With `force`, a `pre_stop` hook that fails is a warning.
+    pub(crate) async fn remove_objects(
+        &self,
+        record: &EnvironmentRecord,
+        force: bool,
+    ) -> Result<Vec<String>, Error> {
         let removal = RemovalOptions {
             repository: record.repository.id.clone(),
             volumes: true,
             images: true,
             grace: None,
+            force,
         };
         let mut done = self.remove_half_made_volumes(record).await?;
         let removed = self.until_quiet(record, "remove", |observed| {
@@ -157,14 +179,17 @@ impl Session {
 
     /// Names the volumes whose data a plan removes, before it does.
     fn name_lost_volumes(&self, plan: &Plan) {
-        let volumes: Vec<String> = plan
-            .steps
-            .iter()
-            .filter_map(|step| match &step.operation {
-                Operation::RemoveVolume { name } => Some(format!("`{name}`")),
-                _ => None,
-            })
-            .collect();
+        let removed = plan.steps.iter().filter_map(|step| match &step.operation {
+            Operation::RemoveVolume { name } => Some(name),
+            _ => None,
+        });
+        let removed: Vec<&String> = removed.collect();
+        // A part of a branch counts where the branch itself is not there.
+        let is_named = |name: &&&String| {
+            let is_of = |other: &&&String| !is_part(other) && name.starts_with(&format!("{other}."));
+            !is_part(name) || !removed.iter().any(|other| is_of(&other))
+        };
+        let volumes: Vec<String> = removed.iter().filter(is_named).map(|name| format!("`{name}`")).collect();
         if !volumes.is_empty() {
             self.emit(Event::RemovingVolumes { volumes });
         }

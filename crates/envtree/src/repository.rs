@@ -7,6 +7,7 @@ mod branch;
 mod check_out;
 mod error;
 mod files;
+mod history;
 mod merge;
 mod partial;
 mod sparse;

@@ -1,6 +1,6 @@
 //! Reserves host ports and subnets for an environment, in its record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use envtree_core::isolate::needs_subnet;
@@ -85,6 +85,7 @@ fn reserve_names(record: &mut EnvironmentRecord, state: &State, on: &Circumstanc
 
 fn reserve_ports(record: &mut EnvironmentRecord, state: &State, on: &Circumstances<'_>) -> Result<(), Error> {
     let wanted = wanted_ports(on.definition);
+    refuse_too_many(&wanted, on)?;
     let mut reserved: BTreeSet<u16> = state.ports_of_others(&record.project);
     if let Some(published) = on.remote_ports {
         reserved.extend(published);
@@ -123,6 +124,29 @@ fn reserve_ports(record: &mut EnvironmentRecord, state: &State, on: &Circumstanc
         }
     }
     Ok(())
+}
+
+/// Refuses more ports than the range has.
+fn refuse_too_many(wanted: &[PortKey], on: &Circumstances<'_>) -> Result<(), Error> {
+    let range = &on.machine.port_range;
+    if wanted.len() <= range.len() {
+        return Ok(());
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for key in wanted {
+        if let Owner::Service(name) = &key.owner {
+            *counts.entry(name).or_default() += 1;
+        }
+    }
+    let service = counts.into_iter().max_by_key(|(_, count)| *count).map(|(name, _)| name);
+    let places = &on.definition.wanted.places;
+    Err(Error::TooManyPorts {
+        place: service.and_then(|name| places.key(name, "ports")).cloned(),
+        service: service.map(str::to_owned),
+        needed: wanted.len(),
+        start: *range.start(),
+        end: *range.end(),
+    })
 }
 
 /// Returns the host address that a port is published on.

@@ -66,14 +66,21 @@ impl Machine {
         let variable = |name: &str| options.environment.get(name).map(Into::into);
         let state = StateDirectory::open(StateDirectory::locate(variable)?)?;
         let (path, is_named) = machine_settings_path(&options.environment);
-        let settings = load_machine_settings(path, is_named)?;
-        // As `docker build` and Compose have it.
-        let classic = options.environment.get("DOCKER_BUILDKIT").is_some_and(|value| value == "0");
+        Ok(Self::of(options, state, load_machine_settings(path, is_named)?))
+    }
+
+    /// Puts together what was opened.
+    pub(crate) fn of(options: &SessionOptions, state: StateDirectory, settings: MachineSettings) -> Self {
         let docker = Docker::new(Endpoint::from_environment())
             .with_mirrors(settings.mirrors.clone())
-            .with_classic_builder(classic);
-        Ok(Self { state, settings, docker })
+            .with_classic_builder(wants_classic_builder(&options.environment));
+        Self { state, settings, docker }
     }
+}
+
+/// Returns whether images are to be built by the classic builder, as `docker build` and Compose have it.
+pub(crate) fn wants_classic_builder(environment: &BTreeMap<String, String>) -> bool {
+    environment.get("DOCKER_BUILDKIT").is_some_and(|value| value == "0")
 }
 
 impl fmt::Debug for Session {
@@ -88,13 +95,19 @@ impl Session {
     /// The Engine is not asked for anything before a command needs it.
     pub fn open(options: SessionOptions) -> Result<Self, Error> {
         let repository = Repository::discover(&options.directory)?;
-        let Machine { state, settings: machine, docker } = Machine::open(&options)?;
+        let machine = Machine::open(&options)?;
+        Ok(Self::of(options, repository, machine))
+    }
+
+    /// Puts together what was opened.
+    pub(crate) fn of(options: SessionOptions, repository: Repository, machine: Machine) -> Self {
+        let Machine { state, settings: machine, docker } = machine;
         let events = options.events.clone();
         let on_wait = Box::new(move |holder: Option<&Holder>| {
             let holder = holder.map_or_else(|| "another process".to_owned(), Holder::to_string);
             events.emit(Event::WaitingForLock { holder });
         });
-        Ok(Self { options, repository, state, machine, docker, on_wait })
+        Self { options, repository, state, machine, docker, on_wait }
     }
 
     /// Returns the tasks of the repository's environments, for completion and for messages.
@@ -196,7 +209,7 @@ impl Session {
 }
 
 /// Returns the place of the machine's configuration, and whether a variable names it.
-fn machine_settings_path(environment: &BTreeMap<String, String>) -> (Option<PathBuf>, bool) {
+pub(crate) fn machine_settings_path(environment: &BTreeMap<String, String>) -> (Option<PathBuf>, bool) {
     let set = |name: &str| environment.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(path) = set("ENVTREE_CONFIG") {
         return (Some(path), true);

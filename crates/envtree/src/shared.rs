@@ -96,7 +96,7 @@ impl Session {
         let others =
             || state.of_repository(&record.repository.id).filter(|other| other.project != record.project);
         if goes && others().next().is_none() {
-            let done = self.remove_objects(&shared).await?;
+            let done = self.remove_objects(&shared, false).await?;
             self.update_state(|state| {
                 state.remove(&shared.project);
                 Ok(())
@@ -206,7 +206,7 @@ impl Session {
             shared: self.shared_project_of(record)?,
             project: record.project.clone(),
             images: Vec::new(),
-            volumes: Vec::new(),
+            volumes: record.adopted_anonymous.values().cloned().collect(),
             built: true,
         };
         self.observe_own(record, &scope).await

@@ -7,9 +7,10 @@ mod document;
 pub(crate) mod file;
 pub mod identity;
 mod lock;
+mod look;
 pub mod record;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -20,8 +21,11 @@ use envtree_core::name::ProjectName;
 use envtree_core::shared::is_shared_project;
 use envtree_core::subnet::Subnet;
 use etcetera::BaseStrategy;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::data::{UnfinishedImport, UnmadeData};
 
 pub use document::{Damage, Loaded, Notice};
 pub use file::FileError;
@@ -91,6 +95,8 @@ pub struct StateDirectory {
     path: PathBuf,
     /// The folders that were made for it when it was opened, the deepest first.
     created: Vec<PathBuf>,
+    /// Whether what cannot be understood stays where it is.
+    is_left_alone: bool,
 }
 
 impl StateDirectory {
@@ -127,18 +133,11 @@ impl StateDirectory {
             other => StateError::File(other),
         })?;
         let metadata = fs::symlink_metadata(&path).map_err(failed)?;
-        let user = rustix::process::geteuid().as_raw();
-        let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-        if owner != user {
-            return Err(StateError::Foreign { path, owner, user });
-        }
-        if mode & 0o022 != 0 {
-            return Err(StateError::Shared { path, mode });
-        }
-        if mode & 0o077 != 0 {
+        look::refuse_others(&path, &metadata)?;
+        if metadata.mode() & 0o077 != 0 {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
         }
-        Ok(Self { path, created })
+        Ok(Self { path, created, is_left_alone: false })
     }
 
     /// Removes the folders that opening made, as long as they are empty: for a command that must leave nothing.
@@ -194,11 +193,21 @@ impl StateDirectory {
         Lock::try_acquire(&self.project_lock(project)?, command)
     }
 
+    /// Returns whether a command works on `project`, alone or with others; nothing is written.
+    pub(crate) fn is_project_held(&self, project: &str) -> bool {
+        self.project_lock_path(project).is_some_and(|path| Lock::is_held(&path))
+    }
+
+    fn project_lock_path(&self, project: &str) -> Option<PathBuf> {
+        let valid = ProjectName::new(project).ok()?;
+        Some(self.path.join("locks").join(format!("{valid}.lock")))
+    }
+
     fn project_lock(&self, project: &str) -> Result<PathBuf, LockError> {
-        let valid = ProjectName::new(project).map_err(|_| LockError::Name { project: project.to_owned() })?;
-        let locks = self.path.join("locks");
-        create_private_directory(&locks)?;
-        Ok(locks.join(format!("{valid}.lock")))
+        let path = self.project_lock_path(project);
+        let path = path.ok_or_else(|| LockError::Name { project: project.to_owned() })?;
+        create_private_directory(&self.path.join("locks"))?;
+        Ok(path)
     }
 
     /// Removes the lock files of projects that no record names, unless somebody holds one.
@@ -242,6 +251,22 @@ pub struct State {
     /// One record for each repository whose environments share services: that of the project which holds these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared: Vec<EnvironmentRecord>,
+    /// Bases that could not be made, by key with the service that kept them from it, and Engines on which none can, the oldest
+    /// finding first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unprepared: Vec<String>,
+    /// The Engines that were tried, and why they mount no overlays for volumes; absent for one that does.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overlays: BTreeMap<String, Option<String>>,
+    /// When bases were last used, by their Compose projects.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) used: BTreeMap<String, Timestamp>,
+    /// Imports of data that were begun and are not complete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) imports: Vec<UnfinishedImport>,
+    /// Projects in which data was begun that may not be complete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unmade: Vec<UnmadeData>,
     /// What a newer program of the same version wrote, kept as it is.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -253,6 +278,11 @@ impl Document for State {
 }
 
 impl State {
+    /// Returns the version of its format.
+    pub(crate) fn version() -> u64 {
+        <Self as Document>::VERSION
+    }
+
     /// Returns the environment of `task` in the repository with this id.
     pub fn environment(&self, repository: &str, task: &str) -> Option<&EnvironmentRecord> {
         self.environments.iter().find(|record| record.repository.id == repository && record.task == task)

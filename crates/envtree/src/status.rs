@@ -53,7 +53,7 @@ pub enum EnvironmentState {
     Ready,
     /// Every service runs, and some health check has not passed yet.
     Starting,
-    /// Some services run and some do not, or a health check fails.
+    /// Some services run and some do not, a health check fails, or all run and the last `up` failed even so.
     Degraded,
     /// There are containers, and none runs.
     Stopped,
@@ -72,10 +72,11 @@ impl EnvironmentStatus {
         spoken_name(&service.name, service.number, same > 1 || service.number > 1)
     }
 
-    /// Returns how many services have all their containers ready, and how many services there are.
+    /// Returns how many services have all their containers ready, and how many services there are; one that the files
+    /// do not ask for counts while it runs.
     pub fn services_ready(&self) -> (usize, usize) {
         let mut ready: BTreeMap<&str, bool> = BTreeMap::new();
-        for service in &self.services {
+        for service in self.services.iter().filter(|service| service.is_active || service.ready) {
             *ready.entry(&service.name).or_insert(true) &= service.ready;
         }
         (ready.values().filter(|is_ready| **is_ready).count(), ready.len())
@@ -118,6 +119,8 @@ pub struct ServiceStatus {
     pub ready: bool,
     /// Whether the other environments of the repository use it too.
     pub shared: bool,
+    /// Whether the files ask for it; a service whose profile is off may end without harm.
+    pub is_active: bool,
     /// Its published ports.
     pub ports: Vec<PortStatus>,
 }
@@ -154,8 +157,59 @@ pub struct VolumeStatus {
     /// The key under `volumes:`, or `service:target` where nothing names it; absent for one that the project no longer
     /// names.
     pub key: Option<String>,
-    /// Bytes that it holds; absent where the Engine was not asked or does not know.
+    /// Bytes that it holds; absent where the Engine was not asked or does not know, and for a branch.
     pub size: Option<u64>,
+    /// What it consists of, lies on and holds, if it is a branch.
+    pub branch: Option<VolumeBranch>,
+}
+
+/// What a branch consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BranchKind {
+    /// An overlay above layers.
+    Overlay,
+    /// A copy.
+    Copy {
+        /// Why it is no overlay.
+        reason: String,
+    },
+}
+
+impl BranchKind {
+    /// Returns the kind of a branch that is a copy for this reason, if it is one.
+    pub fn of(copied: Option<String>) -> Self {
+        copied.map_or(Self::Overlay, |reason| Self::Copy { reason })
+    }
+
+    /// Returns the word for people and scripts.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Overlay => "overlay",
+            Self::Copy { .. } => "copy",
+        }
+    }
+
+    /// Returns why it is no overlay.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Overlay => None,
+            Self::Copy { reason } => Some(reason),
+        }
+    }
+}
+
+/// A volume that is a branch: what it lies on, and how many bytes it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeBranch {
+    /// The base, by the first digits of its key, or the snapshot, by its name.
+    pub on: String,
+    /// What it consists of.
+    pub kind: BranchKind,
+    /// Bytes that it changed: they would be freed with it. Absent where the Engine was not asked or does not know.
+    pub own: Option<u64>,
+    /// The most bytes that the servers can see in it; absent as [`Self::own`] is. A file counts in each layer that has it,
+    /// though only the uppermost of them shows.
+    pub logical_at_most: Option<u64>,
 }
 
 /// What became of a hook.

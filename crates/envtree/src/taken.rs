@@ -1,12 +1,13 @@
 //! Names who holds a host port that an environment needs: before a start, and after one that the Engine refused.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use envtree_core::observed::{ContainerState, ObservedContainer, ObservedState};
 use envtree_core::plan::{Operation, Plan};
 use envtree_core::port::Owner;
 use envtree_core::service::Protocol;
+use envtree_docker::Docker;
 
 use crate::error::{Error, Failure, TakenPort};
 use crate::port_probe;
@@ -16,6 +17,10 @@ use crate::state::record::{EnvironmentRecord, PortReservation};
 
 /// How long a container that the Engine is starting may take to run.
 pub(crate) const SETTLING: Duration = Duration::from_secs(3);
+/// How long it may take where the Engine's own process holds its ports already.
+const STARTING: Duration = Duration::from_secs(10);
+/// The process by which Docker publishes a port.
+const DOCKERS_OWN: &str = "docker-proxy";
 
 /// Returns a reservation whose port somebody else has, with the process that holds it.
 pub(crate) fn describe(reservation: &PortReservation) -> TakenPort {
@@ -90,9 +95,21 @@ pub(crate) fn taken_by_strangers(plan: &Plan, observed: &ObservedState) -> Vec<T
         .collect()
 }
 
-/// Returns whether the Engine may be about to start a container: then it holds ports and does not run yet.
-pub(crate) fn may_be_starting(observed: &ObservedState) -> bool {
-    observed.containers.iter().any(|container| container.state == ContainerState::Created)
+/// Returns for how long ports that are taken may be held by a container of `observed` that the Engine is just starting.
+///
+/// It holds its ports before it runs, and until then the Engine tells of it what it told before: made, or stopped. What
+/// the list shows to publish the port is no such container, unless it has come to run since.
+fn patience(observed: &ObservedState, taken: &[TakenPort]) -> Duration {
+    let is_own = |name: &String| observed.containers.iter().any(|container| container.name == *name);
+    let is_still = |container: &ObservedContainer| {
+        matches!(container.state, ContainerState::Created | ContainerState::Exited)
+    };
+    let is_foreign = |port: &TakenPort| port.container.as_ref().is_some_and(|name| !is_own(name));
+    if taken.iter().any(is_foreign) || !observed.containers.iter().any(is_still) {
+        return Duration::ZERO;
+    }
+    let is_engines = |port: &TakenPort| port.holder.as_ref().is_some_and(|holder| holder.name == DOCKERS_OWN);
+    if taken.iter().all(is_engines) { STARTING } else { SETTLING }
 }
 
 impl Session {
@@ -119,18 +136,43 @@ impl Session {
         }
     }
 
-    /// An Engine that cannot be asked leaves the process alone to be named.
+    /// Waits a moment where what an interrupted command asked for may hold the ports; `began` is when they were first looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PortsTaken`] where they are somebody else's, or that was long enough ago.
+    pub(crate) async fn await_own_start(
+        &self,
+        mut taken: Vec<TakenPort>,
+        observed: &ObservedState,
+        began: Instant,
+    ) -> Result<(), Error> {
+        for port in &mut taken {
+            self.name_container(port).await;
+        }
+        if began.elapsed() >= patience(observed, &taken) {
+            return Err(Error::PortsTaken(taken));
+        }
+        tokio::time::sleep(SETTLING / 10).await;
+        Ok(())
+    }
+
     async fn name_container(&self, taken: &mut TakenPort) {
-        if self.docker.is_remote().await.unwrap_or(false) {
-            (taken.holder, taken.user) = (None, None);
-        }
-        taken.container = self.docker.container_publishing(taken.port, taken.protocol).await.ok().flatten();
-        let inside = taken.holder.as_ref().and_then(|holder| holder.container.as_ref());
-        if let (None, Some(id)) = (&taken.container, inside) {
-            taken.container = self.docker.inspect_container(id).await.ok().map(|detail| detail.name);
-        }
-        if taken.user.is_some() && taken.container.is_none() {
-            taken.suspects = self.docker.containers_on_host_network().await.unwrap_or_default();
-        }
+        name_container(&self.docker, taken).await;
+    }
+}
+
+/// Names the container behind a port. An Engine that cannot be asked leaves the process alone to be named.
+pub(crate) async fn name_container(docker: &Docker, taken: &mut TakenPort) {
+    if docker.is_remote().await.unwrap_or(false) {
+        (taken.holder, taken.user) = (None, None);
+    }
+    taken.container = docker.container_publishing(taken.port, taken.protocol).await.ok().flatten();
+    let inside = taken.holder.as_ref().and_then(|holder| holder.container.as_ref());
+    if let (None, Some(id)) = (&taken.container, inside) {
+        taken.container = docker.inspect_container(id).await.ok().map(|detail| detail.name);
+    }
+    if taken.user.is_some() && taken.container.is_none() {
+        taken.suspects = docker.containers_on_host_network().await.unwrap_or_default();
     }
 }

@@ -1,6 +1,8 @@
 //! `up`: make or adopt the worktree, converge the environment, wait until it is ready.
 
+mod failure;
 mod preview;
+mod refusal;
 mod remote;
 mod scale;
 mod shared;
@@ -10,35 +12,37 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use envtree_core::adopt::Adopted;
+use envtree_core::branch::base::Base;
 use envtree_core::observed::ObservedState;
 use envtree_core::reconcile::BuildPolicy;
 use envtree_core::service::PullPolicy;
 use envtree_core::settings::Settings;
 use futures::future::join;
-use jiff::Timestamp;
 
 use crate::adopt;
 use crate::checkout::{files_of, refuse_env_file};
 use crate::converge::{Converged, Convergence};
 use crate::data::Branches;
 use crate::environment::{Definition, Environment};
-use crate::error::{Error, causes};
+use crate::error::Error;
 use crate::load::load_settings;
 use crate::reserve::{Circumstances, TakenPolicy, reserve};
 use crate::route::host_subnets;
 use crate::session::Session;
 use crate::shared::HeldShared;
-use crate::state::record::{EnvironmentRecord, Failure};
+use crate::state::record::EnvironmentRecord;
 use crate::state::{Lock, State};
 use crate::status::EnvironmentStatus;
-use crate::taken::{SETTLING, may_be_starting, warnings_of_apps};
+use crate::taken::warnings_of_apps;
 use crate::target::{Origin, Target, resolve};
 use crate::worktree::{self, WorktreeError};
 
 pub use preview::{PlannedStep, PlannedUp};
+use refusal::refuse_unmakeable;
 use scale::refuse_unknown;
 
 pub(crate) use preview::{plan_changes, reconcile_options, scope};
+pub(crate) use refusal::{refuse_missing_in_worktree, refuse_unstartable};
 
 /// How often `up` moves on from ports that the Engine could not publish.
 const REASSIGNMENTS: usize = 10;
@@ -54,6 +58,9 @@ pub struct UpOptions {
     pub branch: Option<String>,
     /// The folder of a new worktree; absent means the configured place.
     pub path: Option<PathBuf>,
+    /// What data begins with that is not there yet: a snapshot or a base by its name, or a task, of whose environment a
+    /// snapshot is taken. Absent means what the repository's seed makes.
+    pub data_from: Option<String>,
     /// Whether to return once all containers have started, ready or not.
     pub no_wait: bool,
     /// How long services may take to become ready, from their start.
@@ -84,6 +91,7 @@ impl UpOptions {
             from: None,
             branch: None,
             path: None,
+            data_from: None,
             no_wait: false,
             timeout: Duration::from_mins(1),
             pull: None,
@@ -156,10 +164,11 @@ impl Session {
             self.state.undo();
             return Ok(UpOutcome::Planned(planned?));
         }
-        self.docker.connect().await?;
+        self.connect().await?;
+        let base = self.data_source(options).await?;
         let mut refused = BTreeSet::new();
         loop {
-            let outcome = Box::pin(self.up_without(&refused, options, started)).await;
+            let outcome = Box::pin(self.up_without(&refused, options, base.as_ref(), started)).await;
             let known = refused.len();
             refused.extend(outcome.as_ref().err().into_iter().flat_map(refused_ports));
             if !options.reassign_ports || refused.len() == known || known >= REASSIGNMENTS {
@@ -173,15 +182,30 @@ impl Session {
         &self,
         refused: &BTreeSet<u16>,
         options: &UpOptions,
+        base: Option<&Base>,
         started: Instant,
     ) -> Result<UpReport, Error> {
         let home = load_settings(&self.home_files())?;
         let Claim { target, record, lock, is_new } = self.claim(options, &home).await?;
+        self.throw_condemned_away(&record.project).await?;
         // The Engine calls programs to say what it is; meanwhile the rest can be found out.
         let preparation = Box::pin(self.prepare(&record, &target, options, refused));
         let (prepared, facts) = join(preparation, self.docker.facts()).await;
         // What an Engine that is too old makes of other questions says nothing.
-        let prepared = match facts.map_err(Error::from).and(prepared) {
+        let checked = async {
+            let facts = facts?;
+            let mut prepared = prepared?;
+            let files = files_of(self, &target, &record);
+            let made = refuse_unmakeable(&prepared.environment, &files, facts)?;
+            prepared.environment.warnings.extend(made);
+            self.refuse_unjoinable(&prepared.environment).await?;
+            if let Some(base) = base {
+                let Prepared { record, environment, observed, .. } = &mut prepared;
+                self.begin_with(record, environment, observed, base).await?;
+            }
+            Ok::<_, Error>(prepared)
+        };
+        let prepared = match Box::pin(checked).await {
             Ok(prepared) => prepared,
             Err(error) => return Err(self.give_up(&record, lock, is_new, error).await?),
         };
@@ -223,7 +247,9 @@ impl Session {
             let lock = self.state.lock_project(&record.project, &self.lock()).await?;
             // The command that held the lock may have removed the environment and its worktree.
             let state = self.read_state()?;
-            let is_there = state.by_project(&record.project).is_some();
+            let known = state.by_project(&record.project).cloned();
+            let is_there = known.is_some();
+            let record = known.unwrap_or(record);
             match resolve(self, &state, options, base) {
                 Ok(now) if is_there && now == target => return Ok(Claim { target, record, lock, is_new }),
                 Ok(now) => target = now,
@@ -276,13 +302,16 @@ impl Session {
         let remote = self.remote_engine(&definition).await?;
         self.remove_half_made_volumes(record).await?;
         let (record, observed, adopted) = self.reserve_for(record, &definition, options, refused).await?;
-        let shared = self.prepare_shared(&definition, &record, options, refused).await?;
+        // What no plan can bring about is refused before the worktree is made, and anything is reserved for others.
         let mut environment = self.assemble(definition, &record)?;
+        plan_changes(&environment, &observed, options, false, &Branches::new())?;
+        let shared = self.prepare_shared(&environment.definition, &record, options, refused).await?;
+        if shared.is_some() {
+            environment = self.assemble(environment.definition, &record)?;
+        }
         environment.warnings.extend(adopt::warnings(&record.project, &adopted));
         environment.warnings.extend(remote);
         environment.warnings.extend(warnings_of_apps(&record));
-        // What no plan can bring about is refused before the worktree is made.
-        plan_changes(&environment, &observed, options, false, &Branches::new())?;
         Ok(Prepared { record, environment, observed, shared })
     }
 
@@ -296,29 +325,6 @@ impl Session {
         let (record, environment) = (&record, &environment);
         let convergence = Convergence { session: self, record, target, environment, options };
         convergence.run(observed, shared).await
-    }
-
-    /// Forgets an environment of which nothing was made; of any other, keeps the failure. Returns the error to report.
-    async fn give_up(
-        &self,
-        record: &EnvironmentRecord,
-        lock: Lock,
-        is_new: bool,
-        error: Error,
-    ) -> Result<Error, Error> {
-        let error = self.with_containers(error).await;
-        if is_new {
-            self.update_state(|state| {
-                state.remove(&record.project);
-                Ok(())
-            })
-            .await?;
-        } else {
-            // What an earlier command left unsettled, this one did not touch.
-            self.remember(record, Some(&error), |_| ()).await?;
-        }
-        self.release(lock)?;
-        Ok(error)
     }
 
     /// Reserves what the definition wants; returns the record with it, what the Engine has, and what of that is taken over.
@@ -352,32 +358,15 @@ impl Session {
                 record.scale.clone_from(&options.scale);
                 reserve(&mut record, state, &circumstances)?;
                 record.adopted.clone_from(&adopted.volumes);
+                record.adopted_anonymous.clone_from(&adopted.anonymous);
                 state.put(record.clone());
                 Ok(record)
             });
             match reserved.await {
-                Err(Error::PortsTaken(_)) if may_be_starting(&observed) && started.elapsed() < SETTLING => {
-                    tokio::time::sleep(SETTLING / 10).await;
-                }
+                Err(Error::PortsTaken(taken)) => self.await_own_start(taken, &observed, started).await?,
                 reserved => return Ok((reserved?, observed, adopted)),
             }
         }
-    }
-
-    /// Keeps the failure for `status`, or forgets an earlier one, and notes whether the Engine may still be at work.
-    async fn remember(
-        &self,
-        record: &EnvironmentRecord,
-        error: Option<&Error>,
-        settle: impl FnOnce(&mut EnvironmentRecord) + Send,
-    ) -> Result<(), Error> {
-        let failure =
-            error.map(|error| Failure { at: Timestamp::now(), what: "up".into(), message: summary(error) });
-        self.update_record(&record.project, |record| {
-            settle(record);
-            record.last_failure = failure;
-        })
-        .await
     }
 }
 
@@ -387,14 +376,4 @@ fn refused_ports(error: &Error) -> Vec<u16> {
         return Vec::new();
     };
     failures.iter().filter_map(|failure| Some(failure.taken.as_ref()?.port)).collect()
-}
-
-/// Returns an error and its causes in one line.
-fn summary(error: &Error) -> String {
-    match error {
-        Error::PartWay { failures, .. } => {
-            failures.iter().map(|failure| failure.causes.join(": ")).collect::<Vec<_>>().join("; ")
-        }
-        other => causes(other).join(": "),
-    }
 }

@@ -13,6 +13,7 @@ mod remove;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+pub(crate) use add::refuse_unmakeable;
 pub use add::{Added, Branch, HowAdded, add, check};
 pub use git::GitError;
 pub(crate) use git::REPOSITORY_VARIABLES;

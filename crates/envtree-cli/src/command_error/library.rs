@@ -6,7 +6,9 @@ use std::path::Path;
 use envtree::data::DataError;
 use envtree::env_file::EnvFileError;
 use envtree::error::{BuildFault, DockerError, EngineFailure, Error, Failure, ImageError, causes};
+use envtree::hook::HookError;
 use envtree::load::LoadError;
+use envtree::one_off::RUNNING;
 use envtree::repository::RepositoryError;
 use envtree::worktree::WorktreeError;
 use envtree_core::nearest::nearest;
@@ -14,6 +16,7 @@ use envtree_core::reconcile::ReconcileError;
 
 use super::build;
 use super::connect::no_engine;
+use super::data::of_data;
 use super::state::of_state;
 use super::{AGAIN, CommandError, Kind, TASK};
 
@@ -29,12 +32,14 @@ impl From<Error> for CommandError {
                 of_repository(shown, &error)
             }
             Error::Worktree(error) => of_worktree(shown, error),
-            Error::PartWay { project, command, failures, done } => part_way(
-                Self::new(Kind::PartWay, format!("cannot {command} environment `{project}`")),
-                &failures,
-                &done,
-            ),
-            Error::Reconcile(error) => unreachable_plan(shown, &error),
+            Error::Base { failures, .. } => {
+                with_failures(shown, &failures).hint(format!("mend it and run {AGAIN} again"))
+            }
+            Error::PartWay { project, command, failures, done } => {
+                let shown = Self::new(Kind::PartWay, format!("cannot {command} environment `{project}`"));
+                part_way(shown, &failures, &done, command != RUNNING)
+            }
+            Error::Reconcile(unreachable) => unreachable_plan(shown, &unreachable.error),
             error @ (Error::State(_) | Error::Lock(_) | Error::Secret(_) | Error::Trust(_)) => {
                 of_state(shown, &error)
             }
@@ -49,6 +54,7 @@ fn kind(error: &Error) -> Kind {
         Error::Docker(DockerError::Connect(_)) => Kind::Engine,
         Error::Docker(DockerError::Image(ImageError::ReferenceInvalid(_))) => Kind::Input,
         Error::Docker(_)
+        | Error::Base { .. }
         | Error::PartWay { .. }
         | Error::Hook(_)
         | Error::Data(DataError::NotStopped { .. } | DataError::Gone { .. })
@@ -178,6 +184,7 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
         Error::UnknownService { service, known, .. } => unknown_service(shown, &service, &known),
         Error::PortsTaken(_) => shown.hint(format!("`envtree up{TASK} --reassign-ports` picks others")).note("nothing was started"),
         Error::Ports(_) => shown.hint("`envtree ls --all` shows who holds them; `envtree rm TASK` frees those of a task; `ports.range` in the machine's configuration widens the range"),
+        Error::TooManyPorts { .. } => shown.hint("publish fewer ports, or widen `ports: { range: … }` in the machine's configuration, `~/.config/envtree/config.yaml`"),
         Error::SubnetsExhausted { .. } => shown.hint("`envtree ls --all` shows who holds them; `network.pool` in the machine's configuration names another pool"),
         Error::ContainerNameTaken { .. } => {
             shown.hint("choose another name, or remove the container").note("nothing was changed")
@@ -216,8 +223,10 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
         Error::UnsavedWork { losses, .. } => CommandError { losses, ..shown }
             .hint(format!("commit and push it, or throw it away with `envtree rm --force{TASK}`"))
             .note("nothing was removed"),
-        Error::Hook(envtree::hook::HookError::Failed { lines, .. }) => {
-            shown.log(&lines).hint(format!("mend it and run {AGAIN} again; it continues from here"))
+        // What fills a base begins with empty volumes each time.
+        Error::Hook(HookError::Failed { hook, lines, .. }) => {
+            let goes_on = if hook.starts_with("data.") { "" } else { "; it continues from here" };
+            shown.log(&lines).hint(format!("mend it and run {AGAIN} again{goes_on}"))
         }
         Error::Data(error) => of_data(shown, &error),
         Error::TrackedEnvFile { .. } => shown.hint("name a file that git ignores, or write none with `env: { file: false }`"),
@@ -229,21 +238,6 @@ fn choice(shown: CommandError, error: Error) -> CommandError {
         }
         Error::SettingsExist { .. } => shown.hint("edit it, or remove it first"),
         Error::TrustInside => shown.hint("run `envtree trust` in a shell of your own, outside any environment"),
-        _ => shown,
-    }
-}
-
-fn of_data(shown: CommandError, error: &DataError) -> CommandError {
-    match error {
-        DataError::NotSeeded { .. } => {
-            shown.hint(format!("`envtree up{TASK}` makes it, and then the command finds it"))
-        }
-        DataError::NoneBranched { .. } => shown
-            .hint(format!("`envtree down --volumes{TASK}` and `envtree up{TASK}` begin anew with all data")),
-        DataError::UnknownBase { .. } => shown.hint("`envtree data list` lists them"),
-        DataError::BaseInUse { users, .. } => shown
-            .note(format!("branches of it are {}", users.join(", ")))
-            .hint("`envtree rm` or `envtree down --volumes` removes the data of their environments first"),
         _ => shown,
     }
 }
@@ -276,7 +270,24 @@ fn unknown_service(shown: CommandError, service: &str, known: &[String]) -> Comm
     }
 }
 
-fn part_way(shown: CommandError, failures: &[Failure], done: &[String]) -> CommandError {
+/// `is_resumable` tells whether the command continues where it ended when it is given again.
+fn part_way(shown: CommandError, failures: &[Failure], done: &[String], is_resumable: bool) -> CommandError {
+    let mut shown = with_failures(shown, failures);
+    if is_resumable {
+        shown =
+            shown.hint(format!("{AGAIN} continues from here, `envtree status{TASK}` shows what there is"));
+    } else if !done.is_empty() {
+        shown = shown.hint(format!("`envtree status{TASK}` shows what there is"));
+    }
+    if done.is_empty() {
+        shown.note("nothing was changed on the Engine before that")
+    } else {
+        crate::done::notes(done).into_iter().fold(shown, CommandError::note)
+    }
+}
+
+/// Adds what failed, and what to do about it.
+fn with_failures(shown: CommandError, failures: &[Failure]) -> CommandError {
     // One failure shows its chain of causes line by line; several show one line each.
     let causes = match failures {
         [failure] => failure.causes.clone(),
@@ -291,6 +302,12 @@ fn part_way(shown: CommandError, failures: &[Failure], done: &[String]) -> Comma
         let holder = taken.held_by().map(|holder| format!("{holder} holds port {port}; "));
         let holder = holder.unwrap_or_default();
         shown = shown.hint(format!("{holder}`envtree up{TASK} --reassign-ports` picks another port"));
+    }
+    for container in failures.iter().filter_map(|failure| failure.unstoppable.as_deref()) {
+        shown = shown.hint(format!("mend the hook, or end the container without it: `docker stop {container}`; `envtree rm --force` goes on whatever it says"));
+    }
+    for port in failures.iter().filter_map(|failure| failure.silent) {
+        shown = shown.hint(format!("nothing answers at port {port}, and the service has no health check: a `healthcheck` tells when it is ready, `--no-wait` does not wait for it"));
     }
     for registry in failures.iter().filter_map(|failure| failure.registry.as_deref()) {
         shown = shown.hint(format!("`docker login {registry}` gives credentials; without any, many registries deny images that they do not have"));
@@ -309,13 +326,7 @@ fn part_way(shown: CommandError, failures: &[Failure], done: &[String]) -> Comma
     for fault in faults {
         shown = shown.hint(build::hint(fault));
     }
-    let shown =
-        shown.hint(format!("{AGAIN} continues from here, `envtree status{TASK}` shows what there is"));
-    if done.is_empty() {
-        shown.note("nothing was changed on the Engine before that")
-    } else {
-        crate::done::notes(done).into_iter().fold(shown, CommandError::note)
-    }
+    shown
 }
 
 fn quoted(names: &[String]) -> String {
@@ -386,6 +397,38 @@ mod tests {
         note: created and kept: network `shop-x_default`
         ");
         assert_eq!(CommandError::from(part_way(vec![failure(&["a"])], &[])).kind.exit_code(), 5);
+    }
+
+    #[test]
+    fn a_run_is_not_said_to_continue() {
+        let run = |done: &[&str]| {
+            let mut error = part_way(vec![failure(&["a"])], done);
+            if let Error::PartWay { command, .. } = &mut error {
+                *command = RUNNING;
+            }
+            shown(error)
+        };
+        insta::assert_snapshot!(run(&[]), @"
+        error: cannot run a command in environment `shop-x`
+          caused by: a
+        note: nothing was changed on the Engine before that
+        ");
+        insta::assert_snapshot!(run(&["create network shop-x_default"]), @"
+        error: cannot run a command in environment `shop-x`
+          caused by: a
+        hint: `envtree status x` shows what there is
+        note: created and kept: network `shop-x_default`
+        ");
+    }
+
+    #[test]
+    fn a_base_is_no_environment_and_goes_on_from_nothing() {
+        let error = Error::Base { project: "shop_base-1".to_owned(), failures: vec![failure(&["a"])] };
+        insta::assert_snapshot!(shown(error), @"
+        error: cannot work on base `shop_base-1`
+          caused by: a
+        hint: mend it and run `envtree up x` again
+        ");
     }
 
     #[test]

@@ -38,7 +38,8 @@ Exit status: the command's own; 127 if it was not found, and 126 if it cannot be
 /// Makes a container with the definition of SERVICE beside the service's own one, starts what SERVICE depends on and
 /// waits until that is ready, runs CMD in place of the service's command, and removes the container in the end. It
 /// mounts the same volumes and is on the same networks, but has no published ports and none of the service's names
-/// there. A service that a profile hides can be run too: its profiles count as turned on.
+/// there. A service that a profile hides can be run too: its profiles count as turned on. Of what the files make envtree
+/// warn about, `envtree up` tells; here, only what the options bring about is told.
 ///
 /// Input, output and the signals sent to envtree are passed on; a second signal kills the command. Should envtree itself
 /// be killed, the command goes on; its container goes with the next `envtree down` or `rm`, and with the next `up` once

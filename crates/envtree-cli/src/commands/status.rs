@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use envtree::status::{EnvironmentStatus, HookOutcome, ServiceStatus};
+use envtree::status::{BranchKind, EnvironmentStatus, HookOutcome, ServiceStatus};
 use jiff::Timestamp;
 
 use crate::command_error::CommandError;
@@ -54,9 +54,19 @@ fn shown(status: &EnvironmentStatus, now: Timestamp) -> String {
     let app = |app: &envtree::status::AppStatus| (app.name.clone(), format!("port {}", app.port));
     section(&mut text, "Programs on the host", status.apps.iter().map(app).collect());
     let volume = |volume: &envtree::status::VolumeStatus| {
-        let size = volume.size.map_or_else(|| "size unknown".to_owned(), text::bytes);
+        let size = match &volume.branch {
+            Some(branch) => {
+                format!("{} on {}", text::branch_size(branch.own, branch.logical_at_most), branch.on)
+            }
+            None => volume.size.map_or_else(|| "size unknown".to_owned(), text::bytes),
+        };
         let name = volume.key.clone().unwrap_or_else(|| "(no longer named)".to_owned());
-        (name, format!("{size}  {}", volume.name))
+        let branch = match volume.branch.as_ref().map(|branch| &branch.kind) {
+            Some(BranchKind::Copy { reason }) => format!("  copy: {}", text::plain(reason)),
+            Some(BranchKind::Overlay) => "  overlay".to_owned(),
+            None => String::new(),
+        };
+        (name, format!("{size}  {}{branch}", volume.name))
     };
     section(&mut text, "Volumes", status.volumes.iter().map(volume).collect());
     let hook = |hook: &envtree::status::HookStatus| (hook.hook.clone(), outcome(hook.outcome).to_owned());
@@ -142,7 +152,8 @@ mod tests {
           web  port 20002
 
         Volumes
-          db-data  48.2 MB  shop-feature-login_db-data
+          db-data  1.4 MB of its own, at most 49.4 MB in all on 3f9a2c81d0b7  shop-feature-login_db-data  copy: `data.mode` is `copy`
+          uploads  48.2 MB  shop-feature-login_uploads
 
         Hooks
           post_create  skipped; `envtree trust` shows and accepts it

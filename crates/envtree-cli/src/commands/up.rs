@@ -47,6 +47,12 @@ pub(crate) struct Args {
     /// Folder of a new worktree [default: `worktrees` of envtree.yaml]
     #[arg(long, value_name = "DIR", requires = "task", value_hint = ValueHint::DirPath)]
     path: Option<PathBuf>,
+    /// Begin with the data of SOURCE: a snapshot, a base, or a task [default: what the seed makes]
+    ///
+    /// Of a task's environment, a snapshot is taken: its servers do not answer for a moment. What `envtree data list` shows
+    /// is used as it is. Data that is there already is not touched; `envtree data restore` replaces it.
+    #[arg(long, value_name = "SOURCE", add = completion::sources())]
+    data_from: Option<String>,
     /// Return once the containers have started, ready or not
     #[arg(long)]
     no_wait: bool,
@@ -110,6 +116,7 @@ impl Args {
             from: self.from.clone(),
             branch: self.branch.clone(),
             path: self.path.as_ref().map(|path| context.directory.join(path)),
+            data_from: self.data_from.clone(),
             no_wait: self.no_wait,
             timeout: self.timeout,
             pull: self.pull.map(PullPolicy::from),
@@ -138,7 +145,10 @@ impl Args {
         let task: String = task.collect();
         // Without it, the next `up` goes by the files.
         let scale = self.scale.iter().map(|(service, count)| format!(" --scale {service}={count}"));
-        (!self.dry_run).then(|| format!("envtree up{task}{}", scale.collect::<String>()))
+        let data_from =
+            self.data_from.iter().map(|name| format!(" --data-from {}", text::shell_quoted(name)));
+        let further = data_from.chain(scale).collect::<String>();
+        (!self.dry_run).then(|| format!("envtree up{task}{further}"))
     }
 }
 

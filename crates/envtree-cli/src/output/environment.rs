@@ -110,8 +110,27 @@ struct VolumeOutput {
     name: String,
     /// The key under `volumes:`; null for one that the project no longer names.
     key: Option<String>,
-    /// Its size in bytes; null where it is not known.
+    /// Its size in bytes; null where it is not known, and for a branch.
     size: Option<u64>,
+    /// What it consists of, lies on and holds, if it is a branch; else null.
+    branch: Option<VolumeBranchOutput>,
+}
+
+/// A volume that is a branch.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "VolumeBranch")]
+struct VolumeBranchOutput {
+    /// The base, by the first digits of its key, or the snapshot, by its name.
+    on: String,
+    /// `overlay` or `copy`.
+    mode: &'static str,
+    /// Why it is no overlay; null for one.
+    reason: Option<String>,
+    /// The bytes that it changed, which would be freed with it, of a copy all of them; null where they are not known.
+    own: Option<u64>,
+    /// The most bytes that can be seen in it: its own and those of all layers below, in each of which a file counts. Null
+    /// where it is not known.
+    logical_at_most: Option<u64>,
 }
 
 /// What became of a hook.
@@ -213,7 +232,14 @@ impl From<&AppStatus> for AppOutput {
 
 impl From<&VolumeStatus> for VolumeOutput {
     fn from(volume: &VolumeStatus) -> Self {
-        Self { name: volume.name.clone(), key: volume.key.clone(), size: volume.size }
+        let branch = volume.branch.as_ref().map(|branch| VolumeBranchOutput {
+            on: branch.on.clone(),
+            mode: branch.kind.as_str(),
+            reason: branch.kind.reason().map(str::to_owned),
+            own: branch.own,
+            logical_at_most: branch.logical_at_most,
+        });
+        Self { name: volume.name.clone(), key: volume.key.clone(), size: volume.size, branch }
     }
 }
 

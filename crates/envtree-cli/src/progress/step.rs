@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use envtree::event::{Act, Event};
+use envtree::event::{Act, Event, Way};
 use envtree_core::engine::{BuildProgress, PullProgress, StepState, StepWork};
 
 use crate::text;
@@ -70,16 +70,27 @@ impl Step {
             Event::RunningHook { .. } | Event::HookOutput { .. } | Event::RanHook { .. } => {
                 Self::of_hook(event)?.essential()
             }
-            Event::MakingBase { base, services } => {
-                let text = format!("making the data of {} (base {base})", services.join(", "));
+            Event::MakingBase { base, services, on } => {
+                let on = on.as_ref().map(|on| format!(", on {on}")).unwrap_or_default();
+                let text = format!("making the data of {} (base {base}{on})", services.join(", "));
+                Self::new("base", text, Phase::Began).essential()
+            }
+            Event::CopyingBase { base } => {
+                let text = format!("copying the data of {base}, which lies on many layers");
                 Self::new("base", text, Phase::Began).essential()
             }
             Event::MadeBase { base, elapsed } => {
                 Self::new("base", format!("made base {base}"), Phase::Ended(Some(*elapsed))).essential()
             }
+            Event::MovingData { .. } | Event::MovedSoFar { .. } | Event::MovedData { .. } => {
+                Self::of_archive(event)?
+            }
             Event::RemovingVolumes { volumes } => {
                 let text = format!("removing with all data: {}", text::plain(&volumes.join(", ")));
                 Self::new("volumes", text, Phase::Wrote).essential()
+            }
+            Event::Pruning { losses } => {
+                Self::new("prune", text::plain(&losses.join("; ")), Phase::Wrote).essential()
             }
             Event::Warning(_) => return None,
         })
@@ -154,6 +165,28 @@ impl Step {
         }
     }
 
+    fn of_archive(event: &Event) -> Option<Self> {
+        let words = |way: Way| match way {
+            Way::Export => ("exporting", "exported"),
+            Way::Import => ("importing", "imported"),
+        };
+        let (way, name, text, phase) = match event {
+            Event::MovingData { way, name, services } => {
+                (way, name, format!("{} {name}: {}", words(*way).0, services.join(", ")), Phase::Began)
+            }
+            Event::MovedSoFar { way, name, bytes } => {
+                (way, name, format!("{} {name}: {}", words(*way).0, text::bytes(*bytes)), Phase::Working)
+            }
+            Event::MovedData { way, name, elapsed } => {
+                (way, name, format!("{} {name}", words(*way).1), Phase::Passed(Some(*elapsed)))
+            }
+            _ => return None,
+        };
+        // The answer tells the end.
+        let essential = !matches!(phase, Phase::Passed(_));
+        Some(Self { essential, ..Self::new(format!("{way:?} {name}"), text::plain(&text), phase) })
+    }
+
     fn of_hook(event: &Event) -> Option<Self> {
         let (hook, text, phase) = match event {
             Event::RunningHook { hook, command } => {
@@ -179,6 +212,7 @@ fn words(act: Act) -> (&'static str, &'static str) {
         Act::RemoveNetwork => ("removing network", "removed network"),
         Act::CreateVolume => ("creating volume", "created volume"),
         Act::RemoveVolume => ("removing volume", "removed volume"),
+        Act::CopyLayer => ("copying data into", "copied data into"),
         Act::CreateContainer => ("creating container", "created container"),
         Act::ConnectNetwork => ("connecting container", "connected container"),
         Act::DisconnectNetwork => ("disconnecting container", "disconnected container"),
@@ -193,7 +227,7 @@ fn words(act: Act) -> (&'static str, &'static str) {
 
 /// Returns whether a person wonders what goes on meanwhile.
 fn takes_its_time(act: Act) -> bool {
-    matches!(act, Act::PullImage | Act::BuildImage)
+    matches!(act, Act::PullImage | Act::BuildImage | Act::CopyLayer)
 }
 
 /// Writes how far a step of a build has come with what it does.

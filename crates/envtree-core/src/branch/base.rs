@@ -5,20 +5,24 @@
 
 use std::sync::Arc;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 
-use super::{DataVolume, Ground, Layer};
+use super::lineage::Lineage;
+use super::{DataVolume, Ground, KEPT, Layer, keeper_name};
 use crate::config_hash::is_own_label;
 use crate::label;
-use crate::name::{NetworkName, ProjectName, VolumeName};
+use crate::name::{NetworkName, ProjectName, ServiceName, VolumeName};
 use crate::observed::ObservedVolume;
-use crate::plan::Owner;
+use crate::plan::{NewKeeper, Owner};
 use crate::project::{Network, Project, Volume};
 use crate::service::{Attachment, Mount, MountSource, RestartPolicy, Service};
 
 /// The key of the network on which a base is made.
 const NETWORK: &str = "default";
+
+/// What the Compose project of an export ends in.
+const EXPORT_SUFFIX: &str = "-export";
 
 /// How many digits of a key stand in names.
 const SHOWN: usize = 12;
@@ -36,6 +40,34 @@ pub struct Base {
     pub made: i64,
     /// Its volumes.
     pub volumes: Vec<BaseVolume>,
+    /// Other volumes of what a snapshot lies on: none of them may go as long as it is there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+    /// What it was taken of, if it is a snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Snapshot>,
+    /// What others want to know that go on from it; absent unless its seed can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
+    /// The key of the base or snapshot that it is a copy of, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<String>,
+    /// Whether it is real data that nothing made harmless, or that nobody verified.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_raw: bool,
+}
+
+/// What a snapshot was taken of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// What it is called.
+    pub name: String,
+    /// The task whose environment it was.
+    pub task: String,
+    /// The branch that was checked out; absent for a detached HEAD.
+    pub branch: Option<String>,
+    /// The commit that was checked out.
+    pub commit: Option<String>,
 }
 
 /// A volume of a base.
@@ -45,10 +77,15 @@ pub struct BaseVolume {
     pub service: String,
     /// Where the service mounts it.
     pub target: String,
-    /// The Engine's name.
-    pub volume: String,
-    /// Where its data lies on the Engine's machine; empty if the Engine does not tell.
-    pub mountpoint: String,
+    /// Where the data lies; the mountpoint is empty if the Engine does not tell.
+    #[serde(flatten)]
+    pub layer: Layer,
+    /// The layers that it changes, the nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<Layer>,
+    /// The key of the base or snapshot whose layers these are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
     /// Whose the folder is, and its mode.
     pub owner: Owner,
 }
@@ -59,6 +96,36 @@ impl Base {
         serde_json::from_str(marker.labels.get(label::BASE_RECORD)?).ok()
     }
 
+    /// Returns what people call it.
+    pub fn name(&self) -> &str {
+        self.snapshot.as_ref().map_or_else(|| short(&self.key), |snapshot| &snapshot.name)
+    }
+
+    /// Returns the services whose data it holds, each once.
+    pub fn services(&self) -> Vec<String> {
+        let services: IndexSet<&String> = self.volumes.iter().map(|volume| &volume.service).collect();
+        services.into_iter().cloned().collect()
+    }
+
+    /// Returns all layers of its volumes.
+    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.volumes.iter().flat_map(|volume| [&volume.layer].into_iter().chain(&volume.below))
+    }
+
+    /// Returns the names of all volumes that it consists of and lies on, its marker the last.
+    fn all_volumes(&self) -> impl Iterator<Item = String> {
+        let layers = self.layers().map(|layer| &layer.volume).chain(&self.others).cloned();
+        layers.chain([marker_name(&self.repository, &self.key)])
+    }
+
+    /// Returns the names of the volumes that are layers of snapshots, from all volumes of a repository.
+    pub fn frozen(volumes: &[ObservedVolume]) -> Vec<String> {
+        let snapshots = volumes.iter().filter_map(Self::of_marker).filter(|base| base.snapshot.is_some());
+        snapshots
+            .flat_map(|base| base.layers().map(|layer| layer.volume.clone()).collect::<Vec<_>>())
+            .collect()
+    }
+
     /// Returns the volume that says that the base is complete. `labels` are those of all that the base consists of.
     pub fn marker(&self, labels: &IndexMap<String, String>) -> Volume {
         let mut labels = labels.clone();
@@ -67,19 +134,38 @@ impl Base {
         Volume { name: Some(marker_name(&self.repository, &self.key)), labels, ..Volume::default() }
     }
 
+    /// Returns the keys of the bases and snapshots that a snapshot lies on.
+    pub fn grounds(&self) -> impl Iterator<Item = &str> {
+        self.volumes.iter().filter_map(|volume| volume.on.as_deref())
+    }
+
+    /// Returns the container that keeps a snapshot from being pruned while nothing is a branch of it: nobody could make
+    /// it again. `labels` are those of its marker.
+    pub fn keeper(&self, labels: &IndexMap<String, String>) -> NewKeeper {
+        let marker = marker_name(&self.repository, &self.key);
+        let volumes: IndexSet<String> = self.all_volumes().collect();
+        let volumes = volumes.into_iter().enumerate();
+        NewKeeper {
+            name: keeper_name(&marker),
+            volumes: volumes.map(|(number, volume)| (format!("{KEPT}/{number}"), volume)).collect(),
+            labels: without_record(labels),
+        }
+    }
+
     /// Returns what a branch of the volume that a service mounts at `target` lies on.
     pub fn ground(&self, service: &str, target: &str) -> Option<Ground> {
         let mut volumes = self.volumes.iter();
         let volume = volumes.find(|volume| volume.service == service && volume.target == target)?;
-        let layer = Layer { volume: volume.volume.clone(), mountpoint: volume.mountpoint.clone() };
-        let others = self.volumes.iter().filter(|other| other.volume != volume.volume);
-        let others = others.map(|other| other.volume.clone());
-        let marker = marker_name(&self.repository, &self.key);
+        let layer = volume.layer.clone();
+        let others: IndexSet<String> = self.all_volumes().filter(|other| *other != layer.volume).collect();
         Some(Ground {
             base: self.key.clone(),
             layer,
+            below: volume.below.clone(),
+            generation: 0,
             owner: volume.owner,
-            others: others.chain([marker]).collect(),
+            others: others.into_iter().collect(),
+            copied: None,
         })
     }
 }
@@ -91,6 +177,8 @@ pub struct BaseOwner {
     pub repository: String,
     /// The name of the repository.
     pub repository_name: String,
+    /// What begins the names of its bases: no other repository of the machine has it.
+    pub bases: String,
     /// The common git directory.
     pub common_dir: String,
     /// The version of envtree.
@@ -101,7 +189,7 @@ impl BaseOwner {
     /// Returns the labels of all that the base of that key consists of.
     pub fn labels(&self, key: &str) -> IndexMap<String, String> {
         let own = [
-            (label::COMPOSE_PROJECT, project_name(&self.repository_name, key).to_string()),
+            (label::COMPOSE_PROJECT, project_name(&self.bases, key).to_string()),
             (label::REPOSITORY, self.repository.clone()),
             (label::REPOSITORY_NAME, self.repository_name.clone()),
             (label::COMMON_DIR, self.common_dir.clone()),
@@ -117,29 +205,16 @@ impl BaseOwner {
 ///
 /// The Engine chooses the host ports. What a server needs of other services, it does without.
 pub fn base_project(isolated: &Project, volumes: &[DataVolume], owner: &BaseOwner, key: &str) -> Project {
-    let name = project_name(&owner.repository_name, key);
+    let name = project_name(&owner.bases, key);
     let labels = owner.labels(key);
     let mut project = Project::new(name.clone());
-    let network = NetworkName::new(NETWORK).expect("it is a key of Compose's own");
     for (service_name, service) in &isolated.services {
         let own: Vec<&DataVolume> = volumes.iter().filter(|volume| volume.service == *service_name).collect();
         if own.is_empty() {
             continue;
         }
-        let mut service = service.clone();
-        make_alone(&mut service);
+        let mut service = in_base(service, service_name, &labels);
         service.container_name = Some(format!("{name}-{service_name}-1"));
-        service.networks = IndexMap::from([(network.clone(), Attachment::default())]);
-        for port in &mut service.ports {
-            (port.published, port.published_last) = (None, None);
-            port.host_ip = Some("127.0.0.1".to_owned());
-        }
-        // What is no data of the server begins empty, and ends with its container.
-        for mount in &mut service.mounts {
-            if let MountSource::Volume { volume, .. } = &mut mount.source {
-                *volume = None;
-            }
-        }
         for data in own {
             let key = VolumeName::new(volume_key(data)).expect("keys of services and paths fit");
             let source = MountSource::volume(Some(key.clone()));
@@ -149,27 +224,56 @@ pub fn base_project(isolated: &Project, volumes: &[DataVolume], owner: &BaseOwne
                 Volume { name: Some(name.object(&key)), labels: labels.clone(), ..Volume::default() };
             project.volumes.insert(key, volume);
         }
-        service.labels.retain(|key, _| !is_own_label(key));
-        service.labels.extend(labels.clone());
-        let numbers = [
-            (label::COMPOSE_SERVICE, service_name.to_string()),
-            (label::COMPOSE_CONTAINER_NUMBER, "1".to_owned()),
-            (label::COMPOSE_ONEOFF, "False".to_owned()),
-        ];
-        service.labels.extend(numbers.map(|(key, value)| (key.to_owned(), value)));
         project.services.insert(service_name.clone(), service);
     }
-    let definition =
-        Network { name: Some(name.object(NETWORK)), labels: labels.clone(), ..Network::default() };
-    project.networks.insert(network, definition);
+    let definition = Network { name: Some(name.object(NETWORK)), labels, ..Network::default() };
+    project.networks.insert(network(), definition);
     project
+}
+
+/// Returns a service as it is in the project of a base, all of which bears `labels`. What it keeps in volumes begins empty,
+/// and ends with its container.
+pub(super) fn in_base(service: &Service, name: &ServiceName, labels: &IndexMap<String, String>) -> Service {
+    let mut service = service.clone();
+    make_alone(&mut service);
+    service.networks = IndexMap::from([(network(), Attachment::default())]);
+    for port in &mut service.ports {
+        (port.published, port.published_last) = (None, None);
+        port.host_ip = Some("127.0.0.1".to_owned());
+    }
+    for mount in &mut service.mounts {
+        if let MountSource::Volume { volume, .. } = &mut mount.source {
+            *volume = None;
+        }
+    }
+    // Docker Compose takes nothing for a service's container that lacks it.
+    let hash = service.labels.get(label::COMPOSE_CONFIG_HASH).cloned();
+    service.labels.retain(|key, _| !is_own_label(key));
+    service.labels.extend(labels.clone());
+    service.labels.extend(hash.map(|hash| (label::COMPOSE_CONFIG_HASH.to_owned(), hash)));
+    let numbers = [
+        (label::COMPOSE_SERVICE, name.to_string()),
+        (label::COMPOSE_CONTAINER_NUMBER, "1".to_owned()),
+        (label::COMPOSE_ONEOFF, "False".to_owned()),
+    ];
+    service.labels.extend(numbers.map(|(key, value)| (key.to_owned(), value)));
+    service
+}
+
+fn network() -> NetworkName {
+    NetworkName::new(NETWORK).expect("it is a key of Compose's own")
 }
 
 /// Returns the key of a volume in the project of a base.
 pub fn volume_key(data: &DataVolume) -> String {
+    volume_key_of(&data.service, &data.target)
+}
+
+/// Returns the key, in the project of a base, of the volume that a service mounts at `target`.
+pub fn volume_key_of(service: &str, target: &str) -> String {
     let words: Vec<&str> =
-        data.target.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    format!("{}_{}", data.service, words.join("-"))
+        target.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    format!("{service}_{}", words.join("-"))
 }
 
 /// Takes away what ties a service to others.
@@ -180,6 +284,11 @@ fn make_alone(service: &mut Service) {
     service.network_mode = None;
     service.restart = RestartPolicy::No;
     service.further = Arc::default();
+}
+
+fn without_record(labels: &IndexMap<String, String>) -> IndexMap<String, String> {
+    let labels = labels.iter().filter(|(key, _)| *key != label::BASE_RECORD);
+    labels.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// Returns what people call a base: the first digits of its key.
@@ -197,6 +306,21 @@ pub fn project_name(repository: &str, key: &str) -> ProjectName {
     ProjectName::new(name).expect("a repository's name is the beginning of a project's")
 }
 
+/// Returns the Compose project of what an export of a base makes, and removes in the end.
+///
+/// # Panics
+///
+/// Never, as [`project_name`].
+pub fn export_project(repository: &str, key: &str) -> ProjectName {
+    let name = format!("{}{EXPORT_SUFFIX}", project_name(repository, key));
+    ProjectName::new(name).expect("the name of a base's project begins it")
+}
+
+/// Returns whether the Compose project is that of an export.
+pub fn is_export(project: &str) -> bool {
+    project.strip_suffix(EXPORT_SUFFIX).is_some_and(|base| base.contains("_base-"))
+}
+
 /// Returns the name of a base's marker.
 fn marker_name(repository: &str, key: &str) -> String {
     project_name(repository, key).to_string()
@@ -212,11 +336,17 @@ mod tests {
             repository: "shop".into(),
             is_seeded: true,
             made: 1,
+            others: Vec::new(),
+            snapshot: None,
+            lineage: None,
+            copy_of: None,
+            is_raw: false,
             volumes: vec![BaseVolume {
                 service: "db".into(),
                 target: "/data".into(),
-                volume: "shop_base-0123456789ab_db".into(),
-                mountpoint: "/v/shop_base-0123456789ab_db/_data".into(),
+                layer: Layer::of_volume("shop_base-0123456789ab_db", "/v/shop_base-0123456789ab_db/_data"),
+                below: Vec::new(),
+                on: None,
                 owner: Owner { uid: 999, gid: 0, mode: 0o700 },
             }],
         }

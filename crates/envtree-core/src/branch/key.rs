@@ -1,6 +1,6 @@
 //! The key of a base: equal keys mean that the same would be made again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -9,10 +9,10 @@ use crate::config_hash::{hex, service_hash};
 use crate::service::{MountSource, Origin, RestartPolicy, Service};
 
 /// Counts up when bases are laid out in another way.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// All that a base depends on. Names, folders and ports of an environment are none of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Ingredients {
     /// The Engine's operating system and processor architecture, such as `linux/arm64`.
     pub platform: String,
@@ -29,6 +29,8 @@ pub struct ServerIngredients {
     pub image: String,
     /// What [`definition_hash`] returns of the service.
     pub definition: String,
+    /// Where it mounts the volumes in which it keeps data.
+    pub data: BTreeSet<String>,
     /// The digests of the files that it is given, by target: configs, secrets, and what is mounted from the host.
     pub files: BTreeMap<String, String>,
 }
@@ -40,6 +42,20 @@ pub struct SeedIngredients {
     pub commands: Vec<String>,
     /// The digests of the files that it reads, by path in the worktree.
     pub inputs: BTreeMap<String, String>,
+    /// The service in whose container it runs, if it does not run on the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<SeedService>,
+}
+
+/// What the outcome of a seed depends on in the service that it runs in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SeedService {
+    /// The name of the service.
+    pub name: String,
+    /// The id of its image; absent for one that is built, of which what `inputs` names counts.
+    pub image: Option<String>,
+    /// What [`definition_hash`] returns of it.
+    pub definition: String,
 }
 
 impl Ingredients {
@@ -86,10 +102,20 @@ mod tests {
 
     fn server() -> impl Strategy<Value = ServerIngredients> {
         let files = prop::collection::btree_map("/[a-c]{1,2}", "[0-9a-f]{2}", 0..3);
-        ("[a-f]{2}", "[a-f]{2}", files).prop_map(|(image, definition, files)| ServerIngredients {
+        let data = prop::collection::btree_set("/[a-c]{1,2}", 0..3);
+        ("[a-f]{2}", "[a-f]{2}", data, files).prop_map(|(image, definition, data, files)| ServerIngredients {
             image,
             definition,
+            data,
             files,
+        })
+    }
+
+    fn seed_service() -> impl Strategy<Value = SeedService> {
+        ("[ab]", prop::option::of("[a-f]{2}"), "[a-f]{2}").prop_map(|(name, image, definition)| SeedService {
+            name,
+            image,
+            definition,
         })
     }
 
@@ -98,8 +124,13 @@ mod tests {
             (
                 prop::collection::vec("[a-c ]{0,3}", 0..3),
                 prop::collection::btree_map("[a-c/]{1,3}", "[0-9a-f]{2}", 0..3),
+                prop::option::of(seed_service()),
             )
-                .prop_map(|(commands, inputs)| SeedIngredients { commands, inputs }),
+                .prop_map(|(commands, inputs, service)| SeedIngredients {
+                    commands,
+                    inputs,
+                    service,
+                }),
         );
         ("linux/(amd64|arm64)", prop::collection::btree_map("[ab]", server(), 0..3), seed)
             .prop_map(|(platform, servers, seed)| Ingredients { platform, servers, seed })

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use indexmap::IndexMap;
 
-use super::interpolate::interpolate;
+use super::interpolate::{Unset, interpolate};
 use super::merge::{Tags, canonical, finish, merge, refuse_doubles};
 use super::node::{Diagnostic, Entry, Node, Place, Value};
 use super::parse::parse_documents;
@@ -48,6 +48,16 @@ pub trait Files {
 
     /// Notes that the value of a variable of [`Files::variables`] was filled in.
     fn filled(&self, name: &str, value: &str);
+
+    /// Returns what messages are to say in the end of a variable that is not set; empty if there is nothing to say.
+    fn unset(&self, _name: &str) -> String {
+        String::new()
+    }
+
+    /// Returns what messages are to say in the end of a file that is not there; empty if there is nothing to say.
+    fn missing(&self, _path: &str) -> String {
+        String::new()
+    }
 }
 
 /// A Compose file, read.
@@ -66,8 +76,10 @@ pub struct Source {
 pub struct Assembled {
     /// The tree.
     pub node: Node,
-    /// Variables that are not set.
+    /// What was noticed, variables that are not set among it.
     pub warnings: Vec<Diagnostic>,
+    /// The variables that are not set, by the texts that name them.
+    pub unset: Unset,
 }
 
 /// Returns the merged tree of `sources`, whose relative paths stay as they are: they count from `directory`.
@@ -80,6 +92,7 @@ pub fn assemble(
     let run = Run {
         files,
         warnings: RefCell::default(),
+        unset: RefCell::default(),
         count: Cell::new(0),
         size: Cell::new(0),
         extended: Cell::new(0),
@@ -88,6 +101,7 @@ pub fn assemble(
     let loaded = scope.load(sources, &mut Vec::new()).map_err(|mut error| {
         // It may repeat a name or a path of a file.
         error.message = error.message.replace(char::is_control, " ");
+        run.unset.borrow().explain(std::slice::from_mut(&mut error));
         error
     })?;
     let node = loaded.ok_or_else(|| Diagnostic {
@@ -98,13 +112,14 @@ pub fn assemble(
         },
         message: "the Compose file is empty; `services` is expected".to_owned(),
     })?;
-    Ok(Assembled { node, warnings: run.warnings.take() })
+    Ok(Assembled { node, warnings: run.warnings.take(), unset: run.unset.take() })
 }
 
 /// What all files of one run share.
 struct Run<'a> {
     files: &'a dyn Files,
     warnings: RefCell<Vec<Diagnostic>>,
+    unset: RefCell<Unset>,
     /// How many files were read.
     count: Cell<usize>,
     /// How many bytes they have.
@@ -141,7 +156,7 @@ impl Run<'_> {
         let display = self.files.display(path);
         match self.files.is_folder(path) {
             Ok(true) => format!("`{display}` is a folder; a file is expected"),
-            _ => format!("there is no file `{display}`"),
+            _ => format!("there is no file `{display}`{}", self.files.missing(path)),
         }
     }
 
@@ -227,8 +242,10 @@ impl Scope<'_> {
                 let message = format!("a Compose file must be a mapping, not {}", document.kind());
                 return Err(document.diagnostic(message));
             }
-            let warnings = interpolate(document, &source.text, self.lookup)?;
-            self.run.warnings.borrow_mut().extend(warnings);
+            let known = |name: &str| self.run.files.unset(name);
+            let unset = interpolate(document, &source.text, self.lookup, &known)?;
+            self.run.warnings.borrow_mut().extend(unset.warnings());
+            self.run.unset.borrow_mut().extend(unset);
         }
         Ok(documents)
     }

@@ -5,29 +5,52 @@
 
 use indexmap::IndexMap;
 
-use super::interpolate::interpolate_text;
+use super::interpolate::{interpolate_text, mention};
 use super::node::{Diagnostic, Place};
 
 /// How many bytes a file may have, and how many all of its values together once variables are filled in.
 const SIZE_LIMIT: usize = 4 * 1024 * 1024;
 
-/// Returns the variables of `text` in their order, each once, with the last value.
-///
-/// `None` stands for a name without `=`, which takes its value from the surroundings if it has one there.
+/// The variables of a file, and what was noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dotenv {
+    /// The variables in their order, each once, with the last value.
+    ///
+    /// `None` stands for a name without `=`, which takes its value from the surroundings if it has one there.
+    pub variables: Vec<(String, Option<String>)>,
+    /// The variables that values name and nobody has set, each where it is named first.
+    pub unset: Vec<Diagnostic>,
+    /// The first value without a name, which `env_file` may have, and the variables of a process may not.
+    pub nameless: Option<Diagnostic>,
+}
+
+/// Returns the variables of `text`, as [`read_dotenv`] does, alone.
 pub fn parse_dotenv(
     file: &str,
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<(String, Option<String>)>, Diagnostic> {
+    let Dotenv { variables, nameless, .. } = read_dotenv(file, text, lookup)?;
+    nameless.map_or(Ok(variables), Err)
+}
+
+/// Reads the variables of `text`; `lookup` looks one up outside of it.
+pub fn read_dotenv(
+    file: &str,
+    text: &str,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Dotenv, Diagnostic> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { file, text, rest: text, lookup, variables: IndexMap::new(), size: 0 };
+    let (variables, unset) = (IndexMap::new(), IndexMap::new());
+    let mut reader = Reader { file, text, rest: text, lookup, variables, unset, nameless: None, size: 0 };
     if text.len() > SIZE_LIMIT {
         return Err(reader.error(text, too_long()));
     }
     while reader.skip_to_statement() {
         reader.statement()?;
     }
-    Ok(reader.variables.into_iter().collect())
+    let unset = reader.unset.into_values().collect();
+    Ok(Dotenv { variables: reader.variables.into_iter().collect(), unset, nameless: reader.nameless })
 }
 
 /// Returns the variables of `text` whose values stand for themselves: the format `raw` of `env_file`.
@@ -66,6 +89,10 @@ struct Reader<'text> {
     rest: &'text str,
     lookup: &'text dyn Fn(&str) -> Option<String>,
     variables: IndexMap<String, Option<String>>,
+    /// What is said about each variable that is not set.
+    unset: IndexMap<String, Diagnostic>,
+    /// What is said about the first value without a name.
+    nameless: Option<Diagnostic>,
     /// How many bytes the values have so far.
     size: usize,
 }
@@ -91,6 +118,9 @@ impl<'text> Reader<'text> {
         let end = self.rest.find(['=', ':', '\n']).unwrap_or(self.rest.len());
         let key = self.name(&self.rest[..end])?;
         let behind = &self.rest[end..];
+        if key.is_empty() && self.nameless.is_none() {
+            self.nameless = Some(self.error(self.rest, "a variable name is missing here"));
+        }
         let Some(value) = behind.strip_prefix(['=', ':']) else {
             self.variables.insert(key.to_owned(), None);
             self.rest = behind;
@@ -111,9 +141,6 @@ impl<'text> Reader<'text> {
 
     fn name(&self, written: &'text str) -> Result<&'text str, Diagnostic> {
         let name = written.trim_end();
-        if name.is_empty() {
-            return Err(self.error(self.rest, "a variable name is missing here"));
-        }
         let bad = |character: char| !(character.is_alphanumeric() || "_.-[]".contains(character));
         match name.find(bad) {
             None => Ok(name),
@@ -163,6 +190,13 @@ impl<'text> Reader<'text> {
                 self.size = self.size.saturating_add(interpolated.text.len());
                 if self.size > SIZE_LIMIT {
                     return Err(self.error(begin, too_long()));
+                }
+                for name in interpolated.unset {
+                    let message = format!(
+                        "in the value of `{key}`: variable `{name}` is not set; an empty text stands in for it"
+                    );
+                    let warning = self.error(&begin[mention(begin, &name)..], message);
+                    self.unset.entry(name).or_insert(warning);
                 }
                 Ok(interpolated.text)
             }
@@ -389,5 +423,18 @@ mod tests {
         .env:1:3: the value of `X` holds a NUL byte, which no variable of a process can hold
         .env:1:3: the value of `X` holds a NUL byte, which no variable of a process can hold
         ");
+    }
+
+    #[test]
+    fn variables_that_nobody_set_are_pointed_at_once_and_a_name_may_be_left_out() {
+        let text = "A=1\nB=$A ${X} $X\nC=\"${X} ${Y:-$Z}\"\n=n\n";
+        let read = read_dotenv(".env", text, &|_| None).unwrap();
+        let unset: Vec<String> = read.unset.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(unset.join("\n"), @"
+        .env:2:6: in the value of `B`: variable `X` is not set; an empty text stands in for it
+        .env:3:14: in the value of `C`: variable `Z` is not set; an empty text stands in for it
+        ");
+        assert_eq!(read.variables[3], (String::new(), Some("n".to_owned())));
+        assert_eq!(read.nameless.unwrap().to_string(), ".env:4:1: a variable name is missing here");
     }
 }

@@ -4,14 +4,14 @@
 //! whether it is used or not: a required variable in it must be set, which the specification does not ask for.
 //! Messages show names and syntax, never a variable's value, but for those that the message of a required variable names.
 
-use indexmap::IndexMap;
-
 use super::fault::Fault;
 use super::node::{Diagnostic, Node, Place, Value};
 use super::scalar::normal_number;
 use place::Lines;
+pub use unset::Unset;
 
 mod place;
+mod unset;
 
 /// How deep defaults may be nested in defaults.
 const DEPTH_LIMIT: usize = 50;
@@ -31,16 +31,17 @@ pub struct Interpolated {
 
 /// Fills in the variables of every text under `node`, keys excepted; numbers are written as Compose writes them.
 ///
-/// `text` is the file's, in which the places of variables are found. Returns one warning for each variable that is not
-/// set and has no default, at its first place.
+/// `text` is the file's, in which the places of variables are found. `known` returns what messages are to say in the end
+/// of a variable that is not set. Returns the variables that are not set and have no default.
 pub fn interpolate(
     node: &mut Node,
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<Vec<Diagnostic>, Diagnostic> {
-    let mut walk = Walk { lines: Lines::of(text), lookup, warnings: IndexMap::new(), size: 0 };
+    known: &dyn Fn(&str) -> String,
+) -> Result<Unset, Diagnostic> {
+    let mut walk = Walk { lines: Lines::of(text), lookup, known, unset: Unset::default(), size: 0 };
     match walk.node(node) {
-        Ok(()) => Ok(walk.warnings.into_values().collect()),
+        Ok(()) => Ok(walk.unset),
         Err(fault) => Err(fault.diagnostic()),
     }
 }
@@ -49,8 +50,9 @@ pub fn interpolate(
 struct Walk<'a> {
     lines: Lines<'a>,
     lookup: &'a dyn Fn(&str) -> Option<String>,
-    /// What is said about each variable that is not set.
-    warnings: IndexMap<String, Diagnostic>,
+    /// Returns what messages say in the end of a variable that is not set.
+    known: &'a dyn Fn(&str) -> String,
+    unset: Unset,
     /// How many bytes were filled in so far.
     size: usize,
 }
@@ -82,18 +84,17 @@ impl Walk<'_> {
     fn filled(&mut self, place: &Place, text: &str) -> Result<String, Fault> {
         let at = |index: usize| self.lines.of_dollar(place, text[..index].matches('$').count());
         let mut filled = Interpolated::default();
-        fill(text, self.lookup, &mut filled, 0)
-            .map_err(|malformed| Fault::at(at(malformed.index), malformed.message))?;
+        fill(text, self.lookup, &mut filled, 0).map_err(|malformed| {
+            let Malformed { index, message, missing } = malformed;
+            let known = missing.map(|name| (self.known)(&name)).unwrap_or_default();
+            Fault::at(at(index), message + &known)
+        })?;
         self.size = self.size.saturating_add(filled.text.len());
         if self.size > SIZE_LIMIT {
             return Err(Fault::at(place.clone(), too_long()));
         }
         for name in filled.unset {
-            if !self.warnings.contains_key(&name) {
-                let place = at(mention(text, &name));
-                let message = format!("variable `{name}` is not set; an empty text stands in for it");
-                self.warnings.insert(name, Diagnostic { place, message });
-            }
+            self.unset.note(name, place, |name| at(mention(text, name)), self.known);
         }
         Ok(filled.text)
     }
@@ -117,6 +118,14 @@ struct Malformed {
     /// Where its `$` stands.
     index: usize,
     message: String,
+    /// The required variable that has no value.
+    missing: Option<String>,
+}
+
+impl From<String> for Malformed {
+    fn from(message: String) -> Self {
+        Self { index: 0, message, missing: None }
+    }
 }
 
 fn fill(
@@ -126,18 +135,18 @@ fn fill(
     depth: usize,
 ) -> Result<(), Malformed> {
     if depth > DEPTH_LIMIT {
-        let message = format!("defaults are nested deeper than {DEPTH_LIMIT} levels");
-        return Err(Malformed { index: 0, message });
+        return Err(format!("defaults are nested deeper than {DEPTH_LIMIT} levels").into());
     }
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
-        let malformed = |message| Malformed { index: text.len() - after.len() - 1, message };
+        let index = text.len() - after.len() - 1;
+        let malformed = |fault: Malformed| Malformed { index, ..fault };
         out.text.push_str(before);
         if let Some(after) = after.strip_prefix('$') {
             out.text.push('$');
             rest = after;
         } else if let Some(after) = after.strip_prefix('{') {
-            let (reference, after) = Reference::parse(after).map_err(malformed)?;
+            let (reference, after) = Reference::parse(after).map_err(|message| malformed(message.into()))?;
             reference.fill(lookup, out, depth).map_err(malformed)?;
             rest = after;
         } else {
@@ -150,7 +159,7 @@ fn fill(
             rest = &after[name.len()..];
         }
         if out.text.len() > SIZE_LIMIT {
-            return Err(malformed(too_long()));
+            return Err(malformed(too_long().into()));
         }
     }
     out.text.push_str(rest);
@@ -158,7 +167,7 @@ fn fill(
 }
 
 /// Returns where `text` refers to the variable `name` for the first time.
-fn mention(text: &str, name: &str) -> usize {
+pub(super) fn mention(text: &str, name: &str) -> usize {
     let mut dollars = text.match_indices('$').map(|(index, _)| index);
     while let Some(index) = dollars.next() {
         let after = &text[index + 1..];
@@ -224,13 +233,13 @@ impl<'text> Reference<'text> {
         lookup: &dyn Fn(&str) -> Option<String>,
         out: &mut Interpolated,
         depth: usize,
-    ) -> Result<(), String> {
+    ) -> Result<(), Malformed> {
         let Some(rule) = &self.rule else {
             push_variable(self.name, lookup, out);
             return Ok(());
         };
         let mut operand = Interpolated { text: String::new(), unset: Vec::new() };
-        fill(rule.operand, lookup, &mut operand, depth + 1).map_err(|malformed| malformed.message)?;
+        fill(rule.operand, lookup, &mut operand, depth + 1)?;
         for name in operand.unset {
             note_unset(&name, out);
         }
@@ -246,14 +255,15 @@ impl<'text> Reference<'text> {
     }
 
     /// Returns the error about a required variable, with its message.
-    fn missing(&self, is_set: bool, message: &str) -> String {
+    fn missing(&self, is_set: bool, message: &str) -> Malformed {
         let state = if is_set { "empty" } else { "not set" };
         let name = self.name;
-        if message.is_empty() {
-            return format!("required variable `{name}` is {state}");
+        let mut said = format!("required variable `{name}` is {state}");
+        if !message.is_empty() {
+            said = format!("{said}: {}", message.replace(char::is_control, " "));
         }
-        let message = message.replace(char::is_control, " ");
-        format!("required variable `{name}` is {state}: {message}")
+        let missing = (!is_set).then(|| name.to_owned());
+        Malformed { index: 0, message: said, missing }
     }
 }
 
@@ -317,6 +327,10 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         }
+    }
+
+    fn nothing(_: &str) -> String {
+        String::new()
     }
 
     fn fill(text: &str) -> String {
@@ -451,17 +465,22 @@ mod tests {
         assert_eq!(interpolate_text(&"$A".repeat(100), &huge), Err(error.clone()));
         let text = "- $A\n".repeat(100);
         let mut node = parse("c.yaml", &text).unwrap();
-        assert_eq!(interpolate(&mut node, &text, &huge).unwrap_err().message, format!("`[16]`: {error}"));
+        assert_eq!(
+            interpolate(&mut node, &text, &huge, &nothing).unwrap_err().message,
+            format!("`[16]`: {error}")
+        );
     }
 
     #[test]
     fn a_variable_is_reported_where_it_stands_itself() {
         let places = |text: &str| {
             let mut node = parse("c.yaml", text).unwrap();
-            match interpolate(&mut node, text, &lookup) {
-                Ok(warnings) => {
-                    warnings.iter().map(|it| format!("{}:{}", it.place.line, it.place.column)).collect()
-                }
+            match interpolate(&mut node, text, &lookup, &nothing) {
+                Ok(unset) => unset
+                    .warnings()
+                    .iter()
+                    .map(|it| format!("{}:{}", it.place.line, it.place.column))
+                    .collect(),
                 Err(error) => vec![format!("{}:{} {}", error.place.line, error.place.column, error.message)],
             }
         };
@@ -488,8 +507,8 @@ mod tests {
     fn a_tree_keeps_its_keys_and_warns_once_a_variable() {
         let text = "$FOO: $FOO\nlist: [$M, '$M $N', 1]\n";
         let mut node = parse("c.yaml", text).unwrap();
-        let warnings = interpolate(&mut node, text, &lookup).unwrap();
-        let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        let unset = interpolate(&mut node, text, &lookup, &nothing).unwrap();
+        let warnings: Vec<_> = unset.warnings().iter().map(ToString::to_string).collect();
         assert_eq!(
             warnings,
             [
@@ -514,7 +533,7 @@ mod tests {
         ]
         .map(|text| {
             let mut node = parse("c.yaml", text).unwrap();
-            interpolate(&mut node, text, &lookup).unwrap_err().to_string()
+            interpolate(&mut node, text, &lookup, &nothing).unwrap_err().to_string()
         })
         .into();
         insta::assert_snapshot!(errors.join("\n"), @"
@@ -526,5 +545,20 @@ mod tests {
         c.yaml:1:7: `name`: required variable `M` is not set
         c.yaml:1:12: `x-a[0].b`: required variable `M` is not set
         ");
+    }
+
+    #[test]
+    fn what_is_known_of_a_variable_ends_the_message() {
+        let said = |text: &str| {
+            let mut node = parse("c.yaml", text).unwrap();
+            let known = |name: &str| format!("; look for {name}");
+            match interpolate(&mut node, text, &lookup, &known) {
+                Ok(unset) => unset.warnings()[0].message.clone(),
+                Err(error) => error.message,
+            }
+        };
+        assert_eq!(said("a: $M\n"), "variable `M` is not set; an empty text stands in for it; look for M");
+        assert_eq!(said("a: ${FOO:-${M:?say}}\n"), "`a`: required variable `M` is not set: say; look for M");
+        assert_eq!(said("a: ${EMPTY:?}\n"), "`a`: required variable `EMPTY` is empty");
     }
 }

@@ -3,8 +3,6 @@
 //! Every error of the file is found in one go. A key of the Compose specification that envtree does not support is an
 //! error where leaving it out would change what runs, and a warning where it would not.
 
-use std::cell::RefCell;
-
 use indexmap::IndexMap;
 
 use super::node::{Diagnostic, Node, Place, Value};
@@ -13,7 +11,8 @@ use crate::name::{NameError, NetworkName, ProjectName, ServiceName, VolumeName};
 use crate::project::{FileObject, Network, Project, Volume};
 use crate::service::{MountSource, Service};
 use grant::{Kind, lower_objects};
-use section::{Reports, Section};
+use reports::Reports;
+use section::Section;
 use unknown::Keys;
 
 mod build;
@@ -32,15 +31,18 @@ pub(in crate::compose_file) mod path;
 mod places;
 mod port;
 mod quantity;
+mod reports;
 mod runtime;
 mod section;
 mod service;
+mod shown;
 mod unknown;
 mod volume;
 mod words;
 
 pub use places::Places;
 pub use port::parse_short as parse_port;
+pub(crate) use quantity::parse_duration;
 
 /// Variables in the order of their file; one without a value takes the caller's.
 pub type Variables = Vec<(String, Option<String>)>;
@@ -77,6 +79,8 @@ pub struct LowerOptions<'a> {
     pub read_env_file: &'a ReadEnvFile<'a>,
     /// Returns the text of the file at an absolute path; nothing if there is no such file.
     pub read_text: &'a dyn Fn(&str) -> Result<Option<String>, String>,
+    /// Returns what messages are to say in the end of a file that is not there; empty if there is nothing to say.
+    pub missing: &'a dyn Fn(&str) -> String,
 }
 
 /// A project, and what was left out of it.
@@ -88,6 +92,8 @@ pub struct Lowered {
     pub inactive: Vec<String>,
     /// What was left out.
     pub warnings: Vec<Diagnostic>,
+    /// What no Engine can run, so that the project can be shown, but not brought up.
+    pub refused: Vec<Diagnostic>,
     /// The paths of the host that the active services mount and volumes stand for.
     pub binds: Vec<HostPath>,
 }
@@ -168,16 +174,21 @@ pub fn lower(node: &Node, options: &LowerOptions<'_>) -> Result<Lowered, Vec<Dia
     let lowered =
         Section::new(node, String::new(), &KEYS, &reports).map(|root| lower_root(&root, options, &reports));
     let binds = reports.binds.take();
-    let (errors, warnings) = (in_order(reports.errors), in_order(reports.warnings));
+    let (mut errors, refused) = (reports.errors.take(), reports.refused.take());
     match lowered {
-        Some((project, inactive)) if errors.is_empty() => Ok(Lowered { project, inactive, warnings, binds }),
-        _ => Err(errors),
+        Some((project, inactive)) if errors.is_empty() => {
+            let (warnings, refused) = (in_order(reports.warnings.take()), in_order(refused));
+            Ok(Lowered { project, inactive, warnings, refused, binds })
+        }
+        _ => {
+            errors.extend(refused);
+            Err(in_order(errors))
+        }
     }
 }
 
 /// Returns complaints in the order of the files' lines.
-fn in_order(diagnostics: RefCell<Vec<Diagnostic>>) -> Vec<Diagnostic> {
-    let mut diagnostics = diagnostics.into_inner();
+fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics.sort_by(|a, b| {
         let (a, b) = (&a.place, &b.place);
         (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column))
@@ -207,9 +218,11 @@ fn lower_root(root: &Section<'_>, options: &LowerOptions<'_>, reports: &Reports)
     };
     let services = lower_services(&declared, &scope, reports);
     let (networks, volumes) = (lower_networks(root, reports), lower_volumes(root, options, reports));
+    let networks = used_networks(networks, &services);
+    refuse_nameless(&networks, root, reports);
     let project = Project {
         name: options.name.clone(),
-        networks: used_networks(networks, &services),
+        networks,
         volumes: used_volumes(volumes, &services),
         configs: used_objects(&scope.configs, &services, Kind::Config),
         secrets: used_objects(&scope.secrets, &services, Kind::Secret),
@@ -323,6 +336,19 @@ fn used_networks(
         networks.insert(network::default_network(), Network::default());
     }
     networks
+}
+
+/// Refuses external networks whose name is empty, such as `${A:-}` leaves it: no Engine has such.
+fn refuse_nameless(networks: &IndexMap<NetworkName, Network>, root: &Section<'_>, reports: &Reports) {
+    let nameless = networks.iter().filter(|(_, network)| network.name.as_deref() == Some(""));
+    for (key, _) in nameless {
+        let declared = root.node("networks").and_then(|networks| networks.entry(key.as_str()));
+        if let Some(entry) = declared {
+            let place = entry.node.entry("name").map_or(&entry.key_place, |name| &name.node.place);
+            reports
+                .refuse(place, format!("network `{key}`: `name` is empty: name the network that is meant"));
+        }
+    }
 }
 
 /// Returns the volumes that a service mounts.

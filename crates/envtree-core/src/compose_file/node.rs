@@ -13,14 +13,24 @@ use indexmap::IndexMap;
 pub struct Place {
     /// The file, as the person named it.
     pub file: Arc<str>,
-    /// The line, from 1.
+    /// The line, from 1; 0 where `file` alone is the place, such as an option of a command.
     pub line: u32,
-    /// The column in characters, from 1.
+    /// The column in characters, from 1; 0 where there is no line.
     pub column: u32,
+}
+
+impl Place {
+    /// Returns the place that is named by `name` alone.
+    pub fn of_whole(name: &str) -> Self {
+        Self { file: name.into(), line: 0, column: 0 }
+    }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line == 0 {
+            return formatter.write_str(&self.file);
+        }
         write!(formatter, "{}:{}:{}", self.file, self.line, self.column)
     }
 }
@@ -90,12 +100,36 @@ impl Node {
         }
     }
 
+    /// Changes the places of this node, of its keys and of all below.
+    pub fn change_places(&mut self, change: &impl Fn(&mut Place)) {
+        change(&mut self.place);
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.change_places(change)),
+            Value::Map(entries) => {
+                for entry in entries.values_mut() {
+                    change(&mut entry.key_place);
+                    entry.node.change_places(change);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Returns how many values it is made of, itself included.
     pub fn size(&self) -> usize {
         1 + match &self.value {
             Value::List(items) => items.iter().map(Self::size).sum(),
             Value::Map(entries) => entries.values().map(|entry| entry.node.size()).sum(),
             _ => 0,
+        }
+    }
+
+    /// Returns whether it is a list or a mapping without anything in it.
+    pub fn is_empty(&self) -> bool {
+        match &self.value {
+            Value::List(items) => items.is_empty(),
+            Value::Map(entries) => entries.is_empty(),
+            _ => false,
         }
     }
 

@@ -10,7 +10,8 @@ use crate::project::{FileObject, Project};
 use crate::service::{
     Dependency, Develop, Grant, HealthCheck, HealthTest, Hook, Port, PullPolicy, RestartPolicy, Service,
 };
-use settings::{Settings, duration, text};
+pub(super) use settings::duration;
+use settings::{Settings, text};
 
 mod build;
 mod deploy;
@@ -46,9 +47,9 @@ fn service(service: &Service) -> Value {
     settings.some("pull_policy", service.pull_policy.map(pull_policy));
     settings.list("profiles", &service.profiles);
     settings.some("scale", service.scale);
-    // Several containers, or none, are named by their numbers.
-    let has_one = service.replicas() == 1;
-    settings.some("container_name", service.container_name.clone().filter(|_| has_one));
+    // Several containers are named by their numbers.
+    let are_several = service.replicas() > 1;
+    settings.some("container_name", service.container_name.clone().filter(|_| !are_several));
     settings.some("hostname", service.hostname.clone());
     settings.some("entrypoint", service.entrypoint.clone());
     settings.some("command", service.command.clone());
@@ -78,6 +79,7 @@ fn service(service: &Service) -> Value {
     settings.some("attach", service.attach);
     settings.list("post_start", &service.post_start.iter().map(hook).collect::<Vec<_>>());
     settings.list("pre_stop", &service.pre_stop.iter().map(hook).collect::<Vec<_>>());
+    settings.as_written(&service.as_written);
     settings.into()
 }
 
@@ -131,6 +133,7 @@ fn port(port: &Port, further: impl Iterator<Item = u16>) -> Value {
     settings.some("host_ip", port.host_ip.clone());
     settings.set("protocol", port.protocol.as_str());
     settings.some("app_protocol", port.app_protocol.clone());
+    settings.as_written(&port.as_written);
     if all.len() > 1 {
         settings.list("x-envtree-published", &all.iter().map(u16::to_string).collect::<Vec<_>>());
     }
@@ -143,10 +146,11 @@ fn grants(grants: &[Grant], folder: Option<&str>) -> Vec<Value> {
         let mut settings = Settings::default();
         let default = folder.map(|folder| format!("{folder}{}", grant.source));
         settings.set("source", grant.source.clone());
-        settings.some("target", grant.target.clone().or(default));
+        settings.some("target", grant.target.clone().or(default).filter(|target| !target.is_empty()));
         settings.some("uid", grant.uid.clone());
         settings.some("gid", grant.gid.clone());
         settings.some("mode", grant.mode);
+        settings.as_written(&grant.as_written);
         settings.into()
     };
     grants.iter().map(write).collect()
@@ -180,6 +184,7 @@ fn health_check(check: &HealthCheck) -> Value {
     settings.some("retries", check.retries);
     settings.some("start_period", check.start_period.map(duration));
     settings.some("start_interval", check.start_interval.map(duration));
+    settings.as_written(&check.as_written);
     settings.into()
 }
 
@@ -194,7 +199,7 @@ fn dependency(how: &Dependency) -> Value {
 
 fn hook(hook: &Hook) -> Value {
     let mut settings = Settings::default();
-    settings.set("command", hook.command.clone());
+    settings.some("command", Some(&hook.command).filter(|words| !words.is_empty()).cloned());
     settings.some("user", hook.user.clone());
     settings.on("privileged", hook.privileged);
     settings.some("working_dir", hook.working_dir.clone());
@@ -265,6 +270,7 @@ networks:
             home: None,
             profiles: &[],
             wanted: None,
+            missing: &|_| String::new(),
             lookup: &|_| None,
             read_env_file: &|_| Ok(None),
             read_text: &|_| Ok(None),

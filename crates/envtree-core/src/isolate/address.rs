@@ -16,25 +16,87 @@ use crate::subnet::Subnet;
 
 /// Where the addresses of one network go.
 pub(super) struct AddressMap<'a> {
-    key: &'a NetworkName,
+    pub(super) key: &'a NetworkName,
     own: Subnet,
     /// The first 64 bits of the own IPv6 network, absent where the network has none.
     own_v6: Option<u64>,
     /// The IPv4 subnets of the file.
     from: Vec<Subnet>,
+    /// The IPv6 subnets of the file: the bits that all their addresses share, and which these are.
+    from_v6: Vec<(u128, u128)>,
+    /// Where the addresses of services went.
+    given: BTreeMap<IpAddr, IpAddr>,
 }
 
 impl<'a> AddressMap<'a> {
     /// Returns the map of a network whose own subnet is `own`, and whose name on the Engine is `name`.
     pub(super) fn new(key: &'a NetworkName, network: &Network, own: Subnet, name: &str) -> Self {
-        let subnets = network.ipam.iter().filter_map(|pool| pool.subnet.as_deref()?.parse().ok());
+        let subnets = || network.ipam.iter().filter_map(|pool| pool.subnet.as_deref());
         let own_v6 = network.enable_ipv6.then(|| unique_local_prefix(name));
-        Self { key, own, own_v6, from: subnets.collect() }
+        let from = subnets().filter_map(|subnet| subnet.parse().ok()).collect();
+        let from_v6 = subnets().filter_map(parse_v6).collect();
+        Self { key, own, own_v6, from, from_v6, given: BTreeMap::new() }
+    }
+
+    /// Returns where the address of a service went; `None` if no service of the file has it, or has it no more.
+    pub(super) fn given(&self, address: IpAddr) -> Option<IpAddr> {
+        self.given.get(&address).copied()
+    }
+
+    /// Returns where an address of the file's subnets belongs; `None` if it is in none of them, or has no place.
+    pub(super) fn place_of(&self, address: IpAddr) -> Option<IpAddr> {
+        let moved = || self.moved(&address.to_string())?.parse().ok();
+        self.given(address).or_else(|| moved().filter(|_| self.contains(address)))
+    }
+
+    /// Returns whether an address lies in a subnet of the file and not in the environment's own.
+    pub(super) fn replaces(&self, address: IpAddr) -> bool {
+        let is_own = match address {
+            IpAddr::V4(address) => self.own.contains(address),
+            IpAddr::V6(address) => self.own_v6.is_some_and(|own| address.to_bits() >> 64 == u128::from(own)),
+        };
+        self.contains(address) && !is_own
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.from.iter().any(|from| from.contains(address)),
+            IpAddr::V6(address) => {
+                self.from_v6.iter().any(|(shared, mask)| address.to_bits() & mask == *shared)
+            }
+        }
+    }
+
+    /// Says what becomes of the subnets that the file fixes, which cannot be those of two environments.
+    pub(super) fn warnings_of_subnets(&self, network: &Network) -> Vec<String> {
+        let fixed = network.ipam.iter().filter_map(|pool| pool.subnet.as_deref());
+        let (v6, v4): (Vec<&str>, Vec<&str>) = fixed.partition(|subnet| subnet.contains(':'));
+        let own_v4 = (network.enable_ipv4 != Some(false)).then(|| self.own.to_string());
+        let kinds = [("enable_ipv4", v4, own_v4), ("enable_ipv6", v6, self.subnet_v6())];
+        kinds
+            .into_iter()
+            .filter_map(|(switch, fixed, own)| self.warning_of_subnets(switch, &fixed, own.as_deref()))
+            .collect()
+    }
+
+    /// Says what becomes of subnets of one kind, whose addresses the network has only if `switch` is on.
+    fn warning_of_subnets(&self, switch: &str, fixed: &[&str], own: Option<&str>) -> Option<String> {
+        let replaced: Vec<&str> = fixed.iter().copied().filter(|fixed| Some(*fixed) != own).collect();
+        let (last, others) = replaced.split_last()?;
+        let replaced =
+            if others.is_empty() { (*last).to_owned() } else { format!("{} and {last}", others.join(", ")) };
+        let key = self.key;
+        Some(match own {
+            Some(own) => {
+                format!("network `{key}` has subnet {own} instead of {replaced}; addresses in it move along")
+            }
+            None => format!("network `{key}`: subnet {replaced} is left out, because `{switch}` is not on"),
+        })
     }
 
     /// Moves the addresses of all services.
     pub(super) fn move_addresses(
-        &self,
+        &mut self,
         services: &mut IndexMap<ServiceName, Service>,
         warnings: &mut Vec<String>,
     ) {
@@ -43,6 +105,7 @@ impl<'a> AddressMap<'a> {
             .filter_map(|service| service.networks.get(self.key)?.ipv4_address.as_deref()?.parse().ok())
             .collect();
         let places = self.places(&wanted);
+        self.given.extend(places.iter().map(|(from, to)| (IpAddr::V4(*from), IpAddr::V4(*to))));
         for (name, service) in services {
             let Some(attachment) = service.networks.get_mut(self.key) else {
                 continue;
@@ -61,8 +124,9 @@ impl<'a> AddressMap<'a> {
             }
             if let Some(address) = attachment.ipv6_address.take() {
                 attachment.ipv6_address = self.moved_v6(&address);
-                if attachment.ipv6_address.is_none() {
-                    warnings.push(self.left_out(name, &address));
+                match attachment.ipv6_address.as_deref().and_then(|moved| moved.parse().ok()) {
+                    Some(moved) => self.given.extend(address.parse().map(|address: IpAddr| (address, moved))),
+                    None => warnings.push(self.left_out(name, &address)),
                 }
             }
         }
@@ -114,12 +178,16 @@ impl<'a> AddressMap<'a> {
         Some(with_suffix(self.own_v6?, [a, b, c, d]).to_string())
     }
 
+    fn subnet_v6(&self) -> Option<String> {
+        self.own_v6.map(|prefix| format!("{}/64", with_suffix(prefix, [0; 4])))
+    }
+
     /// Replaces the pools of the file by the environment's own.
     pub(super) fn move_pools(&self, network: &mut Network, warnings: &mut Vec<String>) {
         let pools = std::mem::take(&mut network.ipam);
         let (mut v4, mut v6) = (IpamPool::default(), IpamPool::default());
         v4.subnet = Some(self.own.to_string());
-        v6.subnet = self.own_v6.map(|prefix| format!("{}/64", with_suffix(prefix, [0; 4])));
+        v6.subnet = self.subnet_v6();
         for pool in &pools {
             self.move_pool(pool, &mut v4, &mut v6, warnings);
         }
@@ -181,6 +249,14 @@ impl<'a> AddressMap<'a> {
 fn unique_local_prefix(name: &str) -> u64 {
     let hash = Sha256::digest(name);
     u64::from_be_bytes([0xfd, hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6]])
+}
+
+/// Returns the bits that the addresses of an IPv6 network share, and which these are.
+fn parse_v6(subnet: &str) -> Option<(u128, u128)> {
+    let (address, prefix) = subnet.split_once('/')?;
+    let (address, prefix): (Ipv6Addr, u32) = (address.parse().ok()?, prefix.parse().ok()?);
+    let mask = u128::MAX.checked_shl(128_u32.checked_sub(prefix)?).unwrap_or(0);
+    Some((address.to_bits() & mask, mask))
 }
 
 fn with_suffix(prefix: u64, suffix: [u16; 4]) -> Ipv6Addr {
@@ -247,6 +323,26 @@ mod tests {
         let (moved, warnings) = moved(&network(&["2001:db8::/64"]), &["2001:db8::1:2"]);
         assert!(moved[0].starts_with("fd") && moved[0].ends_with("::1:2"), "{moved:?}");
         assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn each_subnet_is_said_to_be_replaced_by_the_one_of_its_kind() {
+        let key = NetworkName::new("back").unwrap();
+        let said = |network: &Network| {
+            let own = "10.214.0.64/26".parse().unwrap();
+            AddressMap::new(&key, network, own, "shop_back").warnings_of_subnets(network).join("\n")
+        };
+        let mut both = network(&["fd00::/64", "172.28.0.0/16", "172.29.0.0/16"]);
+        insta::assert_snapshot!(said(&both), @"
+        network `back` has subnet 10.214.0.64/26 instead of 172.28.0.0/16 and 172.29.0.0/16; addresses in it move along
+        network `back` has subnet fd7b:1c8e:44f8:5076::/64 instead of fd00::/64; addresses in it move along
+        ");
+        (both.enable_ipv4, both.enable_ipv6) = (Some(false), false);
+        insta::assert_snapshot!(said(&both), @"
+        network `back`: subnet 172.28.0.0/16 and 172.29.0.0/16 is left out, because `enable_ipv4` is not on
+        network `back`: subnet fd00::/64 is left out, because `enable_ipv6` is not on
+        ");
+        assert_eq!(said(&network(&["10.214.0.64/26"])), "");
     }
 
     #[test]

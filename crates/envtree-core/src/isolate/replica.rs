@@ -5,7 +5,6 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::{Identity, container_name, isolate_ports};
-use crate::config_hash::service_hash;
 use crate::label;
 use crate::name::ServiceName;
 use crate::port::PortKey;
@@ -15,19 +14,20 @@ use crate::service::{Replica, Service};
 const OWN: [&str; 4] =
     [label::COMPOSE_CONTAINER_NUMBER, label::COMPOSE_CONFIG_HASH, label::PORTS, label::CONFIG_HASH];
 
-/// Returns the containers after the first of a service whose first one is isolated and labelled.
+/// Returns the containers after the first of a service whose first one is isolated and labelled; `hash` is that of a
+/// definition.
 pub(super) fn further(
     name: &ServiceName,
     service: &Service,
     identity: &Identity,
     assigned: &IndexMap<PortKey, u16>,
-    added: &[String],
+    hash: &dyn Fn(&Service) -> String,
 ) -> Arc<[Replica]> {
     let replica = |number| {
         let mut own = service.clone();
         own.container_name = Some(container_name(identity, name, number));
         isolate_ports(name, &mut own, number, assigned);
-        let hash = service_hash(&own, added);
+        let hash = hash(&own);
         own.labels.insert(label::COMPOSE_CONTAINER_NUMBER.into(), number.to_string());
         own.labels.insert(label::COMPOSE_CONFIG_HASH.into(), hash.clone());
         own.labels.insert(label::CONFIG_HASH.into(), hash);

@@ -6,12 +6,13 @@
 use indexmap::IndexMap;
 
 use super::Draft;
-use crate::branch::{Branch, Ground, keeper_name, keeper_of, upper_name};
+use crate::branch::{Branch, Ground, is_keeper, keeper_name, keeper_of, upper_of};
 use crate::label;
 use crate::name::{ServiceName, VolumeName};
-use crate::observed::ObservedVolume;
+use crate::observed::{ObservedContainer, ObservedVolume};
 use crate::plan::{Operation, StepId};
 use crate::project::Volume;
+use crate::service::{Mount, MountSource, Service};
 
 /// Returns the branch that a volume begins as, if it does.
 ///
@@ -19,7 +20,7 @@ use crate::project::Volume;
 /// made again.
 pub(super) fn wanted(draft: &Draft<'_>, key: &VolumeName, volume: &Volume, is_again: bool) -> Option<Branch> {
     let name = volume.name.as_deref().unwrap_or(key);
-    let upper = upper_of(draft, name).filter(|_| !is_again);
+    let upper = own_upper(draft, name).filter(|_| !is_again);
     if let Some(ground) = upper.and_then(Ground::of_upper) {
         return Some(Branch { volume: volume.clone(), key: key.clone(), ground });
     }
@@ -30,7 +31,7 @@ pub(super) fn wanted(draft: &Draft<'_>, key: &VolumeName, volume: &Volume, is_ag
 pub(super) fn plan_branch(draft: &mut Draft<'_>, branch: &Branch, after: Vec<StepId>) -> StepId {
     let is_new = !after.is_empty();
     let mut before = after;
-    if is_new || upper_of(draft, branch.name()).is_none() {
+    if is_new || own_upper(draft, branch.name()).is_none() {
         let upper = Operation::CreateVolume { key: branch.key.clone(), volume: branch.upper() };
         before = vec![draft.push(upper, "a branch keeps its changes in it", before, Vec::new())];
     }
@@ -40,11 +41,32 @@ pub(super) fn plan_branch(draft: &mut Draft<'_>, branch: &Branch, after: Vec<Ste
         let create = Operation::CreateKeeper(Box::new(keeper));
         before = vec![draft.push(create, "it keeps a branch from being pruned", before, Vec::new())];
     }
-    let put = Operation::PutDirectories { container, directories: branch.directories() };
-    let put = draft.push(put, "the branch is mounted from them", before, Vec::new());
+    let image = image(draft, branch);
+    let filled = if let Some(copy) = branch.copy(image) {
+        before.extend(draft.pulls.get(image));
+        draft.push(Operation::CopyLayer(Box::new(copy)), "it begins with a copy", before, Vec::new())
+    } else {
+        let put = Operation::PutDirectories { container, directories: branch.directories() };
+        draft.push(put, "the branch is mounted from them", before, Vec::new())
+    };
     let volume = branch.definition().unwrap_or_else(|| branch.volume.clone());
     let create = Operation::CreateVolume { key: branch.key.clone(), volume };
-    draft.push(create, "it begins as a branch of its base", vec![put], Vec::new())
+    draft.push(create, "it begins as a branch of its base", vec![filled], Vec::new())
+}
+
+/// Returns the image of a service that a branch belongs to: whatever writes the data, it can copy it.
+fn image<'a>(draft: &Draft<'a>, branch: &Branch) -> &'a str {
+    let holder = branch.volume.labels.get(label::ANONYMOUS).and_then(|holder| holder.split(':').next());
+    let mounts_it = |mount: &Mount| match &mount.source {
+        MountSource::Volume { volume, .. } => volume.as_ref() == Some(&branch.key),
+        _ => false,
+    };
+    // The image of a service without containers may never come.
+    let is_its = |(name, service): &(&ServiceName, &Service)| {
+        service.replicas() > 0 && (holder == Some(name.as_str()) || service.mounts.iter().any(mounts_it))
+    };
+    let service = draft.desired.services.iter().find(is_its);
+    service.map_or("", |(_, service)| service.image.as_str())
 }
 
 /// Plans the branches of volumes that the file does not name.
@@ -64,7 +86,11 @@ pub(super) fn plan_unnamed(draft: &mut Draft<'_>) {
 pub(super) fn plan_keepers(draft: &mut Draft<'_>) {
     let is_there = |upper: &&ObservedVolume| {
         draft.owns(&upper.labels)
-            && draft.observed.volumes.iter().any(|volume| upper_name(&volume.name) == upper.name)
+            && draft
+                .observed
+                .volumes
+                .iter()
+                .any(|volume| upper.labels.get(label::BRANCH) == Some(&volume.name))
     };
     let uppers = draft.observed.uppers.iter().filter(is_there);
     let lost = uppers.filter_map(keeper_of).filter(|keeper| !is_kept(draft, &keeper.name));
@@ -105,21 +131,23 @@ pub(super) fn plan_removal(
     cause: &str,
     after: Vec<StepId>,
 ) -> Vec<StepId> {
-    let Some(upper) = upper_of(draft, volume).map(|upper| upper.name.clone()) else {
+    let Some(upper) = own_upper(draft, volume).map(|upper| upper.name.clone()) else {
         return after;
     };
     let mut after = after;
-    let container = keeper_name(volume);
-    if is_kept(draft, &container) {
-        let remove = Operation::RemoveContainer { container, volumes: false };
+    let of_branch = |container: &&ObservedContainer| {
+        container.labels.get(label::BRANCH).is_some_and(|branch| branch == volume)
+    };
+    for keeper in draft.observed.keepers.iter().filter(of_branch) {
+        let (container, volumes) = (keeper.name.clone(), !is_keeper(&keeper.name));
+        let remove = Operation::RemoveContainer { container, volumes };
         after = vec![draft.push(remove, cause, after, Vec::new())];
     }
     vec![draft.push(Operation::RemoveVolume { name: upper }, cause, after, Vec::new())]
 }
 
-fn upper_of<'a>(draft: &Draft<'a>, volume: &str) -> Option<&'a ObservedVolume> {
-    let name = upper_name(volume);
-    draft.observed.uppers.iter().find(|upper| upper.name == name && draft.owns(&upper.labels))
+fn own_upper<'a>(draft: &Draft<'a>, volume: &str) -> Option<&'a ObservedVolume> {
+    upper_of(&draft.observed.uppers, volume).filter(|upper| draft.owns(&upper.labels))
 }
 
 fn is_kept(draft: &Draft<'_>, keeper: &str) -> bool {

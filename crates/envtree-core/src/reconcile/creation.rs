@@ -5,10 +5,11 @@ use indexmap::IndexMap;
 use super::service::Wanted;
 use super::{Draft, branch, joined, replaced, shared};
 use crate::adopt::adopted_label;
+use crate::anonymous::{Holder, is_anonymous};
 use crate::isolate::is_within;
 use crate::label;
 use crate::name::{NetworkName, ServiceName, VolumeName};
-use crate::observed::{ObservedContainer, ObservedVolume};
+use crate::observed::{ObservedVolume, number_of};
 use crate::plan::{Await, NewContainer, Operation, StepId};
 use crate::service::{Attachment, MountSource, Service};
 
@@ -62,8 +63,7 @@ fn new_container(
     network: Option<(String, Attachment)>,
 ) -> NewContainer {
     let service = &*wanted.definition;
-    let inherited_volumes =
-        draft.container_of(service).map(|old| inherited_volumes(service, old)).unwrap_or_default();
+    let inherited_volumes = inherited_volumes(draft, name, service);
     let volume_names: IndexMap<VolumeName, String> = service
         .mounts
         .iter()
@@ -106,18 +106,25 @@ fn with_adopted(draft: &Draft<'_>, mut service: Service, volumes: &IndexMap<Volu
     service
 }
 
-/// Returns the anonymous volumes of the old container whose targets the new definition leaves to the image.
-fn inherited_volumes(service: &Service, old: &ObservedContainer) -> IndexMap<String, String> {
-    let is_anonymous = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+/// Returns the anonymous volumes, by target, of the old container, and of those that were taken over from Docker Compose,
+/// where the new definition leaves the target to the image.
+fn inherited_volumes(draft: &Draft<'_>, name: &ServiceName, service: &Service) -> IndexMap<String, String> {
     let is_named = |target: &str| {
         let mut memory = service.runtime.tmpfs.iter().filter_map(|line| line.split(':').next());
         memory.any(|path| path == target)
             || service.mounts.iter().any(|mount| mount.target == target && !is_anonymous_mount(&mount.source))
     };
-    old.volumes
-        .iter()
+    let prefix = Holder { service: name, number: number_of(&service.labels) }.key("");
+    let volumes = draft.observed.volumes.iter().filter(|volume| draft.owns(&volume.labels));
+    let adopted = volumes.filter_map(|volume| {
+        let target = volume.labels.get(label::ANONYMOUS)?.strip_prefix(&prefix)?;
+        Some((target, volume.name.as_str()))
+    });
+    let old = draft.container_of(service).into_iter().flat_map(|old| &old.volumes);
+    adopted
+        .chain(old.map(|(target, name)| (target.as_str(), name.as_str())))
         .filter(|(target, name)| is_anonymous(name) && !is_named(target))
-        .map(|(target, name)| (target.clone(), name.clone()))
+        .map(|(target, name)| (target.to_owned(), name.to_owned()))
         .collect()
 }
 

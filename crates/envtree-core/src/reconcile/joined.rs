@@ -18,7 +18,9 @@ pub(super) fn fate_of_joined(service: &Service, fates: &Fates<'_>) -> Option<&'s
 
 /// Returns whether a namespace that the service uses ends, because its container starts anew.
 pub(super) fn namespace_ended(service: &Service, fates: &Fates<'_>) -> bool {
-    service.joined_namespaces().any(|name| matches!(fate(fates, name), Some(Fate::Start(_) | Fate::Restart)))
+    service
+        .joined_namespaces()
+        .any(|name| matches!(fate(fates, name), Some(Fate::Start(_) | Fate::Restart(_))))
 }
 
 /// Returns what becomes of the container that others use of a service: the first one.
@@ -71,11 +73,14 @@ fn volumes_from(from: &str, container: impl Fn(&str) -> String) -> String {
 }
 
 /// Returns links as `container:alias`, under all the names that Compose gives one.
-pub(super) fn links(project: &Project, service: &Service) -> Vec<String> {
+///
+/// A link to a shared service leads to its container, which is on the environment's networks too.
+pub(crate) fn links(project: &Project, service: &Service) -> Vec<String> {
     let mut links = Vec::new();
     for link in &service.links {
         let (name, alias) = link.split_once(':').unwrap_or((link, link));
-        for (number, target) in project.services.get(name).into_iter().flat_map(Service::containers) {
+        let linked = project.services.get(name).or_else(|| project.shared.get(name));
+        for (number, target) in linked.into_iter().flat_map(Service::containers) {
             let target = target.container_name.as_deref().unwrap_or(name);
             let numbered = format!("{name}-{number}");
             for alias in [alias, &numbered, &format!("{}-{numbered}", project.name)] {
@@ -117,7 +122,8 @@ fn grants(service: &Service) -> impl Iterator<Item = &Grant> {
 
 /// Returns an error if a file that the service is given has no content, or cannot be put anywhere.
 pub(super) fn check_files(name: &ServiceName, service: &Service) -> Result<(), ReconcileError> {
-    for grant in grants(service) {
+    let configs = service.configs.iter().map(|grant| ("config", grant));
+    for (kind, grant) in configs.chain(service.secrets.iter().map(|grant| ("secret", grant))) {
         let reason = match &grant.origin {
             Origin::Unavailable(reason) => reason.clone(),
             Origin::Text(_) if service.runtime.read_only => {
@@ -127,6 +133,7 @@ pub(super) fn check_files(name: &ServiceName, service: &Service) -> Result<(), R
         };
         return Err(ReconcileError::FileUnavailable {
             service: name.clone(),
+            kind,
             source_name: grant.source.clone(),
             reason,
         });

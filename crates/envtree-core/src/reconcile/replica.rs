@@ -42,11 +42,12 @@ pub(super) fn check(draft: &Draft<'_>, name: &ServiceName, service: &Service) ->
     if let Some((used, _)) = used.into_iter().find(|(_, used)| is_empty(used)) {
         return Err(ReconcileError::NoneToJoin { service: name.clone(), used: used.clone() });
     }
-    let mut fixed =
-        service.networks.values().flat_map(|joins| joins.ipv4_address.iter().chain(&joins.ipv6_address));
-    match fixed.next().filter(|_| replicas > 1) {
-        Some(address) => {
-            Err(ReconcileError::AddressShared { service: name.clone(), address: address.clone(), replicas })
+    let fixed = service.networks.iter().find_map(|(network, joins)| {
+        Some((network.clone(), joins.ipv4_address.as_ref().or(joins.ipv6_address.as_ref())?.clone()))
+    });
+    match fixed.filter(|_| replicas > 1) {
+        Some((network, address)) => {
+            Err(ReconcileError::AddressShared { service: name.clone(), network, address, replicas })
         }
         None => Ok(()),
     }
@@ -186,7 +187,10 @@ mod tests {
         let joins = &mut fixed.services["redis"].networks[&NetworkName::new("default").unwrap()];
         joins.ipv4_address = Some("10.214.0.9".into());
         let error = plan(&fixed, &SimulatedEngine::default()).unwrap_err().to_string();
-        assert_eq!(error, "service `redis` has 2 containers, and only one can have the address 10.214.0.50");
+        assert_eq!(
+            error,
+            "service `redis`: `networks.default`: 2 containers cannot share the address 10.214.0.50"
+        );
         fixed.services["redis"].set_replicas(1);
         assert!(plan(&fixed, &SimulatedEngine::default()).is_ok());
         let mut joined = raw(0);

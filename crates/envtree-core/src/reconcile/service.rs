@@ -23,8 +23,8 @@ pub(super) enum Fate {
     Start(&'static str),
     /// It is frozen and must run.
     Unpause,
-    /// It runs, and a service that it depends on was made again.
-    Restart,
+    /// It runs, and must start anew.
+    Restart(&'static str),
     /// There is none.
     Create,
     /// It must be made again.
@@ -161,12 +161,17 @@ fn fate_of_unchanged(
     let service = &draft.desired.services[name];
     let has_moved = |on: &ServiceName| {
         let mut containers = fates.get(on).into_iter().flatten();
-        containers.any(|container| matches!(container.fate, Fate::Recreate(_) | Fate::Restart))
+        containers.any(|container| matches!(container.fate, Fate::Recreate(_) | Fate::Restart(_)))
     };
     let dependency_moved = service.depends_on.iter().any(|(on, how)| how.restart && has_moved(on))
         || joined::namespace_ended(service, fates);
     match container.state {
-        ContainerState::Running if dependency_moved => Fate::Restart,
+        ContainerState::Running if dependency_moved => {
+            Fate::Restart("a service that it depends on was made again")
+        }
+        ContainerState::Running if draft.options.unhooked.contains(&container.name) => {
+            Fate::Restart("its `post_start` hooks have not all run")
+        }
         ContainerState::Running | ContainerState::Restarting => Fate::Keep,
         ContainerState::Paused => Fate::Unpause,
         // Whether its files were put into it nobody can tell.
@@ -221,8 +226,7 @@ fn plan_wanted(draft: &mut Draft<'_>, name: &ServiceName, wanted: &Wanted<'_>) {
             draft.push(Operation::UnpauseContainer { container }, "it is paused", Vec::new(), Vec::new());
             return;
         }
-        Fate::Restart => {
-            let cause = "a service that it depends on was made again";
+        Fate::Restart(cause) => {
             let mut after = Vec::new();
             for hook in draft.container_of(&wanted.definition).map(pre_stop).unwrap_or_default() {
                 after = vec![draft.push(hook, cause, after, Vec::new())];
@@ -258,7 +262,7 @@ fn plan_start(
     let mut step = draft.push(start, cause, after, awaits);
     for hook in draft.desired.services[name].post_start.clone() {
         let container = container.to_owned();
-        let run = Operation::RunHook { container, key: "post_start", hook };
+        let run = Operation::RunHook { container, key: "post_start", hook, required: true };
         step = draft.push(run, "the service has started", vec![step], Vec::new());
     }
     draft.starts.entry(name.clone()).or_default().push(step);

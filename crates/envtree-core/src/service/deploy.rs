@@ -7,7 +7,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::DeviceRequest;
+use super::{AsWritten, DeviceRequest};
 use crate::decimal::Decimal;
 
 /// How a service is deployed.
@@ -31,6 +31,9 @@ pub struct Deploy {
     pub restart_policy: Option<DeployRestart>,
     /// Where a swarm runs containers.
     pub placement: Placement,
+    /// What of it the Engine is not given as it is written.
+    #[serde(skip)]
+    pub as_written: AsWritten,
 }
 
 /// How a swarm replaces containers.
@@ -48,6 +51,9 @@ pub struct UpdateConfig {
     pub max_failure_ratio: Option<Decimal>,
     /// `start-first` or `stop-first`.
     pub order: Option<String>,
+    /// What of it the Engine is not given as it is written.
+    #[serde(skip)]
+    pub as_written: AsWritten,
 }
 
 /// Limits and reservations.
@@ -68,6 +74,9 @@ pub struct ResourceLimits {
     pub memory: Option<i64>,
     /// Processes.
     pub pids: Option<i64>,
+    /// What of it the Engine is not given as it is written.
+    #[serde(skip)]
+    pub as_written: AsWritten,
 }
 
 /// What a container is promised.
@@ -81,6 +90,9 @@ pub struct Reservations {
     pub devices: Vec<DeviceRequest>,
     /// Kinds of resources, and how much of each; swarm's.
     pub generic_resources: Vec<(String, i64)>,
+    /// What of it the Engine is not given as it is written.
+    #[serde(skip)]
+    pub as_written: AsWritten,
 }
 
 /// What the Engine does when a container exits.
@@ -94,6 +106,9 @@ pub struct DeployRestart {
     pub max_attempts: Option<u32>,
     /// How long a container must run to count as started; swarm's.
     pub window: Option<Duration>,
+    /// What of it the Engine is not given as it is written.
+    #[serde(skip)]
+    pub as_written: AsWritten,
 }
 
 /// Where a swarm runs containers.

@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
+use super::AsWritten;
 use crate::build::SecretText;
 use crate::config_hash::hex;
 
@@ -11,7 +12,7 @@ use crate::config_hash::hex;
 pub struct Grant {
     /// The key under the file's `configs` or `secrets`.
     pub source: String,
-    /// The path in the container as it is written.
+    /// The path in the container as it is written; an empty one says nothing.
     pub target: Option<String>,
     /// The absolute path in the container.
     pub path: String,
@@ -23,6 +24,9 @@ pub struct Grant {
     pub mode: Option<u32>,
     /// What it holds.
     pub origin: Origin,
+    /// What of it the Engine is not given as it is written.
+    #[serde(skip)]
+    pub as_written: AsWritten,
 }
 
 /// Where the content of a config or secret comes from.

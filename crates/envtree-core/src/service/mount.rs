@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::Service;
+use super::{AsWritten, Service};
 use crate::name::VolumeName;
 
 /// Something mounted into a container.
@@ -41,6 +41,8 @@ pub struct IdleSettings {
     pub volume: VolumeOptions,
     /// Options of another type of mount.
     pub tmpfs: TmpfsOptions,
+    /// What of the mount the Engine is not given as it is written.
+    pub as_written: AsWritten,
 }
 
 /// How memory is mounted.
@@ -50,6 +52,8 @@ pub struct TmpfsOptions {
     pub size: Option<i64>,
     /// The mode of the folder, such as `0o1777`.
     pub mode: Option<u32>,
+    /// What of it the Engine is not given as it is written.
+    pub as_written: AsWritten,
 }
 
 /// What a mount brings into a container.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use super::AsWritten;
 use crate::decimal::Decimal;
 
 /// Settings of a container that need no decision: the Engine takes them as they are.
@@ -50,6 +51,8 @@ pub struct RuntimeOptions {
     pub stop_signal: Option<String>,
     /// How long the process may take to stop before it is killed.
     pub stop_grace_period: Option<Duration>,
+    /// Whether a minus stands before that time: the Engine then waits without end.
+    pub stop_grace_is_negative: bool,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: Option<i64>,
     /// Notes for the container's runtime.
@@ -155,6 +158,28 @@ pub struct Device {
     pub permissions: String,
 }
 
+impl Device {
+    /// Returns the device as `docker run` reads it: `/dev/fuse:rwm`, of which Compose makes the path `rwm` in the
+    /// container, says what is allowed.
+    #[must_use]
+    pub fn meant(self) -> Self {
+        let is_permissions =
+            !self.target.is_empty() && self.target.chars().all(|c| matches!(c, 'r' | 'w' | 'm'));
+        if self.target.is_empty() {
+            Self { target: self.source.clone(), ..self }
+        } else if is_permissions {
+            Self { target: self.source.clone(), permissions: self.target, ..self }
+        } else {
+            self
+        }
+    }
+
+    /// Returns whether the source is a name that a vendor gives: `vendor.com/class=name`.
+    pub fn is_of_vendor(&self) -> bool {
+        !self.source.starts_with('/') && self.source.contains('/') && self.source.contains('=')
+    }
+}
+
 /// Devices that a driver of the Engine hands out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct DeviceRequest {
@@ -185,6 +210,9 @@ pub struct Blkio {
     pub device_write_bps: Vec<DeviceRate>,
     /// Writes a second.
     pub device_write_iops: Vec<DeviceRate>,
+    /// What of it the Engine is not given as it is written.
+    #[serde(skip)]
+    pub as_written: AsWritten,
 }
 
 /// A weight for a device.
@@ -194,6 +222,9 @@ pub struct DeviceWeight {
     pub path: String,
     /// The weight.
     pub weight: u16,
+    /// What of it the Engine is not given as it is written.
+    #[serde(skip)]
+    pub as_written: AsWritten,
 }
 
 /// A rate for a device.

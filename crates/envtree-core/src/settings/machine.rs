@@ -2,10 +2,12 @@
 
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::read::{Fields, entries, integer, reject_tags, text};
+use super::read::{Fields, age, boolean, entries, integer, reject_tags, text};
+use super::{BranchMode, branch_mode};
 use crate::compose_file::node::{Diagnostic, Entry, Node, Value};
 use crate::compose_file::parse::parse;
 use crate::subnet::Subnet;
@@ -24,6 +26,13 @@ pub struct MachineSettings {
     pub network_pools: Vec<Subnet>,
     /// The prefix length of each of these networks: longer than every pool's, at most 29.
     pub network_size: u8,
+    /// Whether servers without a seed are prepared: initialised once for a repository, and branched ever after. Absent
+    /// means where branches are overlays.
+    pub prepares_data: Option<bool>,
+    /// What volumes that branch consist of here, whatever a repository says; `Auto` leaves it to the repository.
+    pub data_mode: BranchMode,
+    /// For how long bases are kept that nothing uses, in repositories that do not say so themselves.
+    pub keeps_data: Option<Duration>,
 }
 
 impl Default for MachineSettings {
@@ -37,6 +46,9 @@ impl Default for MachineSettings {
                 .map(|address| Subnet::new(Ipv4Addr::from(address), 16).expect("16 is a prefix length"))
                 .to_vec(),
             network_size: 26,
+            prepares_data: None,
+            data_mode: BranchMode::Auto,
+            keeps_data: None,
         }
     }
 }
@@ -45,7 +57,7 @@ impl Default for MachineSettings {
 pub fn parse_machine_settings(file: &str, text: &str) -> Result<MachineSettings, Diagnostic> {
     let document = parse(file, text)?;
     reject_tags(&document)?;
-    let fields = Fields::new(&document, &["mirrors", "ports", "network"])?;
+    let fields = Fields::new(&document, &["mirrors", "ports", "network", "data"])?;
     let mut settings =
         MachineSettings { mirrors: fields.parse("mirrors", mirrors)?, ..MachineSettings::default() };
     if let Some(node) = fields.node("ports")
@@ -55,6 +67,12 @@ pub fn parse_machine_settings(file: &str, text: &str) -> Result<MachineSettings,
     }
     if let Some(node) = fields.node("network") {
         network(node, &mut settings)?;
+    }
+    if let Some(node) = fields.node("data") {
+        let fields = Fields::new(node, &["prepare", "mode", "keep"])?;
+        settings.prepares_data = fields.node("prepare").map(boolean).transpose()?;
+        settings.data_mode = fields.parse("mode", branch_mode)?;
+        settings.keeps_data = fields.node("keep").map(age).transpose()?;
     }
     Ok(settings)
 }
@@ -154,12 +172,15 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "mirrors: {docker.io: 127.0.0.1:5000}\nports: {range: 30000-30999}\n\
-            network: {pool: 172.30.0.0/20, size: 24}\n";
+            network: {pool: 172.30.0.0/20, size: 24}\ndata: {prepare: true, mode: overlay, keep: 36h}\n";
         let settings = parse_machine_settings("config.yaml", text).unwrap();
         assert_eq!(settings.mirrors["docker.io"], "127.0.0.1:5000");
         assert_eq!(settings.port_range, 30000..=30999);
         assert_eq!(settings.network_pools[0].to_string(), "172.30.0.0/20");
         assert_eq!(settings.network_size, 24);
+        assert_eq!(settings.data_mode, BranchMode::Overlay);
+        assert_eq!(settings.keeps_data, Some(Duration::from_hours(36)));
+        assert_eq!((settings.prepares_data, MachineSettings::default().prepares_data), (Some(true), None));
     }
 
     #[test]
@@ -179,6 +200,10 @@ mod tests {
             "network: {pool: 10.0.0.0/27}",
             "network: {size: 16}",
             "network: {size: 30}",
+            "data: {prepare: maybe}",
+            "data: {mode: automatic}",
+            "data: {keep: 14}",
+            "data: {keep: forever}",
         ]
         .map(error)
         .into();
@@ -197,6 +222,10 @@ mod tests {
         config.yaml:1:17: a pool of prefix /27 needs a `size` longer than that; it is 26 by default
         config.yaml:1:17: expected a whole number from 17 to 29
         config.yaml:1:17: expected a whole number from 17 to 29
+        config.yaml:1:17: expected `true` or `false`, found a text
+        config.yaml:1:14: expected `auto`, `overlay` or `copy`, found `automatic`
+        config.yaml:1:14: expected a time with a unit, such as `14d` or `36h`, found a number
+        config.yaml:1:14: expected a time with a unit, such as `14d` or `36h`, found a text
         ");
     }
 }

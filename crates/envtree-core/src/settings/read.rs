@@ -1,7 +1,9 @@
 //! Reads typed values out of nodes, with errors that name what was expected.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
+use crate::branch::prune::{AGE, parse_age};
 use crate::compose_file::node::{Diagnostic, Entry, Node, Value};
 use crate::compose_file::scalar;
 use crate::nearest::nearest;
@@ -79,6 +81,23 @@ pub(super) fn texts(node: &Node) -> Result<Vec<String>, Diagnostic> {
         Value::Text(_) | Value::Number(_) => Ok(vec![text(node)?]),
         _ => Err(expected("a text or a list of texts", node)),
     }
+}
+
+/// Returns `true` or `false`.
+pub(super) fn boolean(node: &Node) -> Result<bool, Diagnostic> {
+    match node.value {
+        Value::Bool(value) => Ok(value),
+        _ => Err(expected("`true` or `false`", node)),
+    }
+}
+
+/// Returns a time with a unit.
+pub(super) fn age(node: &Node) -> Result<Duration, Diagnostic> {
+    let time = match &node.value {
+        Value::Text(text) | Value::Number(text) => parse_age(text),
+        _ => None,
+    };
+    time.ok_or_else(|| expected(AGE, node))
 }
 
 /// Returns a whole number within `range`.

@@ -1,9 +1,11 @@
 use super::*;
 use crate::compose_file::node::Place;
-use crate::isolate::tests::raw_postgres_redis;
+use crate::isolate::tests::{assignments, identity, raw_postgres_redis};
+use crate::isolate::{Identity, isolate};
 use crate::name::{NetworkName, VolumeName};
 use crate::observed::{ContainerState, ObservedNetwork};
 use crate::project::Network;
+use crate::reconcile::joined;
 use crate::service::{Condition, Dependency, Mount};
 
 fn sharing(names: &[&str]) -> IndexMap<String, Sharing> {
@@ -116,6 +118,33 @@ fn a_volume_that_both_sides_mount_is_pointed_out() {
             "volume `data` is mounted by `postgres`, which is shared, and by `redis`, which is not: `redis` gets a volume of the environment's own"
         ]
     );
+}
+
+/// Returns the template whose Redis links to Postgres, isolated with what the settings share.
+fn linked(shared: &[&str]) -> Project {
+    let mut project = raw_postgres_redis();
+    project.services["redis"].links.push("postgres:database".into());
+    let assignments = assignments(&project);
+    let Parts { own, common, .. } = part(&project, &sharing(shared), &[], "/w/fix-login").unwrap();
+    let mut isolated = isolate(&own, &identity(), &assignments).project;
+    let common_identity = Identity { project: ProjectName::new("shop_shared").unwrap(), ..identity() };
+    join(&mut isolated, &isolate(&common, &common_identity, &assignments).project);
+    isolated
+}
+
+#[test]
+fn a_link_leads_to_the_shared_container() {
+    let shared = linked(&["postgres"]);
+    let links = |project: &Project| joined::links(project, &project.services["redis"]).join("\n");
+    insta::assert_snapshot!(links(&shared), @"
+    shop_shared-postgres-1:database
+    shop_shared-postgres-1:postgres-1
+    shop_shared-postgres-1:shop-fix-login-postgres-1
+    ");
+    // One that led to a container of the environment's own leads nowhere any more.
+    let hash = |project: &Project| project.services["redis"].labels[label::CONFIG_HASH].clone();
+    assert_ne!(hash(&shared), hash(&linked(&[])));
+    assert_eq!(hash(&shared), hash(&linked(&["postgres"])));
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(super) enum Missing {
     TooLarge { path: String },
     #[error("the environment variable `{name}` is not set")]
     Unset { name: String },
+    #[error("it is `external`, and only a swarm keeps such")]
+    External,
 }
 
 impl Secrets {
@@ -45,6 +47,7 @@ fn read(origin: &SecretOrigin) -> Result<Vec<u8>, Missing> {
         }
         SecretOrigin::Variable(_, Some(value)) => Ok(value.reveal().as_bytes().to_vec()),
         SecretOrigin::Variable(name, None) => Err(Missing::Unset { name: name.clone() }),
+        SecretOrigin::Swarm => Err(Missing::External),
     }
 }
 

@@ -45,7 +45,10 @@ pub(crate) fn create_body(
         attach_stdin: flag(runtime.stdin_open && ended.is_some()),
         stdin_once: flag(runtime.stdin_open && ended.is_some()),
         stop_signal: runtime.stop_signal.clone(),
-        stop_timeout: runtime.stop_grace_period.map(whole_seconds),
+        stop_timeout: runtime.stop_grace_period.map(|time| match whole_seconds(time) {
+            seconds if runtime.stop_grace_is_negative => -seconds.max(1),
+            seconds => seconds,
+        }),
         networking_config: networking(container, api)?,
         host_config: Some(HostConfig {
             network_mode: Some(network_mode(container)),
@@ -282,6 +285,18 @@ mod tests {
         let new = body(folder(), NEW);
         assert!(new.contains("\"CreateMountpoint\": true"), "{new}");
         assert!(!new.contains("\"Binds\""), "{new}");
+    }
+
+    #[test]
+    fn a_folder_without_what_lies_below_is_mounted_so_on_every_engine() {
+        let mut mount = folder();
+        if let MountSource::Bind { options, .. } = &mut mount {
+            options.recursive = Some("disabled".into());
+        }
+        for api in [OLD, NEW] {
+            let body = body(mount.clone(), api);
+            assert!(body.contains("\"NonRecursive\": true") && !body.contains("\"Binds\""), "{body}");
+        }
     }
 
     #[test]

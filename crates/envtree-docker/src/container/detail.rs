@@ -44,6 +44,8 @@ pub struct ContainerDetail {
     pub health_test: Option<HealthTest>,
     /// The health check as a command that can be run by hand; absent if there is none.
     pub health_command: Option<Vec<String>>,
+    /// The words of its process, those of the entrypoint first; the image's where nothing else is set.
+    pub process: Vec<String>,
     /// The user that its process runs as, if one is set.
     pub user: Option<String>,
     /// The variables that its process was started with, the image's included. They hold secrets.
@@ -98,6 +100,7 @@ pub(crate) fn container_detail(answer: ContainerInspectResponse) -> ContainerDet
         addresses: addresses(network.networks.unwrap_or_default()),
         health_command: health_test.as_ref().and_then(|test| health_command(test, config.shell)),
         health_test,
+        process: config.entrypoint.into_iter().chain(config.cmd).flatten().collect(),
         user: config.user.filter(|user| !user.is_empty()),
         environment: Variables(variables(config.env.unwrap_or_default())),
         tty: config.tty.unwrap_or_default(),
@@ -223,6 +226,7 @@ mod tests {
             },
             "Config": {
                 "Env": ["POSTGRES_PASSWORD=hunter2"], "Tty": false, "User": "",
+                "Entrypoint": ["docker-entrypoint.sh"], "Cmd": ["postgres"],
                 "Healthcheck": {"Test": ["CMD-SHELL", "pg_isready"]},
             },
             "NetworkSettings": {
@@ -280,6 +284,10 @@ mod tests {
                     "pg_isready",
                 ],
             ),
+            process: [
+                "docker-entrypoint.sh",
+                "postgres",
+            ],
             user: None,
             environment: [
                 "POSTGRES_PASSWORD",

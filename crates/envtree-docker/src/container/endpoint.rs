@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use bollard::models::{EndpointIpamConfig, EndpointSettings, NetworkingConfig};
+use envtree_core::name::NetworkName;
 use envtree_core::plan::NewContainer;
 use envtree_core::service::Attachment;
 use indexmap::IndexMap;
 
 use super::body::{list, map};
 use crate::error::DockerError;
-use crate::version::{ApiVersion, Asked};
+use crate::version::{ApiVersion, Asked, TooOld};
 
 /// The option of an endpoint that names its interface in the container.
 const INTERFACE_NAME: &str = "com.docker.network.endpoint.ifname";
@@ -63,7 +64,7 @@ pub(super) fn networking(
     api: ApiVersion,
 ) -> Result<Option<NetworkingConfig>, DockerError> {
     let definition = &container.definition;
-    check(container, api)?;
+    check(&container.service, &container.definition.networks, api)?;
     let Some((network, attachment)) = &container.network else {
         return Ok(None);
     };
@@ -89,9 +90,11 @@ pub(super) fn container_mac_address(container: &NewContainer, api: ApiVersion) -
 }
 
 /// Returns an error for what the Engine would drop without a word.
-fn check(container: &NewContainer, api: ApiVersion) -> Result<(), DockerError> {
-    let networks = &container.definition.networks;
-    let service = container.service.as_str();
+pub(super) fn check(
+    service: &str,
+    networks: &IndexMap<NetworkName, Attachment>,
+    api: ApiVersion,
+) -> Result<(), TooOld> {
     if networks.values().skip(1).any(|attachment| attachment.mac_address.is_some()) {
         ApiVersion::ENDPOINT_MAC_ADDRESS.demand(
             api,

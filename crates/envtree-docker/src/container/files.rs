@@ -1,15 +1,20 @@
 //! Files and folders that are put into a container before its first start.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bollard::query_parameters::UploadToContainerOptionsBuilder;
+use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
+use bytes::Bytes;
 use envtree_core::plan::{NewDirectory, NewFile, Owner};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, TryStreamExt};
 
 use crate::engine::Docker;
 use crate::error::DockerError;
 
 /// The size of the blocks that an archive is made of.
 const BLOCK: usize = 512;
+/// How long the Engine may take with an archive: it answers once all of it is put.
+const LONGEST: Duration = Duration::from_hours(7 * 24);
 
 impl Docker {
     /// Puts files into a container; folders on the way to them are made. What is there is replaced.
@@ -24,6 +29,37 @@ impl Docker {
         directories: &[NewDirectory],
     ) -> Result<(), DockerError> {
         self.put(container, archive(directories.iter().map(Entry::of_directory), SystemTime::now())).await
+    }
+
+    /// Puts a tar archive, which may be of any size, into a container: what it holds lands below `/`. A folder that is
+    /// there gets the owner and the mode, and keeps what it holds; what else is there is replaced.
+    pub async fn put_archive(
+        &self,
+        container: &str,
+        archive: impl Stream<Item = Bytes> + Send + 'static,
+    ) -> Result<(), DockerError> {
+        let options = UploadToContainerOptionsBuilder::new().path("/").build();
+        let client = self.client().await?.clone().with_timeout(LONGEST);
+        let put = client.upload_to_container(container, Some(options), bollard::body_stream(archive)).await;
+        put.map_err(|error| DockerError::PutFiles { container: container.to_owned(), source: error.into() })
+    }
+
+    /// Returns a tar archive of the folder `path` of a container, piece by piece, in which all paths begin with the last
+    /// name of `path`. What the container mounts is mounted for it.
+    pub async fn read_archive(
+        &self,
+        container: &str,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, DockerError>>, DockerError> {
+        let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
+        let pieces = self.client().await?.download_from_container(container, Some(options));
+        let container = container.to_owned();
+        Ok(pieces
+            .map_err(move |error| DockerError::ReadFiles {
+                container: container.clone(),
+                source: error.into(),
+            })
+            .boxed())
     }
 
     async fn put(&self, container: &str, archive: Vec<u8>) -> Result<(), DockerError> {

@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 
 use super::body::{flag, list, map};
 use crate::error::DockerError;
-use crate::version::{ApiVersion, Asked};
+use crate::version::{ApiVersion, Asked, TooOld};
 
 /// Adds the mounts of the definition, and the inherited and the image's volumes that none of them covers, to `config`.
 pub(super) fn mounts(
@@ -24,7 +24,7 @@ pub(super) fn mounts(
     let mut inherited = container.inherited_volumes.clone();
     let (mut mounts, mut binds) = (Vec::new(), Vec::new());
     for mount in &container.definition.mounts {
-        check(container, mount, api)?;
+        check(&container.service, mount, api)?;
         let anonymous = inherited.shift_remove(&mount.target);
         match older_form(container, mount, api)? {
             Some(line) => binds.push(line),
@@ -47,7 +47,7 @@ pub(super) fn mounts(
 }
 
 /// Returns an error for what the Engine would drop without a word.
-fn check(container: &NewContainer, mount: &Mount, api: ApiVersion) -> Result<(), DockerError> {
+pub(super) fn check(service: &str, mount: &Mount, api: ApiVersion) -> Result<(), TooOld> {
     let (needed, what) = match &mount.source {
         MountSource::Volume { options, .. } if options.subpath.is_some() => {
             (ApiVersion::VOLUME_SUBPATH, "subpath of a volume")
@@ -60,7 +60,7 @@ fn check(container: &NewContainer, mount: &Mount, api: ApiVersion) -> Result<(),
         MountSource::Image { .. } => (ApiVersion::IMAGE_MOUNT, "mount of an image"),
         _ => return Ok(()),
     };
-    needed.demand(api, &container.service, what, Asked::Mount { target: mount.target.clone() })
+    needed.demand(api, service, what, Asked::Mount { target: mount.target.clone() })
 }
 
 /// Returns a mount in the form of old, where only that will do.
@@ -74,7 +74,9 @@ fn older_form(
 ) -> Result<Option<String>, DockerError> {
     Ok(match &mount.source {
         MountSource::Bind { path, options } => {
-            let makes_path = options.makes_path() && api < ApiVersion::CREATE_MOUNTPOINT;
+            // The older form mounts what lies below as well; a missing folder is then the Engine's to refuse.
+            let is_alone = options.recursive.as_deref() == Some("disabled");
+            let makes_path = options.makes_path() && !is_alone && api < ApiVersion::CREATE_MOUNTPOINT;
             let words = [options.selinux.as_deref(), options.propagation.as_deref()];
             (makes_path || options.selinux.is_some()).then(|| bind_line(mount, path, &words)).flatten()
         }

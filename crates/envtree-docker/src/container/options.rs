@@ -7,10 +7,18 @@ use envtree_core::service::{Device, DeviceRequest, RuntimeOptions};
 
 use super::body::{flag, list, map};
 use crate::error::DockerError;
-use crate::version::{ApiVersion, Asked};
+use crate::version::{ApiVersion, Asked, TooOld};
 
 /// The security option by which a container sees all of the kernel's files.
 const ALL_PATHS: &str = "systempaths=unconfined";
+
+/// Returns an error for what the Engine would drop without a word.
+pub(super) fn check(service: &str, runtime: &RuntimeOptions, api: ApiVersion) -> Result<(), TooOld> {
+    if runtime.annotations.is_empty() {
+        return Ok(());
+    }
+    ApiVersion::ANNOTATIONS.demand(api, service, "annotations", Asked::Key("annotations"))
+}
 
 /// Returns the settings of the host's side of a container.
 pub(super) fn host_config(
@@ -20,10 +28,8 @@ pub(super) fn host_config(
 ) -> Result<HostConfig, DockerError> {
     let sees_all = runtime.security_opt.iter().any(|option| option == ALL_PATHS);
     let (vendor, plain): (Vec<&Device>, Vec<&Device>) =
-        runtime.devices.iter().partition(|device| device.target.is_empty());
-    if !runtime.annotations.is_empty() {
-        ApiVersion::ANNOTATIONS.demand(api, service, "annotations", Asked::Key("annotations"))?;
-    }
+        runtime.devices.iter().partition(|device| device.is_of_vendor());
+    check(service, runtime, api)?;
     Ok(HostConfig {
         init: runtime.init,
         privileged: flag(runtime.privileged),
@@ -76,11 +82,12 @@ fn security(runtime: &RuntimeOptions) -> Vec<String> {
 
 /// Returns the memory that is mounted: its options by path.
 fn memory(runtime: &RuntimeOptions) -> Option<HashMap<String, String>> {
-    let mounts = runtime.tmpfs.iter().map(|line| {
+    let asked = runtime.tmpfs.iter().filter(|line| !line.is_empty());
+    let mounts = asked.map(|line| {
         let (path, options) = line.split_once(':').unwrap_or((line, ""));
         (path.to_owned(), options.to_owned())
     });
-    (!runtime.tmpfs.is_empty()).then(|| mounts.collect())
+    Some(mounts.collect::<HashMap<_, _>>()).filter(|mounts| !mounts.is_empty())
 }
 
 fn mapping(device: &Device) -> DeviceMapping {

@@ -13,15 +13,20 @@ use crate::tls::Tls;
 impl Endpoint {
     /// Returns the address of the selected context, if one is selected. `default` is the absence of one.
     pub(super) fn context_address(&self) -> Result<Option<Address>, ConnectError> {
-        let selected = match &self.docker_context {
-            Some(context) => Some((context.clone(), "`DOCKER_CONTEXT`".to_owned())),
-            None => self.current_context()?,
-        };
-        let Some((context, chosen_by)) = selected.filter(|(context, _)| context != "default") else {
+        let Some((context, chosen_by)) = self.selected_context()? else {
             return Ok(None);
         };
         let (host, tls) = self.read_context(&context, chosen_by)?;
         Address::parse(&host, tls).map(Some)
+    }
+
+    /// Returns the name of the selected context and what selects it, if one is selected.
+    pub(super) fn selected_context(&self) -> Result<Option<(String, String)>, ConnectError> {
+        let selected = match &self.docker_context {
+            Some(context) => Some((context.clone(), "`DOCKER_CONTEXT`".to_owned())),
+            None => self.current_context()?,
+        };
+        Ok(selected.filter(|(context, _)| context != "default"))
     }
 
     fn current_context(&self) -> Result<Option<(String, String)>, ConnectError> {

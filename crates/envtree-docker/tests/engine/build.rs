@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use envtree_core::build::{Build, BuildSecret, ImageBuild, SecretOrigin, SecretText, SshForward};
 use envtree_core::engine::{BuildProgress, Engine, Progress, StepState};
 use envtree_core::plan::Operation;
+use envtree_core::service::AsWritten;
 use envtree_docker::{BuildError, DockerError};
 use indexmap::IndexMap;
 use tempfile::TempDir;
@@ -180,6 +181,7 @@ RUN [ ! -s /run/secrets/token ] && [ ! -s /key ]
         gid: None,
         mode: None,
         origin,
+        as_written: AsWritten::default(),
     };
     let file = outside.path().join("key").to_str().unwrap().to_owned();
     let secrets = vec![

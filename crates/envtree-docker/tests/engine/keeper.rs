@@ -3,11 +3,11 @@
 use envtree_core::branch::{Branch, Ground, Layer};
 use envtree_core::name::VolumeName;
 use envtree_core::observed::ObservedVolume;
-use envtree_core::plan::{Operation, Owner};
+use envtree_core::plan::{NewCopy, Operation, Owner};
 use envtree_core::project::Volume;
 use envtree_core::service::{Mount, MountSource};
 
-use crate::stage::Stage;
+use crate::stage::{BUSYBOX, Stage};
 
 const OWNER: Owner = Owner { uid: 999, gid: 70, mode: 0o750 };
 
@@ -35,11 +35,11 @@ async fn base(stage: &Stage) -> ObservedVolume {
 }
 
 fn branch(stage: &Stage, base: &ObservedVolume, key: &str) -> Branch {
-    let layer = Layer { volume: base.name.clone(), mountpoint: base.mountpoint.clone() };
+    let layer = Layer::of_volume(&base.name, &base.mountpoint);
     Branch {
         volume: Volume { name: Some(stage.name(key)), labels: stage.labels(), ..Volume::default() },
         key: VolumeName::new(key).unwrap(),
-        ground: Ground { base: "0".into(), layer, owner: OWNER, others: Vec::new() },
+        ground: Ground::on_layer("0", layer, OWNER, Vec::new()),
     }
 }
 
@@ -96,4 +96,58 @@ async fn the_owner_of_a_folder_is_read_without_running_anything() {
         return;
     }
     assert_eq!(stage.docker.owner_at(&stage.name("fill"), "/data").await.unwrap(), OWNER);
+}
+
+const FILL: &str = "mkdir /data/sub && echo one > /data/sub/one && ln /data/sub/one /data/two && ln -s two /data/link \
+    && chown 999:70 /data /data/sub && chmod 750 /data && chmod 600 /data/two && touch -d '2001-02-03 04:05:06' /data/two";
+
+/// Tells what of a copy is to be as it was.
+const TELL: &str = "cd /data/$0 && stat -c '%n %u:%g %a %h %Y' . sub two && readlink link && cat sub/one";
+
+#[tokio::test]
+async fn a_copy_has_what_its_layer_has() {
+    let stage = Stage::new().await;
+    for key in ["base", "copy"] {
+        stage.perform(&stage.volume(key)).await.unwrap();
+    }
+    run(&stage, "fill", "base", FILL).await;
+    let layer = Layer::of_volume(&stage.name("base"), "");
+    let copy = NewCopy::new(&layer, &stage.name("copy"), BUSYBOX, &stage.labels());
+    // What was cut off before is thrown away, and whoever is at it still is ended.
+    run(&stage, "torn", "copy", "mkdir /data/w && echo torn > /data/w/torn").await;
+    let mut left = stage.shell("left", "sleep 600");
+    left.name.clone_from(&copy.container);
+    stage.run(left).await;
+    stage.perform(&Operation::CopyLayer(Box::new(copy.clone()))).await.unwrap();
+    let told = |line: &str, folder: &str| line.replace("$0", folder);
+    let before = run(&stage, "before", "base", &told(TELL, ".")).await;
+    assert!(
+        before.contains("two 999:70 600 2 981173106") || before.contains("two 0:0 600 2 981173106"),
+        "{before}"
+    );
+    assert_eq!(run(&stage, "after", "copy", &told(TELL, "u")).await, before);
+    assert_eq!(run(&stage, "list", "copy", "ls -a /data/u | xargs; ls /data").await, ". .. link sub two\nu");
+    // One that is whole stays, with what changed in it.
+    run(&stage, "change", "copy", "echo changed > /data/u/two").await;
+    stage.perform(&Operation::CopyLayer(Box::new(copy.clone()))).await.unwrap();
+    assert_eq!(run(&stage, "same", "copy", "cat /data/u/two").await, "changed");
+    assert_eq!(run(&stage, "base-same", "base", "cat /data/two").await, "one");
+}
+
+#[tokio::test]
+async fn nothing_is_copied_out_of_a_volume_that_is_not_there() {
+    let stage = Stage::new().await;
+    stage.perform(&stage.volume("copy")).await.unwrap();
+    let layer = Layer::of_volume(&stage.name("missing"), "");
+    let copy = NewCopy::new(&layer, &stage.name("copy"), BUSYBOX, &stage.labels());
+    let error = stage.perform(&Operation::CopyLayer(Box::new(copy))).await.unwrap_err();
+    assert!(error.to_string().contains("there is no volume"), "{error}");
+    assert_eq!(stage.docker.inspect_volume(&stage.name("missing")).await.unwrap(), None);
+    // Nor is what has no folder of its own.
+    stage.perform(&stage.volume("base")).await.unwrap();
+    let layer = Layer { folder: "u".into(), ..Layer::of_volume(&stage.name("base"), "") };
+    let copy = NewCopy::new(&layer, &stage.name("copy"), BUSYBOX, &stage.labels());
+    let error = stage.perform(&Operation::CopyLayer(Box::new(copy))).await.unwrap_err();
+    assert!(error.to_string().contains("/from/u"), "{error}");
+    assert!(stage.observe().await.containers.is_empty());
 }

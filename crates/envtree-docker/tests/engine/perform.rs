@@ -8,6 +8,7 @@ use envtree_core::observed::ContainerState;
 use envtree_core::plan::Operation;
 use envtree_core::service::{Attachment, Mount, MountSource};
 use envtree_docker::{DockerError, ImageError};
+use futures::future::join_all;
 
 use crate::stage::{BUSYBOX, Stage, soon};
 
@@ -22,8 +23,6 @@ async fn an_environment_is_made_and_leaves_nothing_behind() {
     assert_eq!(networks, [stage.name("back"), stage.name("front")]);
     assert_eq!(container.volumes["/data"], stage.name("data"));
     assert_eq!(observed.volumes.len(), 1);
-    let sizes = stage.docker.volume_sizes().await.unwrap();
-    assert!(sizes[&stage.name("data")] >= 4096, "{sizes:?}");
 
     let in_use = stage.perform(&Operation::RemoveVolume { name: stage.name("data") }).await;
     assert!(matches!(in_use, Err(DockerError::VolumeInUse { .. })), "{in_use:?}");
@@ -36,6 +35,22 @@ async fn an_environment_is_made_and_leaves_nothing_behind() {
     assert!(observed.containers.is_empty());
     assert!(observed.volumes.is_empty());
     assert!(!observed.networks.iter().any(|network| is_of(&stage, &network.name)));
+}
+
+#[tokio::test]
+async fn volumes_are_measured_for_all_who_ask_at_once() {
+    let stage = Stage::new().await;
+    stage.perform(&stage.volume("empty")).await.unwrap();
+    let container = Box::pin(made(&stage)).await;
+    for sizes in join_all((0..8).map(|_| stage.docker.volume_sizes())).await {
+        let sizes = sizes.unwrap();
+        assert_eq!(sizes.get(&stage.name("empty")), Some(&0));
+        assert!(sizes[&stage.name("data")] >= 4096, "{sizes:?}");
+    }
+    for operation in removal(&stage, &container).await {
+        soon(stage.perform(&operation)).await.unwrap();
+    }
+    stage.perform(&Operation::RemoveVolume { name: stage.name("empty") }).await.unwrap();
 }
 
 /// Makes two networks, a volume and a container that uses all three; returns the container's name.

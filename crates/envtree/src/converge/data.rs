@@ -12,16 +12,21 @@ use crate::error::Error;
 use crate::up::reconcile_options;
 
 impl Convergence<'_> {
-    /// Returns whether data is missing that a seed fills. What environments share is filled by none of them.
-    fn wants_seed(&self, observed: &ObservedState) -> bool {
+    /// Returns whether data is missing that a seed fills, or that is prepared without one. What environments share is
+    /// filled by none of them.
+    fn wants_base(&self, observed: &ObservedState) -> bool {
         !is_shared_project(&self.record.project)
-            && self.environment.definition.settings.data.seed.is_some()
+            && (self.has_seed() || self.session.prepares(self.environment) || self.record.data_from.is_some())
             && lacks_data(self.environment, observed)
+    }
+
+    fn has_seed(&self) -> bool {
+        self.environment.definition.settings.data.seed.is_some()
     }
 
     /// Returns the steps that bring the images of servers whose data is to be made: it depends on them.
     pub(super) fn images_of_data(&self, observed: &ObservedState) -> Result<Plan, Error> {
-        if !self.wants_seed(observed) {
+        if !self.wants_base(observed) {
             return Ok(Plan::default());
         }
         let choices = reconcile_options(self.environment, self.options, false);
@@ -35,10 +40,13 @@ impl Convergence<'_> {
         observed: &ObservedState,
         gate: &UpGate<'_>,
     ) -> Result<Option<Grounds>, Error> {
-        if !self.wants_seed(observed) {
+        if !self.wants_base(observed) {
             return Ok(Some(Grounds::begun(self.environment, observed)));
         }
-        if gate.wait(&Await::Checkout).await.is_err() {
+        let servers = servers(self.environment);
+        let has_files =
+            self.has_seed() || servers.services.values().any(|service| service.host_paths().next().is_some());
+        if has_files && gate.wait(&Await::Checkout).await.is_err() {
             return Ok(None);
         }
         // Whoever is cut off while a base is made leaves some of it.

@@ -8,35 +8,33 @@ use envtree_core::branch::key::{Ingredients, SeedIngredients, ServerIngredients,
 use envtree_core::observed::ObservedState;
 use envtree_core::service::{MountSource, Origin, Service};
 
-use super::DataError;
-use super::inputs::{digest, inputs};
+use super::inputs::digest;
+use super::{DataError, undirected};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::session::Session;
-use crate::state::record::EnvironmentRecord;
 
 impl Session {
-    /// Returns what the base of `volumes` depends on. The files of the worktree are there.
+    /// Returns what the base of `volumes` depends on, where `seed` runs in it. The files of the worktree are there.
     pub(super) async fn ingredients(
         &self,
-        record: &EnvironmentRecord,
         environment: &Environment,
         observed: &ObservedState,
         volumes: &[DataVolume],
+        seed: Option<SeedIngredients>,
     ) -> Result<Ingredients, Error> {
+        let project = undirected(environment);
         let mut servers = BTreeMap::new();
         for volume in volumes {
-            let service = &environment.isolated.project.services[&volume.service];
+            let service = &project.services[&volume.service];
             let image = observed.images.get(&service.image).map(|image| image.id.clone()).unwrap_or_default();
             let definition = definition_hash(service);
-            let server = ServerIngredients { image, definition, files: files(service)? };
+            let of_server = volumes.iter().filter(|other| other.service == volume.service);
+            let data = of_server.map(|data| data.target.clone()).collect();
+            let server = ServerIngredients { image, definition, data, files: files(service)? };
             servers.insert(volume.service.to_string(), server);
         }
-        let settings = &environment.definition.settings.data;
-        let commands = settings.seed.iter().flat_map(|seed| &seed.commands).cloned().collect();
-        let inputs = inputs(&self.repository, &record.worktree, &settings.inputs)?;
-        let platform = self.docker.facts().await?.platform();
-        Ok(Ingredients { platform, servers, seed: Some(SeedIngredients { commands, inputs }) })
+        Ok(Ingredients { platform: self.docker.facts().await?.platform(), servers, seed })
     }
 }
 

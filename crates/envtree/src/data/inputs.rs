@@ -13,7 +13,8 @@ use crate::state::hexadecimal;
 
 /// Returns the digests of the files of `worktree` that match gitignore patterns, by path.
 ///
-/// Untracked files count, for the seed reads them too. Of a symlink its target counts, not what lies there.
+/// Untracked files count, for the seed reads them too. Of a symlink its target counts, not what lies there. Folders that
+/// cannot be read count only if a pattern names them or one above them.
 pub(super) fn inputs(
     repository: &Repository,
     worktree: &Path,
@@ -30,6 +31,22 @@ pub(super) fn inputs(
     let mut walk = Walk { top: worktree, matches: &matches, found: &mut found };
     walk.directory(Path::new(""), false)?;
     Ok(found)
+}
+
+/// Returns the patterns that name no file of `worktree`: those that take others away name none of their own.
+pub(super) fn unmatched<'a>(
+    repository: &Repository,
+    worktree: &Path,
+    patterns: &'a [String],
+) -> Result<Vec<&'a String>, DataError> {
+    let names_files = |pattern: &&String| !pattern.trim().is_empty() && !pattern.starts_with(['!', '#']);
+    let mut unmatched = Vec::new();
+    for pattern in patterns.iter().filter(names_files) {
+        if inputs(repository, worktree, std::slice::from_ref(pattern))?.is_empty() {
+            unmatched.push(pattern);
+        }
+    }
+    Ok(unmatched)
 }
 
 /// Returns the digest of a file, or of all files below a folder with their paths; none if there is neither.
@@ -58,7 +75,13 @@ impl Walk<'_> {
     fn directory(&mut self, directory: &Path, above: bool) -> Result<(), DataError> {
         let path = self.top.join(directory);
         let failure = |source| DataError::Input { path: path.clone(), source };
-        for entry in fs::read_dir(&path).map_err(failure)? {
+        let entries = match fs::read_dir(&path) {
+            // It may be the data of a server that runs; what goes meanwhile is not there.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !above => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(failure)?,
+        };
+        for entry in entries {
             let entry = entry.map_err(failure)?;
             if entry.file_name() == ".git" {
                 continue;
@@ -69,9 +92,12 @@ impl Walk<'_> {
             if kind.is_dir() {
                 self.directory(&inside, is_wanted)?;
             } else if is_wanted && (kind.is_file() || kind.is_symlink()) {
-                let digest = digest_of_entry(&self.top.join(&inside), kind.is_symlink());
-                let digest =
-                    digest.map_err(|source| DataError::Input { path: self.top.join(&inside), source })?;
+                let digest = match digest_of_entry(&self.top.join(&inside), kind.is_symlink()) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    digest => {
+                        digest.map_err(|source| DataError::Input { path: self.top.join(&inside), source })?
+                    }
+                };
                 self.found.insert(inside.to_string_lossy().into_owned(), digest);
             }
         }
@@ -121,6 +147,16 @@ mod tests {
         assert_eq!(names(&["/seeds"]), ["seeds/b.sql"]);
         assert_eq!(names(&["*.sql", "!1.sql"]).len(), 3);
         assert_eq!(names(&[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn patterns_that_name_nothing_are_told() {
+        let shop = TestRepository::new();
+        shop.write("db/1.sql", "");
+        std::os::unix::fs::symlink("db", shop.path.join("migrations")).unwrap();
+        let patterns = ["db/**", "migrations/*.sql", "migrations", "dbb/**", "!db/2.sql", "# x", ""];
+        let patterns = patterns.map(str::to_owned);
+        assert_eq!(unmatched(&shop.open(), &shop.path, &patterns).unwrap(), ["migrations/*.sql", "dbb/**"]);
     }
 
     #[test]

@@ -52,6 +52,7 @@ impl SharedEnvironment {
             inside: IndexMap::new(),
             warnings: Vec::new(),
             shared: None,
+            unhooked: record.unhooked.clone(),
             watched: None,
         };
         Self { record, environment }
@@ -93,7 +94,7 @@ impl Session {
         let password = known.unwrap_or_else(database_placeholder);
         let project = &mut wanted.project;
         project.accounts = accounts(&project.shared, is_isolated, &identity.environment, &password);
-        wanted.warnings.extend(point(project));
+        wanted.warnings.extend(point(project, &wanted.places));
         Ok(())
     }
 

@@ -7,16 +7,17 @@ mod variables;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use envtree_core::compose_file::assemble::{Assembled, Source, assemble};
+use envtree_core::compose_file::assemble::{Assembled, Files as _, Source, assemble};
 use envtree_core::compose_file::lower::{LowerOptions, Lowered, Places, lower};
-use envtree_core::compose_file::node::{Diagnostic, Node};
+use envtree_core::compose_file::node::{Diagnostic, Place};
+use envtree_core::given::{Unread, read_given};
 use envtree_core::host_path::HostPath;
 use envtree_core::name::ProjectName;
 use envtree_core::project::Project;
 use envtree_core::settings::{EnvFile, Settings};
 use indexmap::IndexMap;
 
-use self::find::{find, named_files, project_directory};
+use self::find::{Found, find, named_files, project_directory};
 use self::reader::Reader;
 use self::variables::{add_variables, load_variables};
 use super::{Files, Input, LoadError};
@@ -52,6 +53,22 @@ pub(crate) struct OneOffFile {
     pub(crate) service: String,
     /// A Compose file that is merged last.
     pub(crate) text: String,
+    /// What each line of it comes from, such as an option as it was typed; empty for a line that can hold no mistake.
+    pub(crate) origins: Vec<String>,
+}
+
+impl OneOffFile {
+    /// The name of the text among the sources.
+    const DISPLAY: &str = "the command line";
+
+    /// Makes a place in the text, which nobody wrote, one of what it comes from.
+    fn name_origin(&self, place: &mut Place) {
+        if &*place.file == Self::DISPLAY {
+            let origin = self.origins.get((place.line as usize).saturating_sub(1));
+            let origin = origin.filter(|origin| !origin.is_empty()).map_or(Self::DISPLAY, String::as_str);
+            *place = Place::of_whole(origin);
+        }
+    }
 }
 
 /// What a worktree wants to run.
@@ -71,6 +88,8 @@ pub(crate) struct Wanted {
     pub(crate) places: Places,
     /// What was noticed, `path:line:column: message` where it has a place.
     pub(crate) warnings: Vec<String>,
+    /// What no Engine can run: the project can be shown, and nothing else be done with it.
+    pub(crate) refused: Vec<Diagnostic>,
 }
 
 /// Reads the Compose files of a worktree, or the template of a worktree without any.
@@ -78,42 +97,86 @@ pub(crate) fn load_compose(request: &ComposeRequest<'_>) -> Result<Wanted, LoadE
     let reader = Reader::new(request.files);
     let mut dotenv = load_variables(request, &reader)?;
     let named = named_files(request, &dotenv);
-    let mut sources = find(request, named.as_ref())?;
+    let Found { mut sources, warnings: passed_over } = find(request, named.as_ref())?;
     let compose_files = named.as_ref().map_or_else(|| paths(&sources), |named| named.paths.clone());
     let project_dir = project_directory(request, named.is_some(), &sources);
     add_variables(request, &project_dir, named.is_none(), &reader, &mut dotenv)?;
     sources.extend(request.one_off.map(|one_off| Source {
         path: String::new(),
-        display: "the options of the command".into(),
+        display: OneOffFile::DISPLAY.into(),
         text: one_off.text.clone(),
     }));
     let lookup = |name: &str| lookup(request, &dotenv, name);
     let fill = |name: &str| lookup(name).inspect(|value| reader.note(name, value));
     let assembled = assemble(&sources, &project_dir.to_string_lossy(), &fill, &reader);
-    let Assembled { node, warnings: unset } = assembled.map_err(|error| reader.failure(vec![error]))?;
-    let mut warnings = unset;
-    let mut lowered = lower_project(request, &node, &project_dir, &lookup, &reader)?;
+    let assembled =
+        named_by_options(request.one_off, assembled).map_err(|error| reader.failure(vec![error]))?;
+    let mut lowered = lower_project(request, &assembled, &project_dir, &lookup, &reader)?;
+    let Assembled { node, mut warnings, .. } = assembled;
     reader.hide(&mut lowered.warnings);
+    reader.hide(&mut lowered.refused);
     warnings.extend(lowered.warnings);
     warnings.extend(reader.take_warnings());
     let platform = lookup("DOCKER_DEFAULT_PLATFORM").filter(|platform| !platform.is_empty());
     for service in lowered.project.services.values_mut().filter(|service| service.platform.is_none()) {
         service.platform.clone_from(&platform);
     }
+    let places = Places::of(&node);
+    warnings.extend(read_files_of_servers(request, &mut lowered.project, &places));
     Ok(Wanted {
-        places: Places::of(&node),
+        places,
         project: lowered.project,
         inactive: lowered.inactive,
         binds: lowered.binds,
+        refused: lowered.refused,
         compose_files,
         dotenv,
-        warnings: distinct(&warnings),
+        warnings: passed_over.into_iter().chain(distinct(&warnings)).collect(),
     })
+}
+
+/// Reads the files in which known servers have their login; returns warnings of those that cannot be read.
+fn read_files_of_servers(
+    request: &ComposeRequest<'_>,
+    project: &mut Project,
+    places: &Places,
+) -> Vec<Diagnostic> {
+    let read = |path: &str| request.files.read(Path::new(path)).ok().flatten();
+    let mut warnings = Vec::new();
+    for (name, service) in &mut project.services {
+        for Unread { variable, path } in read_given(service, read) {
+            let Some(place) = places.variable(name, &variable).or_else(|| places.service(name)) else {
+                continue;
+            };
+            let message = format!(
+                "service `{name}`: `{variable}` names `{path}`, which is no secret, config or mounted file that can be read: the service's URL lacks what it says"
+            );
+            warnings.push(Diagnostic { place: place.clone(), message });
+        }
+    }
+    warnings
+}
+
+/// Names the options of a command where its text would be named.
+fn named_by_options(
+    one_off: Option<&OneOffFile>,
+    mut assembled: Result<Assembled, Diagnostic>,
+) -> Result<Assembled, Diagnostic> {
+    if let Some(file) = one_off {
+        match &mut assembled {
+            Ok(assembled) => {
+                assembled.node.change_places(&|place| file.name_origin(place));
+                assembled.warnings.iter_mut().for_each(|warning| file.name_origin(&mut warning.place));
+            }
+            Err(error) => file.name_origin(&mut error.place),
+        }
+    }
+    assembled
 }
 
 fn lower_project(
     request: &ComposeRequest<'_>,
-    node: &Node,
+    assembled: &Assembled,
     project_dir: &Path,
     lookup: &dyn Fn(&str) -> Option<String>,
     reader: &Reader<'_>,
@@ -129,11 +192,18 @@ fn lower_project(
         lookup,
         read_env_file: &|request| reader.env_file(request, lookup),
         read_text: &|path| request.files.read_file(Path::new(path)),
+        missing: &|path| reader.missing(path),
     };
-    match lower(node, &options) {
-        Ok(lowered) if !reader.has_failed() => Ok(lowered),
+    match lower(&assembled.node, &options) {
+        Ok(mut lowered) if !reader.has_failed() => {
+            assembled.unset.explain(&mut lowered.refused);
+            Ok(lowered)
+        }
         Ok(_) => Err(reader.failure(Vec::new())),
-        Err(errors) => Err(reader.failure(errors)),
+        Err(mut errors) => {
+            assembled.unset.explain(&mut errors);
+            Err(reader.failure(errors))
+        }
     }
 }
 

@@ -46,11 +46,23 @@ impl Files {
         }
     }
 
+    /// Returns the repository.
+    pub(super) fn repository(&self) -> &Repository {
+        match self {
+            Self::Present { repository, .. } | Self::Commit { repository, .. } => repository,
+        }
+    }
+
     /// Returns the text of the file at the absolute `path`, as the worktree has it or will have it; none if there is no
     /// such file. What lies outside the worktree is read where it is.
     pub(crate) fn read(&self, path: &Path) -> Result<Option<String>, LoadError> {
         let bytes = self.bytes(path)?;
         Ok(bytes.map(|bytes| decode(&self.display(path), bytes)).transpose()?)
+    }
+
+    /// Returns whether the worktree has, or will have, a file at the absolute `path`.
+    pub(super) fn has(&self, path: &Path) -> Result<bool, LoadError> {
+        Ok(self.bytes(path)?.is_some())
     }
 
     /// Returns the text of a file of variables, and where it is no text if it is not text throughout.
@@ -72,6 +84,29 @@ impl Files {
             }
             _ => Ok(path.is_dir()),
         }
+    }
+
+    /// Returns whether there is, or can be, anything at the absolute `path`. What a worktree to be has of submodules and
+    /// of included folders shows only when it is there.
+    pub(crate) fn may_have(&self, path: &Path) -> bool {
+        let (Self::Commit { repository, commit, top, .. }, Ok(inside)) =
+            (self, path.strip_prefix(self.top()))
+        else {
+            return path.exists();
+        };
+        let is_known = |read: Result<bool, LoadError>| read.unwrap_or(true);
+        let main = repository.main_worktree();
+        let is_folder_of_main = main.is_some_and(|main| main.join(inside).is_dir());
+        is_known(self.is_folder(path))
+            || is_known(self.bytes(path).map(|bytes| bytes.is_some()))
+            || is_folder_of_main && main.is_some_and(|main| main.join(include::INCLUDE_FILE).is_file())
+            || is_known(
+                repository
+                    .read_file(*commit, Path::new(".gitmodules"))
+                    .map(|read| read.is_some())
+                    .map_err(Into::into),
+            )
+            || top.join(inside).exists()
     }
 
     /// Says that there is no file at the absolute `path`, which `named_by` names.

@@ -113,6 +113,30 @@ fn a_job_that_ended_well_is_ready_and_one_that_failed_is_not() {
 }
 
 #[test]
+fn a_service_whose_profile_is_off_may_end() {
+    let mut stage = Stage::up();
+    stage.environment.isolated.project.services.shift_remove("job");
+    assert_eq!(stage.status().services_ready(), (3, 3));
+    stage.end("job", "Exited (137) 1 second ago");
+    let status = stage.status();
+    assert_eq!((status.state, status.services_ready()), (EnvironmentState::Ready, (2, 2)));
+    for service in ["db", "web"] {
+        stage.end(service, "Exited (137) 1 second ago");
+    }
+    assert_eq!(stage.status().state, EnvironmentState::Stopped);
+}
+
+#[test]
+fn services_that_all_run_are_not_called_ready_where_the_last_up_failed() {
+    let mut stage = Stage::up();
+    let message = "service `web` was not ready after 60 s: connection refused".into();
+    let failure =
+        crate::state::record::Failure { at: jiff::Timestamp::UNIX_EPOCH, what: "up".into(), message };
+    stage.record.last_failure = Some(failure);
+    assert_eq!(stage.status().state, EnvironmentState::Degraded);
+}
+
+#[test]
 fn addresses_can_be_dialled_and_show_no_password() {
     let urls: Vec<String> = Stage::up()
         .status()

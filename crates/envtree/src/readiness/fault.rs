@@ -15,6 +15,8 @@ pub(crate) struct NotReady {
     pub fault: Fault,
     /// Its last lines of output.
     pub log: Vec<String>,
+    /// The port at which it was waited for in vain, where nothing else tells that it is ready.
+    pub silent: Option<u16>,
 }
 
 /// What is wrong with a service.

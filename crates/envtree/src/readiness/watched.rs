@@ -14,6 +14,8 @@ pub(super) struct Watched<'a> {
     pub(super) definition: Cow<'a, Service>,
     /// It is watched once, however many wait for it.
     pub(super) ready: OnceCell<Result<(), NotReady>>,
+    /// Whether its dependents were told that nothing says whether it is healthy.
+    pub(super) told: OnceCell<()>,
 }
 
 impl<'a> Watched<'a> {
@@ -24,6 +26,7 @@ impl<'a> Watched<'a> {
             name: spoken_name(name, number, several),
             definition,
             ready: OnceCell::new(),
+            told: OnceCell::new(),
         })
     }
 

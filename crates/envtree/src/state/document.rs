@@ -103,7 +103,8 @@ pub(crate) fn load<D: Document>(directory: &StateDirectory) -> Result<Loaded<D>,
         }
         Err(damage) => damage,
     };
-    match directory.try_lock_state()? {
+    let lock = if directory.is_left_alone { None } else { directory.try_lock_state()? };
+    match lock {
         // The file is read again: the former holder may have rebuilt it.
         Some(_lock) => load_or_set_aside(&path),
         None => Ok(Loaded {
@@ -111,6 +112,11 @@ pub(crate) fn load<D: Document>(directory: &StateDirectory) -> Result<Loaded<D>,
             notices: vec![Notice::SetAside { path, kept_as: None, damage }],
         }),
     }
+}
+
+/// Reads the document without a lock, or returns why it cannot be understood; the file stays as it is.
+pub(crate) fn peek<D: Document>(directory: &StateDirectory) -> Result<Result<D, Damage>, StateError> {
+    Ok(parse(&directory.path().join(D::FILE))?)
 }
 
 /// Applies `change` to the document while no other process can, and stores the outcome unless it is an error.

@@ -38,6 +38,13 @@ pub fn repository(state: &State, common_dir: &Path) -> RepositoryRecord {
     RepositoryRecord { id, name, common_dir: common_dir.to_owned() }
 }
 
+/// Returns what begins the names of a repository's bases: that of its folder with four digits of its id. It stays the same
+/// whatever environments there are, and no other repository has it.
+pub fn bases_name(common_dir: &Path) -> String {
+    let slug = slug(&folder_name(common_dir));
+    format!("{}-{}", shortened(&slug, LENGTH - 5), &repository_id(common_dir)[..4])
+}
+
 /// Returns the id of the environment of `task`: the one that it has, else one that is free.
 ///
 /// The id is the slug of the task. Four hexadecimal digits of the task's hash follow where another task of the

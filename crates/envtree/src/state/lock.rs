@@ -167,6 +167,16 @@ impl Lock {
         }
     }
 
+    /// Returns whether somebody holds the lock file `path`, alone or with others; nothing is written.
+    pub(super) fn is_held(path: &Path) -> bool {
+        File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// Returns who wrote into the lock file `path` that they hold it, if anybody did.
+    pub(super) fn named_holder(path: &Path) -> Option<Holder> {
+        holder(&File::open(path).ok()?)
+    }
+
     fn held(file: File, path: &Path, command: &str) -> Self {
         let lock = Self { file, path: path.to_owned() };
         let holder = Holder { pid: std::process::id(), command: command.to_owned(), since: Timestamp::now() };

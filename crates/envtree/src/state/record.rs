@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use envtree_core::adopt::AdoptedVolumes;
+use envtree_core::adopt::{AdoptedAnonymous, AdoptedVolumes};
 use envtree_core::label;
 use envtree_core::name::{EnvironmentId, ProjectName};
 use envtree_core::port::{Owner, PortKey};
@@ -68,12 +68,24 @@ pub struct EnvironmentRecord {
     /// The volumes that Docker Compose made and the environment took over.
     #[serde(default, skip_serializing_if = "AdoptedVolumes::is_empty")]
     pub adopted: AdoptedVolumes,
+    /// The anonymous volumes that the environment took over.
+    #[serde(default, skip_serializing_if = "AdoptedAnonymous::is_empty")]
+    pub adopted_anonymous: AdoptedAnonymous,
     /// The shared servers on which it has databases, and the schemes of their URLs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub databases: BTreeMap<String, String>,
     /// What the Engine was asked for by a command that did not come to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsettled: Option<Unsettled>,
+    /// The key of the base or snapshot that its data begins on, where it is not what a new environment begins on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_from: Option<String>,
+    /// Branches that are to be thrown away before anything else is done: whoever was to do it was cut off.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub condemned: BTreeSet<String>,
+    /// Containers that were started and whose `post_start` hooks have not all run since.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unhooked: BTreeSet<String>,
     /// What went wrong last; `None` after a success.
     #[serde(default)]
     pub last_failure: Option<Failure>,
@@ -192,8 +204,12 @@ impl EnvironmentRecord {
             ports: Vec::new(),
             subnets: Vec::new(),
             adopted: AdoptedVolumes::new(),
+            adopted_anonymous: AdoptedAnonymous::new(),
             databases: BTreeMap::new(),
             unsettled: None,
+            unhooked: BTreeSet::new(),
+            data_from: None,
+            condemned: BTreeSet::new(),
             last_failure: None,
             hooks_done: BTreeMap::new(),
             hooks_failed: Vec::new(),
@@ -219,6 +235,16 @@ impl EnvironmentRecord {
     /// Notes that the worktree was made anew, so that what runs once in a worktree runs again.
     pub fn forget_hooks(&mut self) {
         self.hooks_done.clear();
+    }
+
+    /// Takes over what `earlier` reserves, and what that is reserved for.
+    pub(crate) fn reserve_as(&mut self, earlier: &Self) {
+        self.services.clone_from(&earlier.services);
+        self.scale.clone_from(&earlier.scale);
+        self.ports.clone_from(&earlier.ports);
+        self.subnets.clone_from(&earlier.subnets);
+        self.adopted.clone_from(&earlier.adopted);
+        self.adopted_anonymous.clone_from(&earlier.adopted_anonymous);
     }
 
     /// Returns the host ports by what they are for.

@@ -14,13 +14,14 @@ use envtree_core::reconcile::{ReconcileOptions, plan_images, reconcile};
 use jiff::Timestamp;
 
 use super::UpOptions;
+use super::refusal::refuse_unmakeable;
 use super::scale::refuse_unknown;
 use crate::adopt;
 use crate::apply::describe;
 use crate::checkout::{files_of, refuse_env_file};
-use crate::data::Branches;
+use crate::data::{Branches, refuse_begun};
 use crate::environment::{Definition, Environment};
-use crate::error::Error;
+use crate::error::{Error, Unreachable};
 use crate::event::Act;
 use crate::load::{Files, load_settings};
 use crate::reserve::{Circumstances, TakenPolicy, reserve};
@@ -84,7 +85,7 @@ pub struct PlannedStep {
 impl Session {
     /// Returns the files that decide where worktrees go and branches start: those around the person, else those of the
     /// main worktree, else, in a bare repository, those of `HEAD`.
-    pub(super) fn home_files(&self) -> Files {
+    pub(crate) fn home_files(&self) -> Files {
         let present = self.repository.current_worktree().or(self.repository.main_worktree());
         if let Some(top) = present {
             return self.present(top);
@@ -103,13 +104,16 @@ impl Session {
 
     /// Returns what `up` would do.
     pub(super) async fn plan_only(&self, options: &UpOptions) -> Result<PlannedUp, Error> {
-        self.docker.facts().await?;
-        let Preview { record, target, environment, observed, adopted, observed_shared } =
+        let facts = self.docker.facts().await?;
+        let Preview { mut record, target, environment, observed, adopted, observed_shared } =
             // With a placeholder for the secret, every service that is given it would seem to have changed.
             self.preview(options, options.taken_policy(), Self::known_secret).await?;
+        let made = refuse_unmakeable(&environment, &files_of(self, &target, &record), facts)?;
+        self.refuse_unjoinable(&environment).await?;
         let observed = observed.unwrap_or_default();
         let choices = reconcile_options(&environment, options, false);
-        let mut plan = plan_images(&environment.isolated.project, &observed, &choices)?;
+        let mut plan = plan_images(&environment.isolated.project, &observed, &choices)
+            .map_err(|error| Unreachable::of(error, &environment.definition.wanted))?;
         let images = plan.steps.len();
         if let Some(shared) = &environment.shared {
             let observed = observed_shared.unwrap_or_default();
@@ -117,10 +121,15 @@ impl Session {
             let changes = plan_changes(&shared.environment, &observed, &options, false, &Branches::new())?;
             plan.steps.extend(changes.steps);
         }
+        if let Some(base) = self.data_source(options).await? {
+            refuse_begun(&record, &environment, &observed, &base)?;
+            record.data_from = Some(base.key);
+        }
         let branches = self.planned_branches(&record, &environment, &observed).await?;
         let changes = plan_changes(&environment, &observed, options, false, &branches)?;
         plan.steps.extend(changes.steps);
         let mut warnings = environment.warnings;
+        warnings.extend(made);
         warnings.extend(adopt::warnings(&record.project, &adopted));
         warnings.extend(self.remote_engine(&environment.definition).await?);
         warnings.extend(changes.warnings);
@@ -136,7 +145,8 @@ impl Session {
         })
     }
 
-    /// Returns what the files define that `up` would read, with nothing reserved for it. No Engine is asked.
+    /// Returns what the files define that `up` would read, also if it would refuse that, with nothing reserved for it. No
+    /// Engine is asked.
     pub(crate) fn outline(
         &self,
         options: &UpOptions,
@@ -148,8 +158,17 @@ impl Session {
         let mut record = self.identify(&state, &target, home.worktrees.as_deref());
         record.scale.clone_from(&options.scale);
         let files = files_of(self, &target, &record);
-        let definition = self.define(&record, &files, &secret(self, &record)?)?;
+        let definition = self.define_to_show(&record, &files, &secret(self, &record)?, None)?;
         Ok(Outline { state, target, record, files, definition })
+    }
+
+    /// Returns the environment as `up` would make it, with the repository's secret, which is made if there is none.
+    pub(crate) async fn previewed(
+        &self,
+        options: &UpOptions,
+    ) -> Result<(EnvironmentRecord, Environment), Error> {
+        let preview = Box::pin(self.preview(options, TakenPolicy::Keep, Self::secret)).await?;
+        Ok((preview.record, preview.environment))
     }
 
     /// Returns the environment as `up` would make it. Reservations are made in memory alone, and an Engine that does not
@@ -161,6 +180,7 @@ impl Session {
         secret: impl FnOnce(&Self, &EnvironmentRecord) -> Result<String, Error>,
     ) -> Result<Preview, Error> {
         let Outline { state, target, mut record, files, definition } = self.outline(options, secret)?;
+        definition.check()?;
         refuse_unknown(&options.scale, &definition)?;
         refuse_env_file(self, &files, &definition)?;
         let observed = self.observe_and_adopt(&record, &definition).await.ok();
@@ -224,7 +244,8 @@ pub(crate) fn plan_changes(
 ) -> Result<Plan, Error> {
     let branches = branches.clone();
     let choices = ReconcileOptions { branches, ..reconcile_options(environment, options, consent) };
-    Ok(reconcile(&environment.isolated.project, observed, &choices)?)
+    let plan = reconcile(&environment.isolated.project, observed, &choices);
+    plan.map_err(|error| Unreachable::of(error, &environment.definition.wanted).into())
 }
 
 /// Returns the choices that a plan for the environment depends on; with `consent` something may be lost.
@@ -244,6 +265,7 @@ pub(crate) fn reconcile_options(
         remove_orphans: options.remove_orphans || consent,
         recreate_volumes: consent,
         force_recreate: options.force_recreate,
+        unhooked: environment.unhooked.clone(),
         branches: Branches::new(),
     }
 }

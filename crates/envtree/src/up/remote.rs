@@ -23,10 +23,7 @@ impl Session {
         let Some(engine) = self.docker.remote_host().await? else {
             return Ok(None);
         };
-        let refused = refuse_host_paths(&definition.wanted.binds, engine);
-        if !refused.is_empty() {
-            return Err(LoadError::Invalid(refused).into());
-        }
+        LoadError::unless_empty(refuse_host_paths(&definition.wanted.binds, engine))?;
         Ok(Some(format!(
             "the Engine runs on `{engine}`: ports are published there, 127.0.0.1 in an address means that machine, and a port without a check of its own is not probed"
         )))

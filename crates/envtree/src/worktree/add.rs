@@ -11,6 +11,8 @@ use super::{GitError, WorktreeError, blocking, real_path, registered, unmark};
 use crate::repository::{CommitId, Repository};
 use step::Step;
 
+pub(crate) use step::refuse_unmakeable;
+
 /// What a new worktree checks out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Branch {

@@ -1,8 +1,8 @@
 //! An environment with something of everything, for tests.
 
 use envtree::status::{
-    AppStatus, EnvironmentState, EnvironmentStatus, FailureStatus, GitStatus, HookOutcome, HookStatus,
-    PortStatus, ServiceStatus, VolumeStatus,
+    AppStatus, BranchKind, EnvironmentState, EnvironmentStatus, FailureStatus, GitStatus, HookOutcome,
+    HookStatus, PortStatus, ServiceStatus, VolumeBranch, VolumeStatus,
 };
 use jiff::Timestamp;
 
@@ -23,11 +23,7 @@ pub(crate) fn environment() -> EnvironmentStatus {
             service("redis", "redis:8", port(6379, 20_001, "redis://127.0.0.1:20001")),
         ],
         apps: vec![AppStatus { name: "web".to_owned(), port: 20_002 }],
-        volumes: vec![VolumeStatus {
-            name: "shop-feature-login_db-data".to_owned(),
-            key: Some("db-data".to_owned()),
-            size: Some(48_200_000),
-        }],
+        volumes: vec![volume("db-data", Some(branch())), volume("uploads", None)],
         env_file: Some("/home/shop.worktrees/feature-login/.env.local".into()),
         hooks: vec![HookStatus { hook: "post_create".to_owned(), outcome: HookOutcome::SkippedUntrusted }],
         last_failure: Some(FailureStatus {
@@ -37,6 +33,24 @@ pub(crate) fn environment() -> EnvironmentStatus {
         }),
         created: Timestamp::UNIX_EPOCH,
         git: Some(GitStatus { changed: 2, untracked: 1, ahead: 3, ..GitStatus::default() }),
+    }
+}
+
+fn volume(key: &str, branch: Option<VolumeBranch>) -> VolumeStatus {
+    VolumeStatus {
+        name: format!("shop-feature-login_{key}"),
+        key: Some(key.to_owned()),
+        size: branch.is_none().then_some(48_200_000),
+        branch,
+    }
+}
+
+fn branch() -> VolumeBranch {
+    VolumeBranch {
+        on: "3f9a2c81d0b7".to_owned(),
+        kind: BranchKind::Copy { reason: "`data.mode` is `copy`".to_owned() },
+        own: Some(1_400_000),
+        logical_at_most: Some(49_400_000),
     }
 }
 
@@ -51,6 +65,7 @@ fn service(name: &str, image: &str, port: PortStatus) -> ServiceStatus {
         exit_code: None,
         ready: true,
         shared: false,
+        is_active: true,
         ports: vec![port],
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Base {
 
 /// What `extends` says.
 struct Extends<'a> {
+    /// The key under which the service is named.
+    key: &'static str,
     service: &'a Node,
     name: &'a str,
     file: Option<(&'a Node, &'a str)>,
@@ -123,8 +125,8 @@ impl Scope<'_> {
         let near = nearest(extends.name, base.services.keys().map(String::as_str));
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         let message = format!(
-            "service `{name}` extends `{}`, but {} has no such service{hint}",
-            extends.name, base.display
+            "service `{name}`: `{}`: service `{}` is not declared under `services` of {}{hint}",
+            extends.key, extends.name, base.display
         );
         Err(extends.service.diagnostic(message))
     }
@@ -160,7 +162,9 @@ impl Scope<'_> {
 fn read<'a>(node: &'a Node, name: &str) -> Result<Extends<'a>, Diagnostic> {
     let expected = "the name of a service, or a mapping with `service` and `file`";
     let entries = match &node.value {
-        Value::Text(service) => return Ok(Extends { service: node, name: service, file: None }),
+        Value::Text(service) => {
+            return Ok(Extends { key: "extends", service: node, name: service, file: None });
+        }
         Value::Map(entries) => entries,
         _ => {
             let message = format!("service `{name}`: `extends` must be {expected}, not {}", node.kind());
@@ -183,7 +187,7 @@ fn read<'a>(node: &'a Node, name: &str) -> Result<Extends<'a>, Diagnostic> {
         }
         return Err(node.diagnostic(format!("service `{name}`: `extends.service` is missing")));
     };
-    Ok(Extends { service, name: wanted, file: text("file")? })
+    Ok(Extends { key: "extends.service", service, name: wanted, file: text("file")? })
 }
 
 fn circle(chain: &[Link], last: &Link) -> String {

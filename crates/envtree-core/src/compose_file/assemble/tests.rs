@@ -68,7 +68,7 @@ fn no_message_holds_control_characters() {
     let text = "services: {a: {extends: \"b\\u0085c\"}}\n";
     assert_eq!(
         together(&[("compose.yaml", text)]),
-        "compose.yaml:1:25: service `a` extends `b c`, but compose.yaml has no such service"
+        "compose.yaml:1:25: service `a`: `extends`: service `b c` is not declared under `services` of compose.yaml"
     );
     assert_eq!(
         together(&[("compose.yaml", "include: [\"a\\u0007\"]\n")]),
@@ -207,6 +207,11 @@ fn doubles_are_refused_in_each_file_where_compose_refuses_them() {
         of("deploy: {resources: {reservations: {devices: [{device_ids: ['0', '0']}]}}}").contains("twice")
     );
     assert!(of("build: {ssh: [default, default]}").contains("`build.ssh` lists `default` twice"));
+    let in_both = "services: {web: {external_links: [m]}}\n---\nservices: {web: {external_links: [k, m]}}\n";
+    assert_eq!(
+        together(&[("compose.yaml", in_both)]),
+        "compose.yaml:3:38: service `web`: `external_links` lists `m` twice, first at compose.yaml:1:35; each item may stand in it once"
+    );
     let overridden = "services: {web: {networks: [n, n]}}\n---\nservices: {web: {networks: !override [n]}}\n";
     assert!(together(&[("compose.yaml", overridden)]).contains("`networks` lists `n` twice"));
 }

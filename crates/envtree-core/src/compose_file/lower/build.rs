@@ -5,11 +5,12 @@ use indexmap::IndexMap;
 use super::grant::{Kind, lower_mode};
 use super::limits::{lower_extra_hosts, lower_ulimits};
 use super::path::resolved;
-use super::section::{Section, is_empty_text, scalar};
-use super::unknown::{Keys, hint};
+use super::section::{Pair, Section, is_empty_text, scalar};
+use super::unknown::Keys;
 use super::{LowerOptions, Scope};
-use crate::build::{Build, BuildSecret, SecretOrigin, SecretText, SshForward, is_folder, is_remote};
+use crate::build::{Build, BuildSecret, REMOTE, SecretOrigin, SecretText, SshForward, is_folder, is_remote};
 use crate::compose_file::node::{Node, Value};
+use crate::service::AsWritten;
 
 const KEYS: Keys = Keys {
     read: &[
@@ -54,6 +55,7 @@ pub(super) fn lower_build(service: &Section<'_>, scope: &Scope<'_>) -> Option<Bu
         if context.is_empty() {
             service.warn(&node.place, CONTEXT_IS_EMPTY);
         }
+        check_context(service, node, &context);
         let resolved = resolved_context(&context, scope.options);
         let written_context = written_context(context, &resolved);
         return Some(Build { context: resolved, written_context, ..Build::default() });
@@ -64,6 +66,9 @@ pub(super) fn lower_build(service: &Section<'_>, scope: &Scope<'_>) -> Option<Bu
         section.warn(&node.place, CONTEXT_IS_EMPTY);
     }
     let written = section.text("context");
+    if let (Some(node), Some(written)) = (section.node("context"), &written) {
+        check_context(&section, node, written);
+    }
     let context = resolved_context(written.as_deref().unwrap_or("."), scope.options);
     let written = written.or_else(|| empty.map(|_| String::new()));
     let build = Build {
@@ -95,7 +100,15 @@ pub(super) fn lower_build(service: &Section<'_>, scope: &Scope<'_>) -> Option<Bu
         sbom: section.text("sbom"),
     };
     check(service, &section, &build);
+    warn_of_isolation(&section);
     Some(build)
+}
+
+fn warn_of_isolation(section: &Section<'_>) {
+    let isolation = section.text("isolation").filter(|isolation| isolation != "default");
+    if let (Some(entry), Some(_)) = (section.entries().get("isolation"), isolation) {
+        section.warn(&entry.key_place, "`build.isolation` has no effect: only an Engine on Windows knows it");
+    }
 }
 
 /// Reports what contradicts itself.
@@ -117,19 +130,44 @@ fn written_context(written: String, resolved: &str) -> Option<String> {
     (written.is_empty() || written.starts_with('/') && written != resolved).then_some(written)
 }
 
+/// Refuses what is neither a folder nor an address: builders know it as a further context, if at all.
+fn check_context(section: &Section<'_>, node: &Node, context: &str) {
+    if is_folder(context) || is_remote(context) {
+        return;
+    }
+    let hint = match (context.strip_prefix("git+"), context.strip_prefix("docker-image://")) {
+        (Some(address), _) if is_remote(address) => format!("; did you mean `{address}`?"),
+        (_, Some(image)) => format!("; `image: {image}` runs an image that is there"),
+        _ => String::new(),
+    };
+    let expected = format!("a folder, or an address that begins with one of `{}`", REMOTE.join("`, `"));
+    section.refuse(&node.place, format!("the context of a build must be {expected}, not `{context}`{hint}"));
+}
+
 fn resolved_context(context: &str, options: &LowerOptions<'_>) -> String {
-    if is_remote(context) {
+    if !is_folder(context) {
         return context.to_owned();
     }
     resolved(context, options).unwrap_or_else(|| context.to_owned())
 }
 
 fn contexts(section: &Section<'_>, options: &LowerOptions<'_>) -> IndexMap<String, String> {
-    let contexts = section.labels("additional_contexts").into_iter();
+    let contexts = section.pairs("additional_contexts").into_iter();
     let resolve = |context: String| {
-        if is_folder(&context) { resolved_context(&context, options) } else { context }
+        // As in Compose, an absolute path stays as it is written.
+        let is_relative = is_folder(&context) && !context.starts_with('/');
+        if is_relative { resolved_context(&context, options) } else { context }
     };
-    contexts.map(|(name, context)| (name, resolve(context))).collect()
+    let context = |pair: Pair<'_>| {
+        let context = pair.value.unwrap_or_default();
+        if context.is_empty() {
+            let name = section.name("additional_contexts");
+            section.refuse(&pair.node.place, format!("{name}: the context `{}` is empty", pair.key));
+            return (pair.key, context);
+        }
+        (pair.key, resolve(context))
+    };
+    contexts.map(context).collect()
 }
 
 fn args(section: &Section<'_>, options: &LowerOptions<'_>) -> IndexMap<String, Option<String>> {
@@ -147,27 +185,41 @@ fn secrets(section: &Section<'_>, scope: &Scope<'_>) -> Vec<BuildSecret> {
                 let inner = section.within(&name, item, &SECRET_KEYS)?;
                 let source = inner.required("source")?;
                 return Some(BuildSecret {
-                    origin: origin(&inner, inner.node("source")?, &source, scope)?,
+                    origin: origin(&inner, ("source", inner.node("source")?), &source, scope)?,
                     source,
                     target: inner.text("target"),
                     uid: inner.text("uid"),
                     gid: inner.text("gid"),
                     mode: lower_mode(&inner),
+                    as_written: inner.shown(),
                 });
             }
             let expected = "a name, or a mapping with a `source`";
             let source = section.parsed_node(&name, item, expected, |text| Some(text.to_owned()))?;
-            let origin = origin(section, item, &source, scope)?;
-            Some(BuildSecret { source, target: None, uid: None, gid: None, mode: None, origin })
+            let origin = origin(section, (&name, item), &source, scope)?;
+            Some(BuildSecret {
+                source,
+                target: None,
+                uid: None,
+                gid: None,
+                mode: None,
+                origin,
+                as_written: AsWritten::default(),
+            })
         })
         .collect()
 }
 
-fn origin(section: &Section<'_>, node: &Node, source: &str, scope: &Scope<'_>) -> Option<SecretOrigin> {
+fn origin(
+    section: &Section<'_>,
+    (key, node): (&str, &Node),
+    source: &str,
+    scope: &Scope<'_>,
+) -> Option<SecretOrigin> {
     let objects = scope.objects(Kind::Secret);
     let Some(object) = objects.get(source) else {
-        let message = format!("secret `{source}` is not declared under `secrets`");
-        section.error(&node.place, message + &hint(source, objects.keys().map(String::as_str)));
+        let known = objects.keys().map(String::as_str);
+        section.undeclared(key, &node.place, ("secret", source), known);
         return None;
     };
     Some(match (&object.file, &object.environment) {
@@ -177,8 +229,8 @@ fn origin(section: &Section<'_>, node: &Node, source: &str, scope: &Scope<'_>) -
             SecretOrigin::Variable(variable.clone(), value)
         }
         (None, None) => {
-            section.error(&node.place, format!("secret `{source}` is `external`, which only a swarm knows"));
-            return None;
+            section.refuse(&node.place, format!("secret `{source}` is `external`, which only a swarm knows"));
+            SecretOrigin::Swarm
         }
     })
 }
@@ -190,8 +242,11 @@ fn ssh(section: &Section<'_>, options: &LowerOptions<'_>) -> Vec<SshForward> {
             let path = pair.value.filter(|path| !path.is_empty());
             if path.is_none() && pair.key != "default" {
                 let message = format!("`build.ssh` needs the path of a key or a socket for `{}`", pair.key);
-                section.error(&pair.node.place, message);
-                return None;
+                if pair.node.value != Value::Null {
+                    section.error(&pair.node.place, message);
+                    return None;
+                }
+                section.refuse(&pair.node.place, message);
             }
             let path = path.map(|path| resolved(&path, options).unwrap_or(path));
             Some(SshForward { id: pair.key, path })

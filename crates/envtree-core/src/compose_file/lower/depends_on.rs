@@ -3,8 +3,9 @@
 use indexmap::IndexMap;
 
 use super::Scope;
-use super::section::{Reports, Section, scalar};
-use super::unknown::{Keys, hint};
+use super::reports::Reports;
+use super::section::{Section, scalar};
+use super::unknown::Keys;
 use crate::compose_file::node::{Node, Place, Value};
 use crate::name::ServiceName;
 use crate::service::{Condition, Dependency, Service};
@@ -17,8 +18,9 @@ pub(super) fn lower_dependencies(
     scope: &Scope<'_>,
 ) -> IndexMap<ServiceName, Dependency> {
     let mut dependencies = IndexMap::new();
-    let mut add = |name: &str, node: &Node, how: Dependency| {
-        if is_present(service, scope, name, node, how.required)
+    let mut add = |named: &Named<'_>, how: Dependency| {
+        let name = named.service;
+        if is_present(service, scope, named, how.required)
             && let Ok(name) = ServiceName::new(name)
         {
             dependencies.entry(name).or_insert(how);
@@ -28,14 +30,14 @@ pub(super) fn lower_dependencies(
         Some((Value::Map(entries), _)) => {
             for (name, entry) in entries {
                 if let Some(how) = long_dependency(service, name, &entry.node) {
-                    add(name, &entry.node, how);
+                    add(&Named { key: "depends_on", place: &entry.key_place, service: name }, how);
                 }
             }
         }
         Some((Value::List(items), _)) => {
             for item in items {
                 if let Value::Text(name) = &item.value {
-                    add(name, item, started(false));
+                    add(&Named { key: "depends_on", place: &item.place, service: name }, started(false));
                 } else {
                     service.unfit("depends_on", item, "a list of services");
                 }
@@ -45,7 +47,8 @@ pub(super) fn lower_dependencies(
         None => {}
     }
     for reference in references(service) {
-        add(&reference.service, reference.node, started(reference.restart));
+        let Reference { key, service, node, restart } = &reference;
+        add(&Named { key, place: &node.place, service }, started(*restart));
     }
     dependencies
 }
@@ -65,8 +68,16 @@ pub(super) fn needed(service: &Node) -> Vec<String> {
     needed
 }
 
+/// The name of a service, and where it stands.
+struct Named<'a> {
+    key: &'a str,
+    place: &'a Place,
+    service: &'a str,
+}
+
 /// A service that another one refers to, and so depends on.
 struct Reference<'a> {
+    key: String,
     service: String,
     node: &'a Node,
     /// Whether the other one is of no use once this one was made again.
@@ -76,25 +87,30 @@ struct Reference<'a> {
 /// Returns the services whose names, namespaces and volumes the service uses.
 fn references<'a>(service: &Section<'a>) -> Vec<Reference<'a>> {
     let mut references = Vec::new();
-    let mut refer = |name: &str, node: &'a Node, restart: bool| {
-        references.push(Reference { service: name.to_owned(), node, restart });
+    let mut refer = |key: String, name: &str, node: &'a Node, restart: bool| {
+        references.push(Reference { key, service: name.to_owned(), node, restart });
     };
-    for item in service.items("links") {
+    for (index, item) in service.items("links").iter().enumerate() {
         match scalar(item) {
-            Some(link) => refer(link.split(':').next().unwrap_or_default(), item, true),
+            Some(link) => {
+                refer(format!("links[{index}]"), link.split(':').next().unwrap_or_default(), item, true);
+            }
             None => service.unfit("links", item, "a list of `service[:alias]`"),
         }
     }
     for key in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
         let Some(node) = service.node(key) else { continue };
         if let Some(name) = scalar(node).as_deref().and_then(|mode| mode.strip_prefix("service:")) {
-            refer(name, node, true);
+            refer(key.to_owned(), name, node, true);
         }
     }
-    for item in service.items("volumes_from") {
+    for (index, item) in service.items("volumes_from").iter().enumerate() {
         match scalar(item) {
             Some(from) if from.starts_with("container:") => {}
-            Some(from) => refer(from.split(':').next().unwrap_or_default(), item, false),
+            Some(from) => {
+                let key = format!("volumes_from[{index}]");
+                refer(key, from.split(':').next().unwrap_or_default(), item, false);
+            }
             None => service.unfit("volumes_from", item, "a list of `service[:mode]`"),
         }
     }
@@ -124,19 +140,19 @@ fn long_dependency(service: &Section<'_>, name: &str, node: &Node) -> Option<Dep
     })
 }
 
-/// Returns whether the service `name` runs; says so if it must and does not.
-fn is_present(service: &Section<'_>, scope: &Scope<'_>, name: &str, node: &Node, required: bool) -> bool {
+/// Returns whether the named service runs; says so if it must and does not.
+fn is_present(service: &Section<'_>, scope: &Scope<'_>, named: &Named<'_>, required: bool) -> bool {
+    let Named { key, place, service: name } = *named;
     let Some(profiles) = scope.services.get(name) else {
-        let message = format!("service `{name}` is not declared under `services`");
-        service.error(&node.place, message + &hint(name, scope.services.keys().copied()));
+        service.undeclared(key, place, ("service", name), scope.services.keys().copied());
         return false;
     };
     let active = scope.is_active(name);
     if !active && required {
         let profiles = profiles.join("`, `");
         service.error(
-            &node.place,
-            format!("service `{name}` is required, but its profile is not active: `{profiles}`"),
+            place,
+            format!("`{key}`: service `{name}` is required, but its profile is not active: `{profiles}`"),
         );
     }
     active

@@ -12,7 +12,7 @@ const SHORT: &str = "`/path[:/path-in-the-container[:permissions]]`";
 
 /// Returns the devices of the host that the service is given.
 pub(super) fn lower_devices(service: &Section<'_>) -> Vec<Device> {
-    let items = service.filled_items("devices").enumerate();
+    let items = service.items("devices").iter().enumerate();
     items
         .filter_map(|(index, item)| {
             let name = format!("devices[{index}]");
@@ -28,29 +28,20 @@ fn parse_device(text: &str) -> Option<Device> {
     let device = |source: &str, target: &str, permissions: &str| {
         Some(Device { source: source.into(), target: target.into(), permissions: permissions.into() })
     };
-    // The name that a vendor gives a device: `vendor.com/class=name`.
-    if !text.starts_with('/') && text.contains('/') && text.contains('=') {
-        return device(text, "", "");
-    }
     match text.split(':').collect::<Vec<_>>().as_slice() {
-        [""] => None,
         [source] => device(source, source, "rwm"),
-        // Of two parts the second is either a path or what is allowed.
-        [source, permissions] if is_permissions(permissions) => device(source, source, permissions),
+        // As in Compose, what is allowed counts as a path here; isolation tells them apart.
         [source, target] => device(source, target, "rwm"),
         [source, target, permissions] => device(source, target, permissions),
         _ => None,
     }
 }
 
-fn is_permissions(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| matches!(c, 'r' | 'w' | 'm'))
-}
-
 fn long_device(service: &Section<'_>, name: &str, item: &Node) -> Option<Device> {
     let section = service.within(name, item, &DEVICE_KEYS)?;
-    let source = section.required("source")?;
-    let target = section.text("target").unwrap_or_else(|| source.clone());
+    let source = section.required_or_empty("source")?;
+    let target = section.parsed("target", "a text", |text| Some(text.to_owned()));
+    let target = target.unwrap_or_else(|| source.clone());
     let permissions = section.text("permissions").unwrap_or_default();
     Some(Device { source, target, permissions })
 }
@@ -87,7 +78,9 @@ fn request(section: &Section<'_>) -> DeviceRequest {
         capabilities: section.texts("capabilities"),
         driver: section.text("driver"),
         // As Compose has it: without a word about it all are asked for.
-        count: count.or_else(|| device_ids.is_empty().then_some(-1)),
+        count: count
+            .or_else(|| section.node("device_ids").is_none().then_some(-1))
+            .filter(|count| *count != 0),
         device_ids,
         options: section.labels("options"),
     }
@@ -106,9 +99,9 @@ mod tests {
         assert_eq!(read("/dev/null").unwrap(), "/dev/null /dev/null rwm");
         assert_eq!(read("/dev/null:/dev/x").unwrap(), "/dev/null /dev/x rwm");
         assert_eq!(read("/dev/null:/dev/x:r").unwrap(), "/dev/null /dev/x r");
-        assert_eq!(read("/dev/null:rw").unwrap(), "/dev/null /dev/null rw");
-        assert_eq!(read("vendor.com/gpu=one").unwrap(), "vendor.com/gpu=one  ");
+        assert_eq!(read("/dev/null:rw").unwrap(), "/dev/null rw rwm");
+        assert_eq!(read("vendor.com/gpu=one").unwrap(), "vendor.com/gpu=one vendor.com/gpu=one rwm");
         assert_eq!(read("a:b:c:d"), None);
-        assert_eq!(read(""), None);
+        assert_eq!(read("").unwrap(), "  rwm");
     }
 }

@@ -3,12 +3,15 @@
 use indexmap::IndexMap;
 
 use super::path::resolved;
-use super::section::Section;
+use super::section::{Section, is_empty_text};
 use super::unknown::Keys;
 use super::{EnvFileRequest, LowerOptions, Variables};
 use crate::compose_file::node::{Node, Value};
 
 const ENV_FILE_KEYS: Keys = Keys { read: &["path", "required", "format"], ignored: &[], refused: &[] };
+
+/// What is said of a line such as `=value`.
+const NAMELESS: &str = "`environment`: a variable without a name; the Engine will not start the service";
 
 /// Returns the variables of the service: those of its files, and over them its own.
 ///
@@ -28,15 +31,17 @@ pub(super) fn lower_environment(
             set(name, value);
         }
     }
+    let is_list = matches!(service.node("environment").map(|node| &node.value), Some(Value::List(_)));
     for pair in service.pairs("environment") {
-        if pair.key.is_empty() && pair.value.is_none() {
+        // As in Compose, a list may leave the name out.
+        if pair.key.is_empty() && !is_list {
+            service.error(&pair.node.place, "`environment`: a variable without a name");
             continue;
         }
-        if pair.key.is_empty() {
-            service.error(&pair.node.place, "a variable without a name");
-        } else {
-            set(pair.key, pair.value);
+        if pair.key.is_empty() && pair.value.is_some() {
+            service.warn(&pair.node.place, NAMELESS);
         }
+        set(pair.key, pair.value);
     }
     let unset = variables.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| name.clone()).collect();
     let set = variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
@@ -75,7 +80,10 @@ fn env_file(
         _ => None,
     });
     let Some(path) = section.text("path") else {
-        section.error(section.place, "`env_file.path` is missing");
+        // Such as `${EXTRA:-}` leaves: no file has this name.
+        if required || !section.node("path").is_some_and(is_empty_text) {
+            section.lacks("path", "");
+        }
         return None;
     };
     let request = EnvFileRequest { path: &path, is_raw: format.unwrap_or(false), known };
@@ -96,7 +104,10 @@ fn read(
     };
     match (options.read_env_file)(&EnvFileRequest { path: &absolute, ..*request }) {
         Ok(Some(variables)) => return Some(variables),
-        Ok(None) if required => service.error(&item.place, format!("`{key}`: there is no file `{absolute}`")),
+        Ok(None) if required => {
+            let known = (options.missing)(&absolute);
+            service.error(&item.place, format!("`{key}`: there is no file `{absolute}`{known}"));
+        }
         Ok(None) => {}
         Err(cause) => service.error(&item.place, format!("`{key}`: {cause}")),
     }

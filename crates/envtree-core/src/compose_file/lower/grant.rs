@@ -3,15 +3,15 @@
 use indexmap::IndexMap;
 
 use super::path::resolved_anywhere;
-use super::section::{Reports, Section};
-use super::unknown::{Keys, hint};
+use super::reports::Reports;
+use super::section::{Section, is_empty_text};
+use super::unknown::Keys;
 use super::volume::external;
 use super::{LowerOptions, Scope};
 use crate::build::SecretText;
 use crate::compose_file::node::{Node, Value};
-use crate::compose_file::scalar::integer;
 use crate::project::FileObject;
-use crate::service::{Grant, Origin};
+use crate::service::{AsWritten, Grant, Origin};
 
 /// What only a swarm heeds.
 const SWARM: [&str; 3] = ["driver", "driver_opts", "template_driver"];
@@ -94,6 +94,8 @@ pub(super) fn lower_objects(
 
 fn lower_object(kind: Kind, section: &Section<'_>, options: &LowerOptions<'_>) -> FileObject {
     let (external, name) = external(section, false);
+    let is_nameless = external && section.node("name").is_some_and(is_empty_text);
+    let name = if is_nameless { Some(String::new()) } else { name };
     let given: Vec<&str> =
         kind.origins().iter().copied().filter(|origin| section.node(origin).is_some()).collect();
     let origins = kind.origins().join("`, `");
@@ -101,6 +103,9 @@ fn lower_object(kind: Kind, section: &Section<'_>, options: &LowerOptions<'_>) -
         section.error(section.place, format!("one of `{origins}` is missing"));
     } else if given.len() > 1 {
         section.error(section.place, format!("only one of `{origins}` can be there"));
+    }
+    if let Some(node) = section.node("file").filter(|node| is_empty_text(node)) {
+        section.warn(&node.place, "`file` is empty, so the project's folder is taken");
     }
     for key in SWARM {
         if let (Some(entry), Some(_)) = (section.entries().get(key), section.node(key)) {
@@ -112,7 +117,9 @@ fn lower_object(kind: Kind, section: &Section<'_>, options: &LowerOptions<'_>) -
         driver_opts: section.labels("driver_opts"),
         template_driver: section.text("template_driver"),
         name,
-        file: section.text("file").map(|path| resolved_anywhere(&path, options).unwrap_or(path)),
+        file: section
+            .parsed("file", "a text", |text| Some(text.to_owned()))
+            .map(|path| resolved_anywhere(&path, options).unwrap_or(path)),
         environment: section.text("environment"),
         content: section.parsed("content", "a text", |text| Some(text.to_owned())),
         external,
@@ -131,7 +138,7 @@ pub(super) fn lower_grants(service: &Section<'_>, kind: Kind, scope: &Scope<'_>)
             }
             let expected = "a name, or a mapping with a `source`";
             let source = service.parsed_node(&name, item, expected, |text| Some(text.to_owned()))?;
-            grant(service, item, kind, source, scope)
+            grant(service, (&name, item), kind, source, scope)
         })
         .collect()
 }
@@ -139,14 +146,16 @@ pub(super) fn lower_grants(service: &Section<'_>, kind: Kind, scope: &Scope<'_>)
 fn long_grant(section: &Section<'_>, kind: Kind, scope: &Scope<'_>) -> Option<Grant> {
     let source = section.required("source")?;
     let node = section.node("source")?;
-    let mut grant = grant(section, node, kind, source, scope)?;
-    grant.target = section.text("target");
-    if let Some(target) = &grant.target {
+    let mut grant = grant(section, ("source", node), kind, source, scope)?;
+    grant.target = section.parsed("target", "a text", |text| Some(text.to_owned()));
+    if let Some(target) = grant.target.as_ref().filter(|target| !target.is_empty()) {
         grant.path = if target.starts_with('/') { target.clone() } else { kind.folder().to_owned() + target };
     }
-    let number =
-        |key| section.parsed_text(key, "a number", |text| text.parse::<u32>().ok().map(|_| text.into()));
+    // What is mounted from the host keeps its owner.
+    let is_file = matches!(grant.origin, Origin::File(_));
+    let number = |key| section.fit_or_shown(key, "a number", |text| is_file || text.parse::<u32>().is_ok());
     (grant.uid, grant.gid, grant.mode) = (number("uid"), number("gid"), lower_mode(section));
+    grant.as_written = section.shown();
     if let Origin::File(_) = grant.origin {
         for key in ["uid", "gid", "mode"] {
             if let Some(entry) = section.entries().get(key) {
@@ -163,26 +172,43 @@ fn long_grant(section: &Section<'_>, kind: Kind, scope: &Scope<'_>) -> Option<Gr
 
 /// Returns a mode: a number as it is, a text in octal.
 pub(super) fn lower_mode(section: &Section<'_>) -> Option<u32> {
-    let node = section.node("mode")?;
-    section.parsed_node("mode", node, "a mode such as `0o440`", |text| match node.value {
-        Value::Number(_) => u32::try_from(integer(text)?).ok(),
-        _ => u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok(),
+    let (node, expected) = (section.node("mode")?, "a mode such as `0o440`");
+    if let Value::Number(_) = node.value {
+        return section.bits_or_shown("mode", expected, u32::BITS);
+    }
+    section.parsed_node("mode", node, expected, |text| {
+        u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok()
     })
 }
 
-fn grant(section: &Section<'_>, node: &Node, kind: Kind, source: String, scope: &Scope<'_>) -> Option<Grant> {
+fn grant(
+    section: &Section<'_>,
+    (key, node): (&str, &Node),
+    kind: Kind,
+    source: String,
+    scope: &Scope<'_>,
+) -> Option<Grant> {
     let objects = scope.objects(kind);
     let Some(object) = objects.get(&source) else {
-        let message = format!("{} `{source}` is not declared under `{}`", kind.noun(), kind.key());
-        section.error(&node.place, message + &hint(&source, objects.keys().map(String::as_str)));
+        let known = objects.keys().map(String::as_str);
+        section.undeclared(key, &node.place, (kind.noun(), &source), known);
         return None;
     };
     let origin = origin(object, scope.options);
     if let Origin::File(path) = &origin {
-        section.mounts(&node.place, path);
+        section.mounts(&node.place, path, false);
     }
     let path = format!("{}{source}", kind.folder());
-    Some(Grant { source, target: None, path, uid: None, gid: None, mode: None, origin })
+    Some(Grant {
+        source,
+        target: None,
+        path,
+        uid: None,
+        gid: None,
+        mode: None,
+        origin,
+        as_written: AsWritten::default(),
+    })
 }
 
 fn origin(object: &FileObject, options: &LowerOptions<'_>) -> Origin {
@@ -190,9 +216,12 @@ fn origin(object: &FileObject, options: &LowerOptions<'_>) -> Origin {
         (Some(path), ..) => Origin::File(path.clone()),
         (None, Some(variable), _) => match (options.lookup)(variable) {
             Some(value) => Origin::Text(SecretText::new(value)),
-            None => Origin::Unavailable(format!("the variable `{variable}` is not set")),
+            None => Origin::Unavailable(format!(
+                "`environment` names `{variable}`, which is set neither in `.env` nor in the environment"
+            )),
         },
         (None, None, Some(text)) => Origin::Text(SecretText::new(text.clone())),
+        (None, None, None) if !object.external => Origin::Unavailable("its origin is empty".into()),
         (None, None, None) => Origin::Unavailable("it is `external`, and only a swarm keeps such".into()),
     }
 }

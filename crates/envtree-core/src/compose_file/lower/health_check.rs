@@ -1,6 +1,7 @@
 //! `healthcheck`.
 
 use super::section::{Section, scalar};
+use super::shown::WHOLE;
 use super::unknown::Keys;
 use crate::compose_file::node::Value;
 use crate::service::{HealthCheck, HealthTest};
@@ -11,6 +12,8 @@ const KEYS: Keys = Keys {
     refused: &[],
 };
 
+const RETRIES: &str = "a whole number from 0 to 4294967295";
+
 /// Returns the health check that the service asks for.
 pub(super) fn lower_health_check(service: &Section<'_>) -> Option<HealthCheck> {
     let section = service.child("healthcheck", &KEYS)?;
@@ -18,11 +21,12 @@ pub(super) fn lower_health_check(service: &Section<'_>) -> Option<HealthCheck> {
     let disabled = section.is_on("disable");
     Some(HealthCheck {
         test: if disabled { Some(HealthTest::None) } else { test },
-        interval: section.duration("interval"),
-        timeout: section.duration("timeout"),
-        retries: section.parsed("retries", "a whole number", |text| text.parse().ok()),
-        start_period: section.duration("start_period"),
-        start_interval: section.duration("start_interval"),
+        interval: section.duration_or_shown("interval"),
+        timeout: section.duration_or_shown("timeout"),
+        retries: section.count_or_shown("retries", section.cut_integer("retries"), RETRIES, WHOLE),
+        start_period: section.duration_or_shown("start_period"),
+        start_interval: section.duration_or_shown("start_interval"),
+        as_written: section.shown(),
     })
 }
 

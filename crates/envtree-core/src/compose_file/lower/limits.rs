@@ -22,21 +22,23 @@ const WEIGHT_KEYS: Keys = Keys { read: &["path", "weight"], ignored: &[], refuse
 const RATE_KEYS: Keys = Keys { read: &["path", "rate"], ignored: &[], refused: &[] };
 const ULIMIT_KEYS: Keys = Keys { read: &["soft", "hard"], ignored: &[], refused: &[] };
 const WEIGHT: &str = "a weight from 10 to 1000";
+const WEIGHT_BITS: u32 = u16::BITS;
 
 /// Returns the limits of the service. As with Compose, nought is no limit.
 pub(super) fn lower_limits(service: &Section<'_>) -> Limits {
     let integer = |key| service.integer(key).filter(|number| *number != 0);
-    let decimal = |key| service.decimal(key).filter(|number| number.billionths() != 0);
+    let cut = |key| service.cut_integer(key).filter(|number| *number != 0);
+    let decimal = |key| service.decimal_or_shown(key).filter(|number| number.billionths() != 0);
     let bytes = |key| service.bytes(key).filter(|bytes| *bytes != 0);
     Limits {
         blkio_config: service.child("blkio_config", &BLKIO_KEYS).map(|section| blkio(&section)),
         cpu_count: integer("cpu_count"),
         cpu_percent: decimal("cpu_percent"),
-        cpu_period: integer("cpu_period"),
-        cpu_quota: integer("cpu_quota"),
-        cpu_rt_period: integer("cpu_rt_period"),
-        cpu_rt_runtime: integer("cpu_rt_runtime"),
-        cpu_shares: integer("cpu_shares"),
+        cpu_period: cut("cpu_period"),
+        cpu_quota: cut("cpu_quota"),
+        cpu_rt_period: cut("cpu_rt_period"),
+        cpu_rt_runtime: cut("cpu_rt_runtime"),
+        cpu_shares: cut("cpu_shares"),
         cpus: decimal("cpus"),
         cpuset: service.text("cpuset"),
         mem_limit: bytes("mem_limit"),
@@ -45,24 +47,27 @@ pub(super) fn lower_limits(service: &Section<'_>) -> Limits {
         mem_swappiness: bytes("mem_swappiness"),
         oom_kill_disable: service.is_on("oom_kill_disable"),
         oom_score_adj: integer("oom_score_adj"),
-        pids_limit: integer("pids_limit"),
+        pids_limit: cut("pids_limit"),
     }
 }
 
 fn blkio(section: &Section<'_>) -> Blkio {
     let weights = section.sections("weight_device", &WEIGHT_KEYS).into_iter();
     Blkio {
-        weight: section.number("weight", WEIGHT).filter(|weight| *weight != 0),
+        weight: section.bits_or_shown("weight", WEIGHT, WEIGHT_BITS).filter(|weight| *weight != 0),
         weight_device: weights
             .filter_map(|device| {
-                let (path, weight) = (device.required("path"), device.number("weight", WEIGHT));
-                Some(DeviceWeight { path: path?, weight: weight? })
+                let path = device.required_or_empty("path")?;
+                device.node("weight")?;
+                let weight = device.bits_or_shown("weight", WEIGHT, WEIGHT_BITS).unwrap_or_default();
+                Some(DeviceWeight { path, weight, as_written: device.shown() })
             })
             .collect(),
         device_read_bps: rates(section, "device_read_bps"),
         device_read_iops: rates(section, "device_read_iops"),
         device_write_bps: rates(section, "device_write_bps"),
         device_write_iops: rates(section, "device_write_iops"),
+        as_written: section.shown(),
     }
 }
 
@@ -70,7 +75,7 @@ fn rates(section: &Section<'_>, key: &str) -> Vec<DeviceRate> {
     let devices = section.sections(key, &RATE_KEYS).into_iter();
     devices
         .filter_map(|device| {
-            let (path, rate) = (device.required("path"), device.bytes("rate"));
+            let (path, rate) = (device.required_or_empty("path"), device.bytes("rate"));
             Some(DeviceRate { path: path?, rate: rate? })
         })
         .collect()

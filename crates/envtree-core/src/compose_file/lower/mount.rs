@@ -1,13 +1,12 @@
 //! `volumes` and `tmpfs` of a service.
 
 use super::Scope;
-use super::path::{cleaned, is_of_windows, resolved_anywhere};
-use super::section::{Section, is_empty_text, scalar};
-use super::unknown::{Keys, hint};
+use super::path::{cleaned, cleaned_relative, is_of_windows, mount_parts, resolved_anywhere};
+use super::section::{Section, scalar};
+use super::unknown::Keys;
 use crate::compose_file::node::{Node, Value};
-use crate::compose_file::scalar::integer;
 use crate::name::VolumeName;
-use crate::service::{BindOptions, IdleSettings, Mount, MountSource, TmpfsOptions, VolumeOptions};
+use crate::service::{AsWritten, BindOptions, IdleSettings, Mount, MountSource, TmpfsOptions, VolumeOptions};
 
 const KEYS: Keys = Keys {
     // The Engine no longer heeds a consistency.
@@ -33,7 +32,7 @@ pub(super) fn lower_mounts(service: &Section<'_>, scope: &Scope<'_>) -> Vec<Moun
         let mount = if matches!(item.value, Value::Map(_)) {
             long_mount(service, &name, item, scope)
         } else if let Some(text) = scalar(item) {
-            short_mount(service, item, &text, scope)
+            short_mount(service, (&name, item), &text, scope)
         } else {
             service.unfit(&name, item, SHORT);
             None
@@ -45,18 +44,27 @@ pub(super) fn lower_mounts(service: &Section<'_>, scope: &Scope<'_>) -> Vec<Moun
 
 /// Returns the memory that the service mounts, as `path[:options]`.
 pub(super) fn lower_tmpfs(service: &Section<'_>) -> Vec<String> {
-    let items = service.item_or_items("tmpfs").iter().filter(|item| !is_empty_text(item));
+    let items = service.item_or_items("tmpfs").iter();
     items
         .filter_map(|item| {
             let text = service.parsed_node("tmpfs", item, "a list of texts", |text| Some(text.to_owned()))?;
+            // As in Compose, it stays, and asks for nothing.
+            if text.is_empty() {
+                return Some(text);
+            }
             absolute_target(service, item, text.split(':').next().unwrap_or_default())?;
             Some(text)
         })
         .collect()
 }
 
-fn short_mount(service: &Section<'_>, item: &Node, text: &str, scope: &Scope<'_>) -> Option<Mount> {
-    let parts = parts(text);
+fn short_mount(
+    service: &Section<'_>,
+    (key, item): (&str, &Node),
+    text: &str,
+    scope: &Scope<'_>,
+) -> Option<Mount> {
+    let parts = mount_parts(text);
     let (source, target, options) = match parts.as_slice() {
         [target] => (None, *target, ""),
         [source, target] => (Some(*source), *target, ""),
@@ -69,8 +77,8 @@ fn short_mount(service: &Section<'_>, item: &Node, text: &str, scope: &Scope<'_>
     let target = absolute_target(service, item, target)?;
     let is_path = |source: &str| source.starts_with(['.', '/', '~', '\\']) || source.get(1..2) == Some(":");
     let source = match source {
-        Some(path) if is_path(path) => bind(service, item, path, scope)?,
-        name => volume(service, item, name, scope)?,
+        Some(path) if is_path(path) => bind(service, item, path, true, scope)?,
+        name => volume(service, (key, item), name, scope)?,
     };
     let mut mount = Mount::new(target, source);
     if let MountSource::Bind { path, .. } = &mount.source {
@@ -80,20 +88,6 @@ fn short_mount(service: &Section<'_>, item: &Node, text: &str, scope: &Scope<'_>
         apply_option(service, item, option, &mut mount);
     }
     Some(mount)
-}
-
-/// Splits a mount at its colons. As Compose has it, one after a single letter is that of a drive on Windows.
-fn parts(text: &str) -> Vec<&str> {
-    let (mut parts, mut start) = (Vec::new(), 0);
-    for (at, _) in text.match_indices(':') {
-        let part = &text[start..at];
-        if part.len() != 1 || !part.starts_with(|letter: char| letter.is_ascii_alphabetic()) {
-            parts.push(part);
-            start = at + 1;
-        }
-    }
-    parts.push(&text[start..]);
-    parts
 }
 
 /// Returns an absolute path as it is written, where it is not the one that is mounted.
@@ -144,19 +138,29 @@ fn absolute_target(service: &Section<'_>, item: &Node, target: &str) -> Option<S
             _ => format!("`{target}` is a path on Windows, which no container on Linux has"),
         };
         service.warn(&item.place, message);
-        return Some(target.to_owned());
+        return Some(cleaned_relative(target));
     }
     let message = format!("the target of a mount must be an absolute path, not `{target}`");
-    service.error(&item.place, message);
-    None
+    if target.is_empty() {
+        service.error(&item.place, message);
+        return None;
+    }
+    service.refuse(&item.place, message);
+    Some(cleaned_relative(target))
 }
 
-fn bind(service: &Section<'_>, item: &Node, path: &str, scope: &Scope<'_>) -> Option<MountSource> {
+fn bind(
+    service: &Section<'_>,
+    item: &Node,
+    path: &str,
+    is_made: bool,
+    scope: &Scope<'_>,
+) -> Option<MountSource> {
     let Some(path) = resolved_anywhere(path, scope.options) else {
         service.error(&item.place, format!("`{path}` needs a home directory, and there is none"));
         return None;
     };
-    service.mounts(&item.place, &path);
+    service.mounts(&item.place, &path, is_made);
     warn_of_windows(service, item, &path);
     Some(MountSource::bind(path))
 }
@@ -167,14 +171,18 @@ fn warn_of_windows(service: &Section<'_>, item: &Node, path: &str) {
     }
 }
 
-fn volume(service: &Section<'_>, item: &Node, name: Option<&str>, scope: &Scope<'_>) -> Option<MountSource> {
+fn volume(
+    section: &Section<'_>,
+    (key, node): (&str, &Node),
+    name: Option<&str>,
+    scope: &Scope<'_>,
+) -> Option<MountSource> {
     let volume = match name {
         None => None,
         Some(name) => {
             let declared = scope.volumes.contains(&name);
             if !declared {
-                let message = format!("volume `{name}` is not declared under `volumes`");
-                service.error(&item.place, message + &hint(name, scope.volumes.iter().copied()));
+                section.undeclared(key, &node.place, ("volume", name), scope.volumes.iter().copied());
             }
             Some(VolumeName::new(name).ok().filter(|_| declared)?)
         }
@@ -184,47 +192,60 @@ fn volume(service: &Section<'_>, item: &Node, name: Option<&str>, scope: &Scope<
 
 fn long_mount(service: &Section<'_>, name: &str, item: &Node, scope: &Scope<'_>) -> Option<Mount> {
     let section = service.within(name, item, &KEYS)?;
-    let missing = |key: &str| {
-        section.error(section.place, format!("{} is missing", section.name(key)));
+    let target = match section.required_or_empty("target")? {
+        empty if empty.is_empty() => cleaned_relative(&empty),
+        target => absolute_target(service, item, &target)?,
     };
-    let Some(target) = section.text("target") else {
-        missing("target");
-        return None;
-    };
-    let target = absolute_target(service, item, &target)?;
     let source = section.text("source");
     let mounted = match (section.text("type").as_deref(), source.as_deref()) {
-        (Some("bind"), Some(path)) => bind(service, item, path, scope)?,
+        (Some("bind"), Some(path)) => bind(service, item, path, makes_path(&section), scope)?,
         // An empty text is the project's own folder.
-        (Some("bind"), None) if section.node("source").is_some() => bind(service, item, ".", scope)?,
-        (Some("bind" | "image"), None) => {
-            missing("source");
+        (Some("bind"), None) if section.node("source").is_some() => bind(service, item, ".", true, scope)?,
+        (Some("bind"), None) => {
+            section.lacks("source", "");
             return None;
         }
-        (Some("volume"), source) => volume(service, item, source, scope)?,
+        (Some("volume"), source) => {
+            let node = section.node("source").unwrap_or(item);
+            volume(&section, ("source", node), source, scope)?
+        }
         (Some("tmpfs"), _) => MountSource::Tmpfs { size: None, mode: None },
-        (Some("image"), Some(image)) => {
+        (Some("image"), image) => {
+            if image.is_none() {
+                section.refuse_shown_lack("source");
+            }
             let subpath = section.child("image", &IMAGE_KEYS).and_then(|options| options.text("subpath"));
-            MountSource::Image { image: image.to_owned(), subpath }
+            MountSource::Image { image: image.unwrap_or_default().to_owned(), subpath }
+        }
+        (None, _) if section.node("type").is_none() => {
+            section.lacks("type", "");
+            return None;
         }
         (None, _) => {
-            missing("type");
-            return None;
+            section.refuse_shown_lack("type");
+            MountSource::Tmpfs { size: None, mode: None }
         }
-        (Some(_), _) => {
-            let node = section.node("type")?;
-            section.unfit("type", node, TYPES);
-            return None;
+        (Some(other), _) => {
+            section.refuse_shown("type", section.node("type")?, TYPES, other);
+            MountSource::Tmpfs { size: None, mode: None }
         }
     };
     warn_of_other_options(&section);
+    refuse_both(&section);
     let mut mount = Mount {
         read_only: section.is_on("read_only"),
         idle: idle_settings(&section),
         ..Mount::new(target, mounted)
     };
     take_options(&section, source, &mut mount);
+    mount.idle.as_written = section.shown();
     Some(mount)
+}
+
+/// Returns whether the Engine makes the path of a mount in the long form: if it has options that do not forbid it.
+fn makes_path(section: &Section<'_>) -> bool {
+    let asked = section.node("bind").map(|options| options.entry("create_host_path"));
+    asked.is_some_and(|asked| asked.is_none_or(|entry| scalar(&entry.node).as_deref() != Some("false")))
 }
 
 /// Gives the mount the options of its type.
@@ -241,7 +262,7 @@ fn take_options(section: &Section<'_>, written: Option<String>, mount: &mut Moun
         }
         MountSource::Volume { options, .. } => *options = std::mem::take(&mut idle.volume),
         MountSource::Tmpfs { size, mode } => {
-            TmpfsOptions { size: *size, mode: *mode } = std::mem::take(&mut idle.tmpfs);
+            (*size, *mode) = (idle.tmpfs.size.take(), idle.tmpfs.mode.take());
             idle.source = written;
         }
         MountSource::Image { .. } => {}
@@ -256,6 +277,7 @@ fn idle_settings(section: &Section<'_>) -> IdleSettings {
         bind: section.child("bind", &BIND_KEYS).as_ref().map(bind_options).unwrap_or_default(),
         volume: section.child("volume", &VOLUME_KEYS).as_ref().map(volume_options).unwrap_or_default(),
         tmpfs: section.child("tmpfs", &TMPFS_KEYS).as_ref().map(tmpfs_options).unwrap_or_default(),
+        as_written: AsWritten::default(),
     }
 }
 
@@ -270,13 +292,32 @@ fn warn_of_other_options(section: &Section<'_>) {
     }
 }
 
+/// Refuses labels of `SELinux` beside a choice of what lies below: the Engine takes them in two forms of a mount.
+fn refuse_both(section: &Section<'_>) {
+    let options = section.node("bind").filter(|_| section.text("type").as_deref() == Some("bind"));
+    let Some(options) = options else { return };
+    let text = |key: &str| options.entry(key).and_then(|entry| scalar(&entry.node));
+    let chosen = text("recursive").filter(|recursive| !matches!(recursive.as_str(), "" | "enabled"));
+    if let (Some(_), Some(recursive), Some(entry)) =
+        (text("selinux").filter(|selinux| !selinux.is_empty()), chosen, options.entry("recursive"))
+    {
+        let message = format!("`bind.recursive: {recursive}` and `bind.selinux` exclude each other");
+        section.refuse(&entry.key_place, message);
+    }
+}
+
 fn bind_options(bind: &Section<'_>) -> BindOptions {
     BindOptions {
         create_host_path: bind.boolean("create_host_path"),
-        propagation: bind.word("propagation", &PROPAGATIONS),
+        propagation: propagation(bind),
         selinux: bind.word("selinux", &["z", "Z"]),
         recursive: bind.word("recursive", &RECURSIONS),
     }
+}
+
+fn propagation(bind: &Section<'_>) -> Option<String> {
+    let expected = format!("one of `{}`", PROPAGATIONS.join("`, `"));
+    bind.fit_or_shown("propagation", &expected, |word| PROPAGATIONS.contains(&word))
 }
 
 fn volume_options(volume: &Section<'_>) -> VolumeOptions {
@@ -291,11 +332,7 @@ fn volume_options(volume: &Section<'_>) -> VolumeOptions {
 fn tmpfs_options(tmpfs: &Section<'_>) -> TmpfsOptions {
     TmpfsOptions {
         size: tmpfs.bytes("size").filter(|bytes| *bytes != 0),
-        mode: tmpfs.parsed("mode", "a mode such as `0o1777`", parse_mode).filter(|mode| *mode != 0),
+        mode: tmpfs.bits_or_shown("mode", "a mode such as `0o1777`", u32::BITS).filter(|mode| *mode != 0),
+        as_written: tmpfs.shown(),
     }
-}
-
-/// Parses a mode: octal with a leading `0` or `0o`, else decimal as Compose has it.
-fn parse_mode(text: &str) -> Option<u32> {
-    u32::try_from(integer(text)?).ok()
 }

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use indexmap::IndexMap;
 
 use super::Scope;
+use super::reports::Reports;
 use super::runtime::lower_mac_address;
-use super::section::{Reports, Section};
-use super::unknown::{Keys, hint};
+use super::section::{Section, is_empty_text, scalar};
+use super::unknown::Keys;
 use super::volume::external;
-use crate::compose_file::node::{Node, Value};
+use crate::compose_file::node::{Node, Place, Value};
 use crate::name::NetworkName;
 use crate::project::{IpamPool, Network};
 use crate::service::Attachment;
@@ -45,9 +46,12 @@ const NETWORK_KEYS: Keys = Keys {
     ignored: &[],
     refused: &[],
 };
-const IPAM_KEYS: Keys = Keys { read: &["driver", "config", "options"], ignored: &[], refused: &[] };
+// As in Compose, options of the driver are passed over.
+const IPAM_KEYS: Keys = Keys { read: &["driver", "config"], ignored: &["options"], refused: &[] };
 const POOL_KEYS: Keys =
     Keys { read: &["subnet", "ip_range", "gateway", "aux_addresses"], ignored: &[], refused: &[] };
+
+const ADDRESS: &str = "an IP address";
 
 /// The network of services that name none.
 pub(super) const DEFAULT: &str = "default";
@@ -58,38 +62,37 @@ pub(super) fn lower_attachments(
     scope: &Scope<'_>,
 ) -> IndexMap<NetworkName, Attachment> {
     let mode = service.entries().get("network_mode").filter(|_| service.filled("network_mode").is_some());
-    if let (Some(entry), Some(_)) = (mode, service.node("networks")) {
+    let networks = service.node("networks").filter(|node| !node.is_empty());
+    if let (Some(entry), Some(_)) = (mode, networks) {
         service.error(&entry.key_place, "`network_mode` cannot stand beside `networks`");
     }
     if mode.is_some() {
         return IndexMap::new();
     }
-    if let Some(node) = service.node("network_mode").filter(|_| service.node("networks").is_none()) {
+    if let Some(node) = service.node("network_mode").filter(|_| networks.is_none()) {
         service.warn(&node.place, "`network_mode` is empty: the service joins no network");
         return IndexMap::new();
     }
     let mut found: Vec<(NetworkName, Attachment)> = Vec::new();
-    let mut join = |name: &str, node: &Node, settings: Option<Section<'_>>| {
+    let mut join = |place: &Place, name: &str, settings: Option<Section<'_>>| {
         if name != DEFAULT && !scope.networks.contains(&name) {
-            let known = scope.networks.iter().copied();
-            let message = format!("network `{name}` is not declared under `networks`");
-            service.error(&node.place, message + &hint(name, known));
+            service.undeclared("networks", place, ("network", name), scope.networks.iter().copied());
         } else if let Ok(name) = NetworkName::new(name) {
             let attachment = settings.map(|section| attachment(&section)).unwrap_or_default();
             found.push((name, attachment));
         }
     };
-    match service.node("networks").map(|node| (&node.value, node)) {
+    match networks.map(|node| (&node.value, node)) {
         Some((Value::Map(entries), _)) => {
             for (name, entry) in entries {
                 let settings = service.within(&format!("networks.{name}"), &entry.node, &ATTACHMENT_KEYS);
-                join(name, &entry.node, settings);
+                join(&entry.key_place, name, settings);
             }
         }
         Some((Value::List(items), _)) => {
             for item in items {
                 if let Value::Text(name) = &item.value {
-                    join(name, item, None);
+                    join(&item.place, name, None);
                 } else {
                     service.unfit("networks", item, "a list of names");
                 }
@@ -114,21 +117,17 @@ pub(super) fn default_network() -> NetworkName {
 }
 
 fn attachment(section: &Section<'_>) -> Attachment {
-    let address = |key| {
-        section.parsed_text(key, "an IP address", |text| {
-            text.parse::<IpAddr>().ok().map(|address| address.to_string())
-        })
-    };
+    let address = |key| section.fit_or_shown(key, ADDRESS, is_address);
     Attachment {
         aliases: section.texts("aliases"),
         ipv4_address: address("ipv4_address"),
         ipv6_address: address("ipv6_address"),
-        link_local_ips: section.texts("link_local_ips"),
+        link_local_ips: link_local(section),
         mac_address: lower_mac_address(section),
         driver_opts: section.labels("driver_opts"),
         interface_name: section.text("interface_name"),
-        gw_priority: section.integer("gw_priority").filter(|rank| *rank != 0),
-        priority: section.integer("priority").filter(|rank| *rank != 0),
+        gw_priority: section.cut_integer("gw_priority").filter(|rank| *rank != 0),
+        priority: section.cut_integer("priority").filter(|rank| *rank != 0),
         ..Attachment::default()
     }
 }
@@ -137,6 +136,10 @@ fn attachment(section: &Section<'_>) -> Attachment {
 pub(super) fn lower_network(name: &str, node: &Node, reports: &Reports) -> Option<Network> {
     let section = Section::new(node, format!("network `{name}`: "), &NETWORK_KEYS, reports)?;
     let (external, name) = external(&section, false);
+    let named = section.node("external").and_then(|external| external.entry("name")).map(|entry| &entry.node);
+    let named = section.node("name").or(named);
+    let is_nameless = external && name.is_none() && named.is_some_and(is_empty_text);
+    let name = if is_nameless { Some(String::new()) } else { name };
     let ipam = section.child("ipam", &IPAM_KEYS);
     Some(Network {
         name,
@@ -147,8 +150,8 @@ pub(super) fn lower_network(name: &str, node: &Node, reports: &Reports) -> Optio
         attachable: section.is_on("attachable"),
         enable_ipv4: section.boolean("enable_ipv4"),
         enable_ipv6: section.is_on("enable_ipv6"),
+        writes_no_ipv6: section.boolean("enable_ipv6") == Some(false),
         ipam_driver: ipam.as_ref().and_then(|ipam| ipam.text("driver")),
-        ipam_options: ipam.as_ref().map(|ipam| ipam.labels("options")).unwrap_or_default(),
         ipam: ipam.as_ref().map(pools).unwrap_or_default(),
         labels: section.labels("labels"),
     })
@@ -160,19 +163,40 @@ fn pools(ipam: &Section<'_>) -> Vec<IpamPool> {
         .filter_map(|(index, item)| {
             let pool = ipam.within(&format!("config[{index}]"), item, &POOL_KEYS)?;
             Some(IpamPool {
-                subnet: pool.parsed_text("subnet", "a subnet such as `10.1.0.0/24`", parse_subnet),
-                ip_range: pool.parsed_text("ip_range", "a range such as `10.1.0.0/28`", parse_subnet),
-                gateway: pool.parsed_text("gateway", "an IP address", |text| {
-                    text.parse::<IpAddr>().ok().map(|address| address.to_string())
-                }),
-                aux_addresses: pool.labels("aux_addresses"),
+                subnet: pool.fit_or_shown("subnet", "a subnet such as `10.1.0.0/24`", is_subnet),
+                ip_range: pool.fit_or_shown("ip_range", "a range such as `10.1.0.0/28`", is_subnet),
+                gateway: pool.fit_or_shown("gateway", ADDRESS, is_address),
+                aux_addresses: auxiliary(&pool),
             })
         })
         .collect()
 }
 
-fn parse_subnet(text: &str) -> Option<String> {
-    let (address, length) = text.split_once('/')?;
-    let bits = if address.parse::<IpAddr>().ok()?.is_ipv4() { 32 } else { 128 };
-    (length.parse::<u8>().ok()? <= bits).then(|| text.to_owned())
+/// Returns the further addresses; those that are none are refused, and shown all the same.
+fn link_local(section: &Section<'_>) -> Vec<String> {
+    for item in section.item_or_items("link_local_ips") {
+        if scalar(item).is_some_and(|text| !is_address(&text)) {
+            section.refuse_unfit("link_local_ips", item, "a list of IP addresses");
+        }
+    }
+    section.texts("link_local_ips")
+}
+
+fn auxiliary(pool: &Section<'_>) -> IndexMap<String, String> {
+    for pair in pool.pairs("aux_addresses") {
+        if !pair.value.as_deref().is_some_and(is_address) {
+            pool.refuse_unfit(&format!("aux_addresses.{}", pair.key), pair.node, ADDRESS);
+        }
+    }
+    pool.labels("aux_addresses")
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok()
+}
+
+fn is_subnet(text: &str) -> bool {
+    let Some((address, length)) = text.split_once('/') else { return false };
+    let Ok(address) = address.parse::<IpAddr>() else { return false };
+    length.parse::<u8>().is_ok_and(|length| length <= if address.is_ipv4() { 32 } else { 128 })
 }

@@ -31,6 +31,20 @@ pub(in crate::compose_file) fn is_of_windows(path: &str) -> bool {
         && letters.next().is_some_and(is_slash)
 }
 
+/// Splits the short form of a mount at its colons. As Compose has it, one after a single letter is that of a drive on Windows.
+pub(in crate::compose_file) fn mount_parts(text: &str) -> Vec<&str> {
+    let (mut parts, mut start) = (Vec::new(), 0);
+    for (at, _) in text.match_indices(':') {
+        let part = &text[start..at];
+        if part.len() != 1 || !part.starts_with(|letter: char| letter.is_ascii_alphabetic()) {
+            parts.push(part);
+            start = at + 1;
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
 /// Returns an absolute path without `.`, `..` and doubled or trailing slashes.
 pub(in crate::compose_file) fn cleaned(path: &str) -> String {
     let mut parts = Vec::new();
@@ -44,6 +58,21 @@ pub(in crate::compose_file) fn cleaned(path: &str) -> String {
         }
     }
     format!("/{}", parts.join("/"))
+}
+
+/// Returns a relative path without `.`, doubled or trailing slashes, and `..` behind a folder.
+pub(super) fn cleaned_relative(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
 }
 
 #[cfg(test)]
@@ -70,5 +99,7 @@ mod tests {
     fn a_path_is_cleaned() {
         assert_eq!(cleaned("/a//b/./c/../d/"), "/a/b/d");
         assert_eq!(cleaned("/../.."), "/");
+        assert_eq!(cleaned_relative("./a//b/../c/"), "a/c");
+        assert_eq!((cleaned_relative("../../x"), cleaned_relative("./")), ("../../x".into(), ".".into()));
     }
 }

@@ -8,7 +8,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::section::{Section, scalar};
 use super::unknown::Keys;
 use crate::compose_file::node::{Node, Value};
-use crate::service::{Port, Protocol};
+use crate::service::{AsWritten, Port, Protocol};
 
 const KEYS: Keys = Keys {
     read: &["target", "published", "host_ip", "protocol", "app_protocol", "mode", "name"],
@@ -45,8 +45,11 @@ pub(super) fn lower_ports(service: &Section<'_>) -> Vec<Port> {
 /// Returns what a port has in common with a later one that stands in its place.
 fn identity(port: &Port) -> String {
     let address = port.host_ip.as_deref().unwrap_or("0.0.0.0");
-    let Port { target, published, published_last, protocol, writes_zero, .. } = port;
-    format!("{address} {published:?} {published_last:?} {writes_zero} {target} {}", protocol.as_str())
+    let Port { target, published, published_last, protocol, writes_zero, as_written, .. } = port;
+    format!(
+        "{address} {published:?} {published_last:?} {writes_zero} {target} {as_written:?} {}",
+        protocol.as_str()
+    )
 }
 
 /// Returns the ports that `[[address:]published:]target[/protocol]` publishes, ranges spread out.
@@ -79,6 +82,7 @@ pub fn parse_short(text: &str) -> Option<Vec<Port>> {
         name: None,
         mode: None,
         writes_zero: published.as_ref().is_some_and(|range| *range.end() == 0),
+        as_written: AsWritten::default(),
     });
     Some(ports.collect())
 }
@@ -132,22 +136,65 @@ fn long_port(service: &Section<'_>, name: &str, item: &Node) -> Option<Port> {
     if section.node("target").is_none() {
         section.error(section.place, format!("{} is missing: the container's port", section.name("target")));
     }
-    let port = "a port from 1 to 65535";
-    let published = section.parsed_text("published", "a port or a range of ports", parse_range);
+    let published = published_or_shown(&section);
     let writes_zero = published.as_ref().is_some_and(|range| *range.end() == 0);
+    let host_ip = section.parsed_or_shown("host_ip", "an IP address", parse_address);
+    let protocol = section.parsed_or_shown("protocol", "`tcp`, `udp` or `sctp`", parse_protocol);
+    for (key, value) in [("host_ip", host_ip.as_deref()), ("protocol", protocol.map(Protocol::as_str))] {
+        if let (Some(value), Some(text)) = (value, section.text(key)) {
+            section.show_written(key, text, value);
+        }
+    }
     Some(Port {
-        target: section.parsed("target", port, |text| text.parse::<u16>().ok().filter(|port| *port > 0))?,
+        target: target_or_shown(&section)?,
         published: published.as_ref().map(|range| *range.start()).filter(|port| *port != 0),
         published_last: published.filter(|range| range.len() > 1).map(|range| *range.end()),
-        host_ip: section.parsed_text("host_ip", "an IP address", parse_address),
-        protocol: section
-            .parsed_text("protocol", "`tcp`, `udp` or `sctp`", parse_protocol)
-            .unwrap_or_default(),
+        host_ip,
+        protocol: protocol.unwrap_or_default(),
         app_protocol: section.text("app_protocol"),
         name: section.text("name"),
         mode: lower_mode(&section).filter(|mode| mode != "ingress"),
         writes_zero,
+        as_written: section.shown(),
     })
+}
+
+fn published_or_shown(section: &Section<'_>) -> Option<RangeInclusive<u16>> {
+    let expected = "a port or a range of ports";
+    let node = section.filled("published")?;
+    let published = scalar(node).and_then(|text| parse_range(&text));
+    match (&published, scalar(node)) {
+        (None, Some(text)) => section.refuse_shown("published", node, expected, text),
+        (None, None) => section.unfit("published", node, expected),
+        (Some(range), Some(text)) => section.show_written("published", text, &shown_range(range)),
+        _ => {}
+    }
+    published
+}
+
+/// Returns how a range is shown; one that leaves the choice by its beginning is not.
+fn shown_range(range: &RangeInclusive<u16>) -> String {
+    match (range.start(), range.end()) {
+        (first, last) if first == last => first.to_string(),
+        (0, _) => String::new(),
+        (first, last) => format!("{first}-{last}"),
+    }
+}
+
+/// Returns the container's port. As in Compose, what is shown of a number that is too large are its last 32 bits.
+fn target_or_shown(section: &Section<'_>) -> Option<u16> {
+    let number = section.integer("target")?;
+    if let Some(port) = u16::try_from(number).ok().filter(|port| *port > 0) {
+        return Some(port);
+    }
+    let (node, expected) = (section.node("target")?, "a port from 1 to 65535");
+    let Ok(number) = u64::try_from(number) else {
+        section.unfit("target", node, expected);
+        return None;
+    };
+    let shown = Some(number & u64::from(u32::MAX)).filter(|number| *number > 0);
+    section.refuse_shown("target", node, expected, shown);
+    Some(0)
 }
 
 /// Returns how a swarm would publish the port.
@@ -160,16 +207,23 @@ fn lower_mode(section: &Section<'_>) -> Option<String> {
     Some(mode)
 }
 
-/// Returns the exposed ports as they are written, checked.
+/// Returns the exposed ports as they are written; a text that is none is refused, and shown all the same.
 pub(super) fn lower_expose(service: &Section<'_>) -> Vec<String> {
     let expected = "a list of `port[-port][/protocol]`";
     let mut exposed = IndexSet::new();
-    for item in service.filled_items("expose") {
-        let port = service.parsed_node("expose", item, expected, |text| {
-            let (ports, _) = split_protocol(text)?;
-            parse_range(ports).map(|_| text.to_owned())
-        });
-        exposed.extend(port);
+    for item in service.items("expose") {
+        let is_port = |text: &str| split_protocol(text).and_then(|(ports, _)| parse_range(ports)).is_some();
+        match &item.value {
+            // Such as `${A}` leaves, which isolation drops.
+            Value::Text(text) if text.is_empty() => drop(exposed.insert(String::new())),
+            Value::Text(text) | Value::Number(text) if !is_port(text) => {
+                service.refuse_unfit("expose", item, expected);
+                exposed.insert(text.clone());
+            }
+            _ => exposed.extend(
+                service.parsed_node("expose", item, expected, |text| is_port(text).then(|| text.to_owned())),
+            ),
+        }
     }
     exposed.into_iter().collect()
 }

@@ -8,7 +8,7 @@ pub(super) const DURATION: &str = "a time with a unit, such as `30s`";
 pub(super) const BYTES: &str = "a size such as `64m`";
 
 /// Parses a time: numbers with the units `w d h m s ms us ns`, one after another; `0` needs no unit.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }
@@ -22,6 +22,12 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     }
     let total = u64::try_from(nanoseconds).ok()?;
     (!text.is_empty()).then(|| Duration::from_nanos(total))
+}
+
+/// Parses a time that may have a sign; returns whether it is negative, and the time without the sign.
+pub(super) fn parse_signed_duration(text: &str) -> Option<(bool, Duration)> {
+    let time = parse_duration(text.strip_prefix(['-', '+']).unwrap_or(text))?;
+    Some((text.starts_with('-') && !time.is_zero(), time))
 }
 
 fn is_numeric(character: char) -> bool {
@@ -91,6 +97,15 @@ mod tests {
         for wrong in ["", "30", "s", "1x", "-1s", "1.2.3s", "99999999999w"] {
             assert_eq!(parse_duration(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_time_may_have_a_sign() {
+        let second = Duration::from_secs(1);
+        assert_eq!(parse_signed_duration("+1s"), Some((false, second)));
+        assert_eq!(parse_signed_duration("-1s"), Some((true, second)));
+        assert_eq!(parse_signed_duration("-0s"), Some((false, Duration::ZERO)));
+        assert_eq!(parse_signed_duration("--1s"), None);
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! Settings of a container that the Engine takes as they are.
 
+use std::time::Duration;
+
 use super::LowerOptions;
 use super::device::{lower_devices, lower_gpus};
 use super::limits::{lower_extra_hosts, lower_limits, lower_ulimits};
 use super::mount::lower_tmpfs;
 use super::path::resolved;
+use super::quantity::{DURATION, parse_signed_duration};
 use super::section::{Section, scalar};
 use super::unknown::Keys;
+use crate::compose_file::node::Value;
 use crate::service::{Logging, RuntimeOptions};
 
 const LOGGING_KEYS: Keys = Keys { read: &["driver", "options"], ignored: &[], refused: &[] };
@@ -14,6 +18,7 @@ const HARDWARE_ADDRESS: &str = "an address such as `02:42:ac:11:00:02`";
 
 /// Returns the settings of the service.
 pub(super) fn lower_runtime(service: &Section<'_>, options: &LowerOptions<'_>) -> RuntimeOptions {
+    let grace = lower_grace(service);
     RuntimeOptions {
         init: service.boolean("init"),
         tty: service.is_on("tty"),
@@ -34,7 +39,8 @@ pub(super) fn lower_runtime(service: &Section<'_>, options: &LowerOptions<'_>) -
         sysctls: service.labels("sysctls"),
         ulimits: lower_ulimits(service),
         stop_signal: service.text("stop_signal"),
-        stop_grace_period: service.duration("stop_grace_period"),
+        stop_grace_period: grace.1,
+        stop_grace_is_negative: grace.0,
         shm_size: service.bytes("shm_size").filter(|bytes| *bytes != 0),
         annotations: service.labels("annotations"),
         cgroup: service.word("cgroup", &["host", "private"]),
@@ -57,24 +63,35 @@ pub(super) fn lower_runtime(service: &Section<'_>, options: &LowerOptions<'_>) -
     }
 }
 
-/// Returns a hardware address, checked.
+/// Returns whether the time that the service may take to stop is negative, and the time without its sign.
+fn lower_grace(service: &Section<'_>) -> (bool, Option<Duration>) {
+    let grace = service.parsed("stop_grace_period", DURATION, parse_signed_duration);
+    grace.map_or((false, None), |(is_negative, time)| (is_negative, Some(time)))
+}
+
+/// Returns a hardware address; a text that is none is refused, and shown all the same.
 pub(super) fn lower_mac_address(section: &Section<'_>) -> Option<String> {
-    section.parsed_text("mac_address", HARDWARE_ADDRESS, |text| {
+    section.fit_or_shown("mac_address", HARDWARE_ADDRESS, |text| {
         let mut parts = text.split([':', '-']);
         let is_byte = |part: &str| part.len() == 2 && u8::from_str_radix(part, 16).is_ok();
-        (parts.clone().count() == 6 && parts.all(is_byte)).then(|| text.to_owned())
+        parts.clone().count() == 6 && parts.all(is_byte)
     })
 }
 
 /// Returns security options: `no-new-privileges`, or a name and a value.
 fn lower_security(service: &Section<'_>) -> Vec<String> {
-    let items = service.filled_items("security_opt");
+    let expected = "`no-new-privileges` or `name=value`";
+    let items = service.items("security_opt").iter();
     items
         .filter_map(|item| {
-            let expected = "a list of `name=value`, or `no-new-privileges`";
-            service.parsed_node("security_opt", item, expected, |text| {
-                (text == "no-new-privileges" || text.contains(['=', ':'])).then(|| text.to_owned())
-            })
+            let text = service.parsed_node("security_opt", item, expected, |text| Some(text.to_owned()))?;
+            if !matches!(text.as_str(), "" | "no-new-privileges") && !text.contains(['=', ':']) {
+                service.warn(
+                    &item.place,
+                    format!("`security_opt`: `{text}` is neither {expected}; the Engine will not start the service"),
+                );
+            }
+            Some(text)
         })
         .collect()
 }
@@ -83,7 +100,9 @@ fn lower_security(service: &Section<'_>) -> Vec<String> {
 ///
 /// What cannot be read is warned about: the file is needed by no command that makes no container.
 fn read_seccomp(service: &Section<'_>, options: &LowerOptions<'_>) -> Option<String> {
-    let named = service.items("security_opt").iter().find_map(|item| {
+    // What is no list is reported where all options are read.
+    let Value::List(items) = &service.node("security_opt")?.value else { return None };
+    let named = items.iter().find_map(|item| {
         let text = scalar(item)?;
         let path = text.strip_prefix("seccomp").and_then(|rest| rest.strip_prefix(['=', ':']))?;
         (!matches!(path, "unconfined" | "builtin")).then(|| (item, path.to_owned()))

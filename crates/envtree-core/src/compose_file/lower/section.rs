@@ -6,35 +6,16 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::quantity::{BYTES, DURATION, parse_bytes, parse_duration};
+use super::reports::Reports;
 use super::unknown::{self, Keys};
-use crate::compose_file::node::{Diagnostic, Entry, Node, Place, Value};
+use crate::compose_file::node::{Entry, Node, Place, Value};
 use crate::compose_file::scalar::{integer, without_fraction};
 use crate::decimal::Decimal;
 use crate::host_path::HostPath;
+use crate::service::AsWritten;
 
 /// The keys whose values no message repeats: they may hold passwords.
 const PRIVATE: [&str; 4] = ["command", "entrypoint", "environment", "test"];
-
-/// What was found wrong so far.
-#[derive(Debug, Default)]
-pub(super) struct Reports {
-    pub(super) errors: RefCell<Vec<Diagnostic>>,
-    pub(super) warnings: RefCell<Vec<Diagnostic>>,
-    /// The paths of the host that services mount and volumes stand for.
-    pub(super) binds: RefCell<Vec<HostPath>>,
-}
-
-impl Reports {
-    pub(super) fn error(&self, place: &Place, message: String) {
-        let place = place.clone();
-        self.errors.borrow_mut().push(Diagnostic { place, message });
-    }
-
-    pub(super) fn warn(&self, place: &Place, message: String) {
-        let place = place.clone();
-        self.warnings.borrow_mut().push(Diagnostic { place, message });
-    }
-}
 
 /// A mapping, and whose it is.
 #[derive(Debug)]
@@ -46,6 +27,7 @@ pub(super) struct Section<'a> {
     entries: &'a IndexMap<String, Entry>,
     reports: &'a Reports,
     pub(super) place: &'a Place,
+    pub(super) as_written: RefCell<AsWritten>,
 }
 
 /// A `key=value` of a mapping or of a list.
@@ -86,7 +68,8 @@ impl<'a> Section<'a> {
                 return None;
             }
         };
-        let section = Self { owner, prefix, entries, reports, place: &node.place };
+        let as_written = RefCell::default();
+        let section = Self { owner, prefix, entries, reports, place: &node.place, as_written };
         unknown::check(&section, keys);
         Some(section)
     }
@@ -134,20 +117,44 @@ impl<'a> Section<'a> {
         self.reports.warn(place, format!("{}{}", self.owner, message.as_ref()));
     }
 
-    /// Notes that the owner mounts a path of the host.
-    pub(super) fn mounts(&self, place: &Place, path: &str) {
-        let bind = HostPath { owner: self.owner.clone(), path: path.to_owned(), place: place.clone() };
-        self.reports.binds.borrow_mut().push(bind);
+    /// Says what Compose shows although no Engine can run it.
+    pub(super) fn refuse(&self, place: &Place, message: impl AsRef<str>) {
+        self.reports.refuse(place, format!("{}{}", self.owner, message.as_ref()));
+    }
+
+    /// Notes that the owner mounts a path of the host, and whether the Engine makes the path if it is missing.
+    pub(super) fn mounts(&self, place: &Place, path: &str, is_made: bool) {
+        let (owner, path, place) = (self.owner.clone(), path.to_owned(), place.clone());
+        self.reports.binds.borrow_mut().push(HostPath { owner, path, place, is_made });
+    }
+
+    /// Says that `key` names at `place` an entry of `kind`, such as `volume`, that the files do not declare; `known` are
+    /// those that they do.
+    pub(super) fn undeclared<'b>(
+        &self,
+        key: &str,
+        place: &Place,
+        (kind, name): (&str, &str),
+        known: impl IntoIterator<Item = &'b str>,
+    ) {
+        let hint = unknown::hint(name, known.into_iter());
+        let key = self.name(key);
+        self.error(place, format!("{key}: {kind} `{name}` is not declared under `{kind}s`{hint}"));
     }
 
     /// Says that `node`, the value of `key`, is not what was expected.
     pub(super) fn unfit(&self, key: &str, node: &Node, expected: &str) {
+        self.error(&node.place, self.expects(key, node, expected));
+    }
+
+    /// Returns what is wrong with `node`, the value of `key`.
+    pub(super) fn expects(&self, key: &str, node: &Node, expected: &str) -> String {
         let is_private = PRIVATE.contains(&key.split('.').next().unwrap_or(key));
         let found = match scalar(node).filter(|_| !is_private) {
             Some(text) => format!("`{text}`"),
             None => node.kind().to_owned(),
         };
-        self.error(&node.place, format!("{} must be {expected}, not {found}", self.name(key)));
+        format!("{} must be {expected}, not {found}", self.name(key))
     }
 
     /// Returns the value of `key`, unless it is nothing or an empty text, such as `${A:-}` leaves.
@@ -214,6 +221,23 @@ impl<'a> Section<'a> {
         self.parsed_node(key, node, "a whole number", number)
     }
 
+    /// Returns a whole number. As in Compose, the fraction of a number is cut off.
+    pub(super) fn cut_integer(&self, key: &str) -> Option<i64> {
+        let node = self.node(key)?;
+        let Value::Number(text) = &node.value else { return self.integer(key) };
+        if integer(without_fraction(text)).is_none()
+            && let Ok(number) = text.parse::<Decimal>()
+        {
+            let whole = number.truncated();
+            self.warn(
+                &node.place,
+                format!("{} is a whole number: its fraction is cut off, and `{whole}` taken", self.name(key)),
+            );
+            return Some(whole);
+        }
+        self.parsed_node(key, node, "a whole number", integer)
+    }
+
     /// Returns a whole number that fits its setting.
     pub(super) fn number<T: TryFrom<i64>>(&self, key: &str, expected: &str) -> Option<T> {
         let number = T::try_from(self.integer(key)?).ok();
@@ -225,7 +249,7 @@ impl<'a> Section<'a> {
 
     /// Returns a number that may have a fraction.
     pub(super) fn decimal(&self, key: &str) -> Option<Decimal> {
-        self.parsed(key, "a number such as `0.5`", |text| text.parse().ok())
+        self.parsed(key, "a number such as `0.5`", |text| text.replace('_', "").parse().ok())
     }
 
     /// Returns a size in bytes. As in Compose, a number with a fraction or an exponent is passed over.
@@ -256,9 +280,18 @@ impl<'a> Section<'a> {
     /// Returns a text that must be there.
     pub(super) fn required(&self, key: &str) -> Option<String> {
         if self.filled(key).is_none() {
-            self.error(self.place, format!("{} is missing", self.name(key)));
+            self.lacks(key, "");
         }
         self.text(key)
+    }
+
+    /// Says that `key` is not there, or is an empty text; `further` ends the message.
+    pub(super) fn lacks(&self, key: &str, further: &str) {
+        let name = self.name(key);
+        match self.node(key) {
+            Some(node) if is_empty_text(node) => self.error(&node.place, format!("{name} is empty{further}")),
+            _ => self.error(self.place, format!("{name} is missing{further}")),
+        }
     }
 
     /// Returns the mappings of a list at `key`, each as a section.
@@ -282,11 +315,6 @@ impl<'a> Section<'a> {
                 &[]
             }
         }
-    }
-
-    /// Returns the items of a list that are no empty texts.
-    pub(super) fn filled_items(&self, key: &str) -> impl Iterator<Item = &'a Node> {
-        self.items(key).iter().filter(|item| !is_empty_text(item))
     }
 
     /// Returns the items of a list; anything else counts as the only item of one.

@@ -17,12 +17,13 @@ use super::mount::lower_mounts;
 use super::network::lower_attachments;
 use super::port::{lower_expose, lower_ports};
 use super::quantity::parse_duration;
+use super::reports::Reports;
 use super::runtime::lower_runtime;
-use super::section::{Reports, Section};
+use super::section::Section;
 use super::unknown::Keys;
 use super::words::split_words;
 use crate::compose_file::node::{Node, Value};
-use crate::service::{PullPolicy, RestartPolicy, Service};
+use crate::service::{AsWritten, PullPolicy, RestartPolicy, Service};
 
 const KEYS: Keys = Keys {
     read: &[
@@ -146,6 +147,7 @@ pub(super) fn lower_service(
         command: lower_line(&section, "command"),
         entrypoint: lower_line(&section, "entrypoint"),
         environment,
+        given: IndexMap::new(),
         unset,
         ports: lower_ports(&section),
         expose: lower_expose(&section),
@@ -177,7 +179,9 @@ pub(super) fn lower_service(
         post_start: lower_hooks(&section, "post_start", scope.options),
         pre_stop: lower_hooks(&section, "pre_stop", scope.options),
         runtime: lower_runtime(&section, scope.options),
+        as_written: AsWritten::default(),
     };
+    service.as_written = section.shown();
     check_agreement(&section, &service);
     fill_replicas(&mut service);
     check_name(&section, &service);
@@ -194,7 +198,9 @@ fn lower_credentials(section: &Section<'_>) -> IndexMap<String, String> {
     }
     section.child("credential_spec", &CREDENTIAL_KEYS);
     if section.node("credential_spec").is_some() {
-        section.labels("credential_spec")
+        let mut credentials = section.labels("credential_spec");
+        credentials.retain(|_, value| !value.is_empty());
+        credentials
     } else {
         IndexMap::new()
     }
@@ -218,6 +224,10 @@ fn check_name(section: &Section<'_>, service: &Service) {
 /// Lets `deploy` have what `scale` says, as Compose does.
 fn fill_replicas(service: &mut Service) {
     if let Some(deploy) = &mut service.deploy {
+        if let (None, Some(scale)) = (deploy.as_written.value("replicas"), service.as_written.value("scale"))
+        {
+            deploy.as_written.set("replicas", scale.clone());
+        }
         deploy.replicas = deploy.replicas.or(service.scale);
     }
 }
@@ -235,7 +245,9 @@ fn check_agreement(section: &Section<'_>, service: &Service) {
             section.error(&entry.key_place, format!("`{key}` and `deploy.{other}` say different things"));
         }
     };
-    differ("scale", "replicas", deploy.replicas.is_some() && service.scale != deploy.replicas);
+    let (scale, replicas) = (service.as_written.value("scale"), deploy.as_written.value("replicas"));
+    let differs = (service.scale, scale) != (deploy.replicas, replicas);
+    differ("scale", "replicas", (deploy.replicas.is_some() || replicas.is_some()) && differs);
     if let Some(limited) = limited {
         differ("cpus", "resources.limits.cpus", limits.cpus.is_some() && limits.cpus != limited.cpus);
         let memory = limits.mem_limit;
@@ -253,7 +265,10 @@ fn check_agreement(section: &Section<'_>, service: &Service) {
 fn lower_image(section: &Section<'_>) -> String {
     let image = section.text("image");
     if image.is_none() && section.node("build").is_none() && section.node("provider").is_none() {
-        section.error(section.place, "`image` and `build` are missing: one of them is needed");
+        match section.node("image") {
+            Some(node) => section.error(&node.place, "`image` is empty, and there is no `build`"),
+            None => section.error(section.place, "`image` and `build` are missing: one of them is needed"),
+        }
     }
     image.unwrap_or_default()
 }
@@ -280,7 +295,7 @@ pub(super) fn lower_line(section: &Section<'_>, key: &str) -> Option<Vec<String>
 
 fn lower_restart(section: &Section<'_>) -> RestartPolicy {
     let expected = "`no`, `always`, `unless-stopped` or `on-failure[:number]`";
-    let policy = section.parsed("restart", expected, |text| match text {
+    let policy = section.parsed_or_shown("restart", expected, |text| match text {
         // YAML readers of old take a bare `no` for a boolean.
         "no" | "false" | "" => Some(RestartPolicy::No),
         "always" => Some(RestartPolicy::Always),
@@ -291,6 +306,9 @@ fn lower_restart(section: &Section<'_>) -> RestartPolicy {
             Some(RestartPolicy::OnFailure(Some(number.parse().ok()?)))
         }
     });
+    if let (Some(RestartPolicy::OnFailure(Some(number))), Some(text)) = (policy, section.text("restart")) {
+        section.show_written("restart", text, &format!("on-failure:{number}"));
+    }
     policy.unwrap_or_default()
 }
 

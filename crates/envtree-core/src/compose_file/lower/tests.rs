@@ -7,6 +7,7 @@ use super::*;
 use crate::service::{Condition, HealthTest, PullPolicy, RestartPolicy};
 
 mod complaint;
+mod shown;
 
 fn lower_with(yaml: &str, profiles: &[&str]) -> Result<Lowered, Vec<Diagnostic>> {
     lower_for(yaml, profiles, None)
@@ -29,6 +30,7 @@ fn lower_for(yaml: &str, profiles: &[&str], wanted: Option<&str>) -> Result<Lowe
         home: Some("/home/me"),
         profiles: &profiles,
         wanted,
+        missing: &|_| String::new(),
         lookup: &|name| (name == "HOME").then(|| "/home/me".to_owned()),
         read_env_file: &files,
         read_text: &|path| match path {
@@ -144,12 +146,13 @@ fn empty_texts_are_nothing() {
     );
     assert_eq!((web.build.unwrap().dockerfile, web.platform, web.container_name), (None, None, None));
     assert_eq!(web.network_mode, None);
-    assert_eq!((web.runtime.dns.len(), web.runtime.security_opt.len(), web.runtime.tmpfs.len()), (0, 0, 0));
-    assert_eq!((web.runtime.devices.len(), web.environment.len()), (0, 0));
+    assert_eq!(web.expose, [""]);
+    assert_eq!((web.runtime.dns.len(), web.runtime.security_opt.len(), web.runtime.tmpfs.len()), (0, 1, 1));
+    assert_eq!((web.runtime.devices.len(), web.environment.len()), (1, 0));
     let ports: Vec<_> = web.ports.iter().map(|port| (port.published, port.target, &port.host_ip)).collect();
     assert_eq!(ports, [(None, 80, &None), (Some(81), 81, &None), (None, 82, &None)]);
     insta::assert_snapshot!(complaints_of("configs: [{source: ''}], healthcheck: {interval: ''}"), @"
-    service `web`: `configs[0].source` is missing
+    service `web`: `configs[0].source` is empty
     service `web`: `healthcheck.interval` must be a time with a unit, such as `30s`, not ``
     ");
 }
@@ -160,6 +163,15 @@ fn variables_come_from_files_the_service_and_the_caller() {
         web("env_file: [a.env, {path: none.env, required: false}], environment: [A=own, HOME, NONE, E=]");
     let shown: Vec<String> = web.environment.iter().map(|(k, v)| format!("{k}={v}")).collect();
     assert_eq!(shown, ["A=own", "B=file", "HOME=/home/me", "E="]);
+}
+
+#[test]
+fn a_variable_file_without_a_name_is_none_unless_it_is_required() {
+    assert!(web("env_file: [{path: '', required: false}]").environment.is_empty());
+    assert_snapshot!(complaints_of("env_file: [{path: ''}, {required: false}]"), @"
+    service `web`: `env_file.path` is empty
+    service `web`: `env_file.path` is missing
+    ");
 }
 
 #[test]

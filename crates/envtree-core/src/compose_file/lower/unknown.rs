@@ -93,12 +93,7 @@ pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Stri
 }
 
 fn is_blank(node: &Node) -> bool {
-    match &node.value {
-        Value::Null | Value::Bool(false) => true,
-        Value::List(items) => items.is_empty(),
-        Value::Map(entries) => entries.is_empty(),
-        _ => false,
-    }
+    matches!(node.value, Value::Null | Value::Bool(false)) || node.is_empty()
 }
 
 /// Returns the entries of an absent mapping.

@@ -2,7 +2,8 @@
 
 use super::LowerOptions;
 use super::path::resolved_anywhere;
-use super::section::{Reports, Section};
+use super::reports::Reports;
+use super::section::Section;
 use super::unknown::Keys;
 use crate::compose_file::node::{Node, Value};
 use crate::project::Volume;
@@ -49,7 +50,7 @@ fn note_bind(section: &Section<'_>, options: &LowerOptions<'_>) {
     let is_bind =
         option("o").is_some_and(|(_, flags)| flags.split(',').any(|flag| matches!(flag, "bind" | "rbind")));
     if let Some((node, device)) = option("device").filter(|_| is_bind) {
-        section.mounts(&node.place, &device_path(device, options));
+        section.mounts(&node.place, &device_path(device, options), false);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In other lists of names a later item takes the place of an earlier one.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::compose_file::node::{Diagnostic, Node, Value};
 
@@ -29,11 +29,14 @@ pub fn refuse_doubles(tree: &Node) -> Result<(), Diagnostic> {
     for (section, path) in LISTS {
         let Some(Value::Map(entries)) = tree.entry(section).map(|entry| &entry.node.value) else { continue };
         for (name, entry) in entries {
-            if let Some((item, text)) = double(&entry.node, path) {
+            if let Some(Double { first, second, text }) = double(&entry.node, path) {
                 let kind = section.trim_end_matches('s');
                 let key = path.join(".");
-                return Err(item.diagnostic(format!(
-                    "{kind} `{name}`: `{key}` lists `{text}` twice; each item may stand in it once"
+                let is_near =
+                    (&first.place.file, first.place.line) == (&second.place.file, second.place.line);
+                let first = if is_near { String::new() } else { format!(", first at {}", first.place) };
+                return Err(second.diagnostic(format!(
+                    "{kind} `{name}`: `{key}` lists `{text}` twice{first}; each item may stand in it once"
                 )));
             }
         }
@@ -41,16 +44,27 @@ pub fn refuse_doubles(tree: &Node) -> Result<(), Diagnostic> {
     Ok(())
 }
 
+/// An item that a list has twice.
+struct Double<'a> {
+    first: &'a Node,
+    second: &'a Node,
+    text: &'a str,
+}
+
 /// Returns the first item that the list at `path` has twice; of a list on the way, every item is looked into.
-fn double<'a>(node: &'a Node, path: &[&str]) -> Option<(&'a Node, &'a str)> {
+fn double<'a>(node: &'a Node, path: &[&str]) -> Option<Double<'a>> {
     match (&node.value, path) {
         (Value::List(items), []) => {
-            let mut known = BTreeSet::new();
-            items.iter().find_map(|item| match &item.value {
+            let mut known = BTreeMap::new();
+            items.iter().find_map(|second| {
                 // The number and the text `1` are two items.
-                Value::Text(text) => (!known.insert((text, true))).then_some((item, text.as_str())),
-                Value::Number(text) => (!known.insert((text, false))).then_some((item, text.as_str())),
-                _ => None,
+                let (text, is_number) = match &second.value {
+                    Value::Text(text) => (text, false),
+                    Value::Number(text) => (text, true),
+                    _ => return None,
+                };
+                let first = known.insert((text, is_number), second)?;
+                Some(Double { first, second, text })
             })
         }
         (Value::List(items), path) => items.iter().find_map(|item| double(item, path)),

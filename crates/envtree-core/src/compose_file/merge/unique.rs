@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 
+use crate::compose_file::lower::path::mount_parts;
 use crate::compose_file::node::{Node, Value};
 use crate::compose_file::scalar::without_fraction;
 
@@ -119,9 +120,8 @@ fn mount(item: &Node) -> Option<String> {
     let Some(text) = scalar(item) else {
         return setting(item, "target");
     };
-    let mut parts = text.split(':');
-    let first = parts.next()?;
-    let target = parts.next().unwrap_or(first);
+    let parts = mount_parts(&text);
+    let target = *parts.get(1).or(parts.first())?;
     let trimmed = target.trim_end_matches('/');
     Some(if trimmed.is_empty() { target } else { trimmed }.to_owned())
 }

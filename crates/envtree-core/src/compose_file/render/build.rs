@@ -54,5 +54,6 @@ fn secret(secret: &BuildSecret) -> Value {
     settings.some("uid", secret.uid.clone());
     settings.some("gid", secret.gid.clone());
     settings.some("mode", secret.mode);
+    settings.as_written(&secret.as_written);
     settings.into()
 }

@@ -20,6 +20,7 @@ pub(super) fn deploy(deploy: &Deploy) -> Value {
     settings.some("restart_policy", deploy.restart_policy.as_ref().map(restart));
     settings.inner("placement", placement(&deploy.placement));
     settings.some("endpoint_mode", deploy.endpoint_mode.clone());
+    settings.as_written(&deploy.as_written);
     settings.into()
 }
 
@@ -31,6 +32,7 @@ fn update(update: &UpdateConfig) -> Settings {
     settings.some("monitor", update.monitor.map(duration));
     settings.some("max_failure_ratio", update.max_failure_ratio.map(|ratio| json!(ratio)));
     settings.some("order", update.order.clone());
+    settings.as_written(&update.as_written);
     settings
 }
 
@@ -39,6 +41,7 @@ fn limits(limits: &ResourceLimits) -> Settings {
     settings.some("cpus", limits.cpus.map(|cpus| json!(cpus)));
     settings.some("memory", limits.memory.map(bytes));
     settings.some("pids", limits.pids);
+    settings.as_written(&limits.as_written);
     settings
 }
 
@@ -52,6 +55,7 @@ fn reservations(reservations: &Reservations) -> Settings {
     settings.some("memory", reservations.memory.map(bytes));
     settings.list("devices", &requests(&reservations.devices));
     settings.list("generic_resources", &generic);
+    settings.as_written(&reservations.as_written);
     settings
 }
 
@@ -61,15 +65,20 @@ fn restart(restart: &DeployRestart) -> Settings {
     settings.some("delay", restart.delay.map(duration));
     settings.some("max_attempts", restart.max_attempts);
     settings.some("window", restart.window.map(duration));
+    settings.as_written(&restart.as_written);
     settings
 }
 
 fn placement(placement: &Placement) -> Settings {
     let mut settings = Settings::default();
-    let preferences: Vec<Value> =
-        placement.preferences.iter().map(|spread| json!({ "spread": spread })).collect();
+    let preferences: Vec<Value> = placement.preferences.iter().map(|spread| preference(spread)).collect();
     settings.list("constraints", &placement.constraints);
     settings.list("preferences", &preferences);
     settings.some("max_replicas_per_node", placement.max_replicas_per_node);
     settings
+}
+
+/// Writes a preference; one of nothing is an empty mapping.
+fn preference(spread: &str) -> Value {
+    if spread.is_empty() { json!({}) } else { json!({ "spread": spread }) }
 }

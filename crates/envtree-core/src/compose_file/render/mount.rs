@@ -35,9 +35,11 @@ pub(super) fn mount(mount: &Mount) -> Value {
     settings.set("target", mount.target.clone());
     settings.on("read_only", mount.read_only);
     settings.some("consistency", idle.consistency.clone());
+    tmpfs.as_written(&idle.tmpfs.as_written);
     for (kind, options) in [("bind", bind), ("volume", volume), ("tmpfs", tmpfs), ("image", image)] {
         settings.inner(kind, options);
     }
+    settings.as_written(&idle.as_written);
     settings.into()
 }
 

@@ -15,11 +15,11 @@ pub(super) fn network(network: &Network, key: &str, own_name: &str) -> Value {
     settings.on("internal", network.internal);
     settings.on("attachable", network.attachable);
     settings.some("enable_ipv4", network.enable_ipv4);
-    settings.on("enable_ipv6", network.enable_ipv6);
+    settings
+        .some("enable_ipv6", (network.enable_ipv6 || network.writes_no_ipv6).then_some(network.enable_ipv6));
     let mut ipam = Settings::default();
     ipam.some("driver", network.ipam_driver.clone());
     ipam.list("config", &network.ipam.iter().map(pool).collect::<Vec<_>>());
-    ipam.mapping("options", &network.ipam_options, text);
     settings.inner("ipam", ipam);
     settings.mapping("labels", &network.labels, text);
     settings.into()

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::settings::{Settings, bytes, duration, text};
-use crate::service::{Blkio, Device, DeviceRate, DeviceRequest, Limits, RuntimeOptions, Ulimit};
+use crate::service::{
+    Blkio, Device, DeviceRate, DeviceRequest, DeviceWeight, Limits, RuntimeOptions, Ulimit,
+};
 
 pub(super) fn runtime(runtime: &RuntimeOptions, settings: &mut Settings) {
     settings.some("init", runtime.init);
@@ -24,7 +26,9 @@ pub(super) fn runtime(runtime: &RuntimeOptions, settings: &mut Settings) {
     settings.mapping("sysctls", &runtime.sysctls, text);
     settings.mapping("ulimits", &runtime.ulimits, ulimit);
     settings.some("stop_signal", runtime.stop_signal.clone());
-    settings.some("stop_grace_period", runtime.stop_grace_period.map(duration));
+    let sign = if runtime.stop_grace_is_negative { "-" } else { "" };
+    settings
+        .some("stop_grace_period", runtime.stop_grace_period.map(|time| format!("{sign}{}", duration(time))));
     settings.some("shm_size", runtime.shm_size.map(bytes));
     settings.mapping("annotations", &runtime.annotations, text);
     settings.some("cgroup", runtime.cgroup.clone());
@@ -65,8 +69,9 @@ pub(super) fn ulimit(limit: &Ulimit) -> Value {
 
 fn device(device: &Device) -> Value {
     let mut settings = Settings::default();
-    settings.set("source", device.source.clone());
-    settings.set("target", device.target.clone());
+    let filled = |path: &str| Some(path).filter(|path| !path.is_empty()).map(str::to_owned);
+    settings.some("source", filled(&device.source));
+    settings.some("target", filled(&device.target));
     settings.some("permissions", Some(&device.permissions).filter(|allowed| !allowed.is_empty()).cloned());
     settings.into()
 }
@@ -106,14 +111,23 @@ fn limits(limits: &Limits, settings: &mut Settings) {
 
 fn blkio(blkio: &Blkio) -> Settings {
     let mut settings = Settings::default();
-    let weights = blkio.weight_device.iter().map(|device| json!(device)).collect::<Vec<_>>();
+    let weights = blkio.weight_device.iter().map(weight).collect::<Vec<_>>();
     settings.some("weight", blkio.weight);
     settings.list("weight_device", &weights);
     settings.list("device_read_bps", &rates(&blkio.device_read_bps));
     settings.list("device_read_iops", &rates(&blkio.device_read_iops));
     settings.list("device_write_bps", &rates(&blkio.device_write_bps));
     settings.list("device_write_iops", &rates(&blkio.device_write_iops));
+    settings.as_written(&blkio.as_written);
     settings
+}
+
+fn weight(device: &DeviceWeight) -> Value {
+    let mut settings = Settings::default();
+    settings.set("path", device.path.clone());
+    settings.set("weight", device.weight);
+    settings.as_written(&device.as_written);
+    settings.into()
 }
 
 fn rates(devices: &[DeviceRate]) -> Vec<Value> {

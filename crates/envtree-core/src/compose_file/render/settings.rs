@@ -5,6 +5,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
+use crate::service::AsWritten;
+
 /// A mapping under construction; what is absent, empty or off is not written.
 #[derive(Default)]
 pub(super) struct Settings(Map<String, Value>);
@@ -68,7 +70,19 @@ impl Settings {
 
     /// Sets the Engine's name of what stands under `key`: the file's, else the key where it is external, else `own`.
     pub(super) fn name(&mut self, name: Option<&str>, external: bool, key: &str, own: &str) {
-        self.set("name", name.unwrap_or(if external { key } else { own }));
+        let name = name.unwrap_or(if external { key } else { own });
+        self.some("name", Some(name).filter(|name| !name.is_empty()));
+    }
+
+    /// Sets the keys that are shown as they are written; nothing stands for what is not shown.
+    pub(super) fn as_written(&mut self, keys: &AsWritten) {
+        for (key, value) in keys.iter() {
+            if value.is_null() {
+                self.0.remove(key);
+            } else {
+                self.set(key, value.clone());
+            }
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -93,7 +107,7 @@ pub(super) fn bytes(bytes: i64) -> String {
 }
 
 /// Writes a time as Go does: `1h2m3.5s`, or below a second in a unit of its own.
-pub(super) fn duration(time: Duration) -> String {
+pub(in crate::compose_file) fn duration(time: Duration) -> String {
     let (seconds, nanoseconds) = (time.as_secs(), time.subsec_nanos());
     if seconds == 0 && nanoseconds > 0 {
         let (unit, digits, suffix) = match nanoseconds {

@@ -50,8 +50,17 @@ pub(super) fn named_files(request: &ComposeRequest<'_>, dotenv: &IndexMap<String
     })
 }
 
+/// Files that a project is read from.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The files, the first one's folder being the project's.
+    pub(super) sources: Vec<Source>,
+    /// What was passed over.
+    pub(super) warnings: Vec<String>,
+}
+
 /// Returns the named files, else those that are found, else the template.
-pub(super) fn find(request: &ComposeRequest<'_>, named: Option<&Named>) -> Result<Vec<Source>, LoadError> {
+pub(super) fn find(request: &ComposeRequest<'_>, named: Option<&Named>) -> Result<Found, LoadError> {
     let Some(named) = named else {
         return discover(request);
     };
@@ -62,7 +71,8 @@ pub(super) fn find(request: &ComposeRequest<'_>, named: Option<&Named>) -> Resul
         }
         read_source(request, path)?.ok_or_else(|| request.files.missing(path, named.by.clone()))
     };
-    named.paths.iter().map(read).collect()
+    let sources = named.paths.iter().map(read).collect::<Result<_, _>>()?;
+    Ok(Found { sources, warnings: Vec::new() })
 }
 
 /// Returns the folder against which relative paths are resolved: that of the first file.
@@ -84,30 +94,49 @@ pub(super) fn project_directory(
 /// Those at the worktree's top come first: an environment is that of a worktree, wherever in it the person stands.
 /// Where the top has none, they are looked for upwards from where the person stands, as Compose does. What lies above
 /// the top is not part of the worktree, and its relative paths would lead to the same files from every worktree.
-fn discover(request: &ComposeRequest<'_>) -> Result<Vec<Source>, LoadError> {
+fn discover(request: &ComposeRequest<'_>) -> Result<Found, LoadError> {
     let top = request.files.top();
     let above = request.here.ancestors().take_while(|folder| folder.starts_with(top) && *folder != top);
     for folder in std::iter::once(top).chain(above) {
-        if let Some(base) = first_of(request, folder, &COMPOSE_FILES)? {
-            let mut sources = vec![base];
-            sources.extend(first_of(request, folder, &OVERRIDE_FILES)?);
-            return Ok(sources);
+        let mut found = Found::default();
+        found.add_first(request, folder, &COMPOSE_FILES)?;
+        if !found.sources.is_empty() {
+            found.add_first(request, folder, &OVERRIDE_FILES)?;
+            return Ok(found);
         }
     }
-    Ok(vec![template(request.settings)?])
+    Ok(Found { sources: vec![template(request.settings)?], warnings: Vec::new() })
 }
 
-fn first_of(
-    request: &ComposeRequest<'_>,
-    folder: &Path,
-    names: &[&str],
-) -> Result<Option<Source>, LoadError> {
-    for name in names {
-        if let Some(source) = read_source(request, &folder.join(name))? {
-            return Ok(Some(source));
+impl Found {
+    /// Adds the first of `names` that `folder` has, and a warning if it has others.
+    fn add_first(
+        &mut self,
+        request: &ComposeRequest<'_>,
+        folder: &Path,
+        names: &[&str],
+    ) -> Result<(), LoadError> {
+        let mut names = names.iter();
+        let Some(first) =
+            names.by_ref().find_map(|name| read_source(request, &folder.join(name)).transpose())
+        else {
+            return Ok(());
+        };
+        let first = first?;
+        let mut others = Vec::new();
+        for path in names.map(|name| folder.join(name)) {
+            if request.files.has(&path)? {
+                others.push(format!("`{}`", request.files.display(&path)));
+            }
         }
+        if !others.is_empty() {
+            let stand = if others.len() == 1 { "stands" } else { "stand" };
+            let (used, others) = (&first.display, others.join(", "));
+            self.warnings.push(format!("`{used}` is used, and not {others}, which {stand} beside it"));
+        }
+        self.sources.push(first);
+        Ok(())
     }
-    Ok(None)
 }
 
 fn read_source(request: &ComposeRequest<'_>, path: &Path) -> Result<Option<Source>, LoadError> {

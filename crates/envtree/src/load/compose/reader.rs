@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use envtree_core::compose_file::assemble::{self, Lookup};
-use envtree_core::compose_file::dotenv::{parse_dotenv, parse_raw};
+use envtree_core::compose_file::dotenv::{Dotenv, parse_raw, read_dotenv};
 use envtree_core::compose_file::lower::{EnvFileRequest, Variables};
 use envtree_core::compose_file::node::Diagnostic;
 use indexmap::IndexMap;
@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 use super::normal;
 use crate::env_file::outside_block;
 use crate::load::filled::Filled;
+use crate::load::main_worktree::{MainVariables, advice_on_file};
 use crate::load::{Files, LoadError};
 
 /// The worktree's files, what went wrong with them, and what variables put into them.
@@ -20,13 +21,21 @@ pub(super) struct Reader<'a> {
     filled: Filled,
     /// The first error of the file system, or of a file that is no text.
     failed: RefCell<Option<LoadError>>,
-    /// Where files of variables hold what is no text.
+    /// Where files of variables hold what is no text, and what nobody has set.
     gaps: RefCell<Vec<Diagnostic>>,
+    /// The variables of files that only the main worktree has.
+    elsewhere: RefCell<Vec<MainVariables>>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(files: &'a Files) -> Self {
-        Self { files, filled: Filled::default(), failed: RefCell::default(), gaps: RefCell::default() }
+        Self {
+            files,
+            filled: Filled::default(),
+            failed: RefCell::default(),
+            gaps: RefCell::default(),
+            elsewhere: RefCell::default(),
+        }
     }
 
     /// Notes that a variable has this value, which messages do not repeat.
@@ -59,6 +68,7 @@ impl<'a> Reader<'a> {
     /// Returns the text of a file of variables, without the block that envtree manages: its values are results.
     pub(super) fn variables_text(&self, path: &Path) -> Result<Option<String>, LoadError> {
         let Some((text, gap)) = self.files.read_variables(path)? else {
+            self.elsewhere.borrow_mut().extend(MainVariables::like(self.files, path));
             return Ok(None);
         };
         let is_comment = |gap: &Diagnostic| {
@@ -81,9 +91,30 @@ impl<'a> Reader<'a> {
     ) -> Result<Option<Variables>, String> {
         let known = |name: &str| request.known.get(name).cloned().or_else(|| lookup(name));
         let read = self.read(request.path, |file, text| {
-            if request.is_raw { parse_raw(file, text) } else { parse_dotenv(file, text, &known) }
+            if request.is_raw {
+                return parse_raw(file, text);
+            }
+            let Dotenv { variables, unset, nameless } = read_dotenv(file, text, &known)?;
+            let nameless = nameless.map(|said| {
+                let message = format!("{}; the Engine will not start the service", said.message);
+                Diagnostic { message, ..said }
+            });
+            self.gaps.borrow_mut().extend(unset.into_iter().chain(nameless));
+            Ok(variables)
         })?;
         self.files.none_but_no_folder(Path::new(request.path), read)
+    }
+
+    /// Returns the variables of a file; notes those that it names and nobody has set.
+    pub(super) fn dotenv(
+        &self,
+        file: &str,
+        text: &str,
+        lookup: &Lookup<'_>,
+    ) -> Result<Variables, Diagnostic> {
+        let Dotenv { variables, unset, nameless } = read_dotenv(file, text, lookup)?;
+        self.gaps.borrow_mut().extend(unset);
+        nameless.map_or(Ok(variables), Err)
     }
 
     /// Reads a file of variables.
@@ -116,7 +147,7 @@ impl assemble::Files for Reader<'_> {
     }
 
     fn variables(&self, path: &str, lookup: &Lookup<'_>) -> Result<Option<IndexMap<String, String>>, String> {
-        let read = self.read(path, |file, text| parse_dotenv(file, text, lookup))?;
+        let read = self.read(path, |file, text| self.dotenv(file, text, lookup))?;
         let inherited = |(name, value): (String, Option<String>)| {
             let value = value.or_else(|| lookup(&name))?;
             Some((name, value))
@@ -134,5 +165,13 @@ impl assemble::Files for Reader<'_> {
 
     fn filled(&self, name: &str, value: &str) {
         self.note(name, value);
+    }
+
+    fn unset(&self, name: &str) -> String {
+        self.elsewhere.borrow().iter().find_map(|file| file.advice(name)).unwrap_or_default()
+    }
+
+    fn missing(&self, path: &str) -> String {
+        advice_on_file(self.files, &normal(Path::new(path)))
     }
 }

@@ -2,6 +2,9 @@ use super::*;
 use crate::load::load_settings;
 use crate::repository::test_repository::TestRepository;
 
+mod default_files;
+mod unset;
+
 /// What is asked for besides what the files say.
 #[derive(Default)]
 struct Asked<'a> {
@@ -10,6 +13,7 @@ struct Asked<'a> {
     profiles: &'a [&'a str],
     environment: &'a [(&'a str, &'a str)],
     input: &'static str,
+    one_off: Option<&'a OneOffFile>,
 }
 
 fn load_from(files: &Files, asked: &Asked<'_>) -> Result<Wanted, LoadError> {
@@ -34,7 +38,7 @@ fn load_from(files: &Files, asked: &Asked<'_>) -> Result<Wanted, LoadError> {
             ("OWN".to_owned(), "own".to_owned()),
         ]),
         name: ProjectName::new("shop-x").unwrap(),
-        one_off: None,
+        one_off: asked.one_off,
     })
 }
 
@@ -57,37 +61,6 @@ fn images(wanted: &Wanted) -> String {
 
 fn service(name: &str, image: &str) -> String {
     format!("services: {{ {name}: {{ image: \"{image}\" }} }}\n")
-}
-
-#[test]
-fn compose_yaml_comes_before_its_older_names_and_an_override_adds_to_it() {
-    let shop = TestRepository::new();
-    let nothing = Asked::default();
-    assert!(load(&shop, &nothing).starts_with("postgres="), "{}", load(&shop, &nothing));
-    for (path, image) in [
-        ("docker-compose.yaml", "4"),
-        ("docker-compose.yml", "3"),
-        ("compose.yml", "2"),
-        ("compose.yaml", "1"),
-    ] {
-        shop.write(path, &service("db", image));
-        assert_eq!(load(&shop, &nothing), format!("db={image}"));
-    }
-    shop.write("docker-compose.override.yaml", &service("web", "last"));
-    assert_eq!(load(&shop, &nothing), "db=1 web=last");
-    shop.write("compose.override.yml", &service("db", "override"));
-    assert_eq!(load(&shop, &nothing), "db=override");
-}
-
-#[test]
-fn below_a_top_without_a_file_those_upwards_from_where_one_stands_are_taken() {
-    let shop = TestRepository::new();
-    shop.write("api/compose.yaml", &service("api", "x"));
-    let at = |here| load(&shop, &Asked { here, ..Asked::default() });
-    assert_eq!((at("api").as_str(), at("api/src/deep").as_str()), ("api=x", "api=x"));
-    assert!(at("").starts_with("postgres=") && at("web").starts_with("postgres="));
-    shop.write("compose.yml", &service("top", "x"));
-    assert_eq!(at("api"), "top=x");
 }
 
 #[test]
@@ -356,4 +329,60 @@ fn a_folder_where_a_file_is_meant_is_told_as_one() {
     ");
     let named = Asked { named: &["d"], ..Asked::default() };
     assert_eq!(load(&shop, &named), "error: --file names `d`, which is a folder; a file is expected");
+}
+
+#[test]
+fn what_is_wrong_with_an_option_of_a_command_names_the_option() {
+    let shop = TestRepository::new();
+    shop.write("compose.yaml", &service("web", "a"));
+    let file = |volume: &str| OneOffFile {
+        service: "web".into(),
+        text: format!(
+            r#"{{"services": {{"web": {{"volumes": [{}"{volume}"], "environment": [{}"=x"]}}}}}}"#,
+            "\n ", "\n "
+        ),
+        origins: ["", "`--volume V`", "`--env =…`"].map(str::to_owned).to_vec(),
+    };
+    let said = |volume: &str| {
+        let asked = Asked { one_off: Some(&file(volume)), ..Asked::default() };
+        match load_from(&present(&shop), &asked) {
+            Ok(wanted) => wanted.warnings.join("\n"),
+            Err(error) => error.to_string(),
+        }
+    };
+    assert_eq!(
+        [said("none:/x"), said("/x")],
+        [
+            "`--volume V`: service `web`: `volumes[0]`: volume `none` is not declared under `volumes`",
+            "`--env =…`: service `web`: `environment`: a variable without a name; the Engine will not start the service"
+        ]
+    );
+}
+
+#[test]
+fn the_login_of_a_server_is_read_from_its_secrets() {
+    let shop = TestRepository::new();
+    let compose = |secret: &str| {
+        format!(
+            "services:\n  db:\n    image: postgres:17\n    secrets: [p]\n    environment:\n      POSTGRES_PASSWORD_FILE: {secret}\nsecrets: {{ p: {{ file: ./p.txt }} }}\n"
+        )
+    };
+    shop.write("p.txt", "hunter2\n");
+    shop.write("compose.yaml", &compose("/run/secrets/p"));
+    shop.commit("A secret");
+    let repository = shop.open();
+    let commit = Files::Commit {
+        commit: repository.resolve_commit("main").unwrap(),
+        repository: Box::new(repository),
+        name: "main".into(),
+        top: shop.beside("new"),
+    };
+    for files in [present(&shop), commit] {
+        let wanted = load_from(&files, &Asked::default()).unwrap();
+        assert_eq!(wanted.project.services["db"].settings()["POSTGRES_PASSWORD"], "hunter2");
+        assert_eq!(wanted.warnings, [""; 0]);
+    }
+    shop.write("compose.yaml", &compose("/vault/p"));
+    let wanted = load_from(&present(&shop), &Asked::default()).unwrap();
+    insta::assert_snapshot!(wanted.warnings.join("\n"), @"compose.yaml:6:7: service `db`: `POSTGRES_PASSWORD_FILE` names `/vault/p`, which is no secret, config or mounted file that can be read: the service's URL lacks what it says");
 }

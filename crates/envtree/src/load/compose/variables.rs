@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use envtree_core::compose_file::dotenv::parse_dotenv;
 use indexmap::IndexMap;
 
 use super::reader::Reader;
@@ -93,7 +92,7 @@ fn load_file(
         let value = request.own.get(name).or_else(|| request.environment.get(name));
         value.or_else(|| known.get(name)).cloned()
     };
-    let parsed = parse_dotenv(&request.files.display(path), &text, &process)?;
+    let parsed = reader.dotenv(&request.files.display(path), &text, &process)?;
     let inherited = |(name, value): (String, Option<String>)| {
         let value = value.or_else(|| process(&name))?;
         Some((name, value))

@@ -109,7 +109,7 @@ fn refuse_occupied(path: &Path) -> Result<(), WorktreeError> {
 }
 
 /// Refuses a folder that this user cannot make, and a repository that this user cannot change.
-fn refuse_unmakeable(repository: &Repository, path: &Path) -> Result<(), WorktreeError> {
+pub(crate) fn refuse_unmakeable(repository: &Repository, path: &Path) -> Result<(), WorktreeError> {
     let refused =
         |at: &Path, rule| WorktreeError::Unmakeable { path: path.to_owned(), at: at.to_owned(), rule };
     let above = path.ancestors().skip(1).find(|folder| folder.symlink_metadata().is_ok());

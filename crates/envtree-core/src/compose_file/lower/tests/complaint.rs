@@ -1,6 +1,6 @@
 use insta::assert_snapshot;
 
-use super::complaints;
+use super::{complaints, lowered};
 
 #[test]
 fn what_a_service_refers_to_must_be_there() {
@@ -12,10 +12,10 @@ services:
 volumes: {data: {}}
 networks: {front: {}}
 "), @"
-    compose.yaml:5:1: service `web`: service `bd` is not declared under `services`; did you mean `db`?
-    compose.yaml:6:1: service `web`: service `tool` is required, but its profile is not active: `dev`
-    compose.yaml:8:1: service `web`: volume `dat` is not declared under `volumes`; did you mean `data`?
-    compose.yaml:10:1: service `web`: network `frnt` is not declared under `networks`; did you mean `front`?
+    compose.yaml:5:1: service `web`: `depends_on`: service `bd` is not declared under `services`; did you mean `db`?
+    compose.yaml:6:1: service `web`: `depends_on`: service `tool` is required, but its profile is not active: `dev`
+    compose.yaml:8:1: service `web`: `volumes[0]`: volume `dat` is not declared under `volumes`; did you mean `data`?
+    compose.yaml:10:1: service `web`: `networks`: network `frnt` is not declared under `networks`; did you mean `front`?
     ");
 }
 
@@ -56,6 +56,7 @@ include: [other.yaml]
     compose.yaml:5:1: service `web`: `ports[0]` must be `[[address:]published:]target[/protocol]`, not `web`
     compose.yaml:6:1: service `web`: `ports[1].target` is missing: the container's port
     compose.yaml:8:1: service `web`: `environment` must be a mapping or a list of `KEY=value`, not a number
+    compose.yaml:10:1: service `web`: `volumes[0]`: volume `data` is not declared under `volumes`
     compose.yaml:10:1: service `web`: the target of a mount must be an absolute path, not `b`
     compose.yaml:12:1: service `web`: `volumes[1].type` must be `volume`, `bind`, `tmpfs` or `image`, not `cluster`
     compose.yaml:14:1: service `web`: `cap_add` must be a list, not a mapping
@@ -64,7 +65,7 @@ include: [other.yaml]
     compose.yaml:22:1: service `api`: `mem_limit` must be a size such as `64m`, not `much`
     compose.yaml:23:1: service `api`: `stop_grace_period` must be a time with a unit, such as `30s`, not `10`
     compose.yaml:29:1: service `api`: `deploy.resources.reservations.devices[0]` must be a mapping, not a text
-    compose.yaml:31:1: service `api`: secret `key` is not declared under `secrets`
+    compose.yaml:31:1: service `api`: `secrets[0]`: secret `key` is not declared under `secrets`
     compose.yaml:33:1: service `api`: `depends_on.web.condition` is missing: `service_started`, `service_healthy` or `service_completed_successfully`
     compose.yaml:35:1: `volumes` must be a mapping, not a list
     compose.yaml:38:1: `include` is not supported: the files were not brought together
@@ -200,4 +201,82 @@ services:
     compose.yaml:7:1: service `web`: `profiles` must be a list, not `dev`
     compose.yaml:8:1: service `api` must be a mapping, not a text; is a space missing behind a `:`?
     ");
+}
+
+#[test]
+fn what_no_engine_runs_is_shown_and_refused() {
+    let lowered = lowered(
+        "
+services:
+  web:
+    build: {context: 'git+https://github.com/a/b', secrets: [s]}
+    volumes: ['./a:b', 'c:/d:ro']
+    expose: [a, 80]
+    deploy: {restart_policy: {condition: any-time}}
+    networks: [out]
+  api: {build: 'docker-image://x'}
+  job:
+    build: 'ftp://x/y'
+    tmpfs: 'run:size=1m'
+    volumes: [{type: bind, source: /a, target: /b, bind: {selinux: z, recursive: disabled}}]
+secrets: {s: {external: true}}
+networks: {out: {external: true, name: ''}, idle: {external: true, name: ''}}
+",
+    );
+    let refused: Vec<String> = lowered.refused.iter().map(ToString::to_string).collect();
+    assert_snapshot!(refused.join("\n"), @"
+    compose.yaml:4:1: service `web`: the context of a build must be a folder, or an address that begins with one of `https://`, `http://`, `git://`, `ssh://`, `github.com/`, `git@`, not `git+https://github.com/a/b`; did you mean `https://github.com/a/b`?
+    compose.yaml:6:1: service `web`: secret `s` is `external`, which only a swarm knows
+    compose.yaml:8:1: service `web`: the target of a mount must be an absolute path, not `b`
+    compose.yaml:9:1: service `web`: the target of a mount must be an absolute path, not `ro`
+    compose.yaml:11:1: service `web`: `expose` must be a list of `port[-port][/protocol]`, not `a`
+    compose.yaml:15:1: service `web`: `deploy.restart_policy.condition` must be one of `none`, `on-failure`, `any`, `no`, `always`, `unless-stopped`, not `any-time`
+    compose.yaml:19:1: service `api`: the context of a build must be a folder, or an address that begins with one of `https://`, `http://`, `git://`, `ssh://`, `github.com/`, `git@`, not `docker-image://x`; `image: x` runs an image that is there
+    compose.yaml:21:1: service `job`: the context of a build must be a folder, or an address that begins with one of `https://`, `http://`, `git://`, `ssh://`, `github.com/`, `git@`, not `ftp://x/y`
+    compose.yaml:22:1: service `job`: the target of a mount must be an absolute path, not `run`
+    compose.yaml:30:1: service `job`: `bind.recursive: disabled` and `bind.selinux` exclude each other
+    compose.yaml:37:1: network `out`: `name` is empty: name the network that is meant
+    ");
+    let web = &lowered.project.services["web"];
+    let targets: Vec<&str> = web.mounts.iter().map(|mount| mount.target.as_str()).collect();
+    assert_eq!((targets, web.expose.len()), (vec!["b", "ro"], 2));
+}
+
+#[test]
+fn what_only_a_swarm_or_windows_knows_is_pointed_out() {
+    assert_snapshot!(complaints("
+services:
+  a: {image: a, deploy: {mode: global, replicas: 2}}
+  b: {image: b, deploy: {mode: replicated-jobs}}
+  c: {image: c, deploy: {mode: foo}}
+  d: {image: d, deploy: {mode: replicated}}
+  e: {build: {context: ., isolation: hyperv, entitlements: [network.host]}}
+  f: {build: {context: ., isolation: default}, cpu_shares: 1.5, cpu_quota: 1e3}
+"), @"
+    compose.yaml:5:1: service `a`: `deploy.mode` has no effect: only a swarm knows `global`
+    compose.yaml:10:1: service `b`: `deploy.mode` has no effect: `replicated-jobs` is none of `replicated`, `global`, `replicated-job`, `global-job`; did you mean `replicated-job`?
+    compose.yaml:14:1: service `c`: `deploy.mode` has no effect: `foo` is none of `replicated`, `global`, `replicated-job`, `global-job`
+    compose.yaml:22:1: service `e`: `build.isolation` has no effect: only an Engine on Windows knows it
+    compose.yaml:29:1: service `f`: `cpu_shares` is a whole number: its fraction is cut off, and `1` taken
+    ");
+}
+
+#[test]
+fn a_text_in_place_of_the_list_of_security_options_is_said_once() {
+    assert_snapshot!(complaints("services: {web: {image: w, security_opt: x}}"), @"compose.yaml:4:1: service `web`: `security_opt` must be a list, not `x`");
+}
+
+#[test]
+fn a_variable_of_a_hook_has_no_value_but_that_of_the_file() {
+    let lowered =
+        lowered("services: {web: {image: w, post_start: [{command: [x], environment: [A=1, HOME, NONE]}]}}");
+    let hook = &lowered.project.services["web"].post_start[0];
+    assert_eq!((hook.environment.len(), &hook.unset[..]), (1, &["HOME".to_owned(), "NONE".to_owned()][..]));
+    let warnings: Vec<&str> = lowered.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(
+        warnings,
+        [
+            "service `web`: `post_start[0].environment` names `HOME` without a value, and as in Compose gets none: `HOME: ${HOME}` hands on your own"
+        ]
+    );
 }
