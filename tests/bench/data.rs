@@ -43,8 +43,6 @@ struct Ways {
 /// Measures environments of one gigabyte in all ways, and of three as branches.
 pub(crate) fn measure(rounds: usize) -> Result<Vec<Row>, Fault> {
     let (small, large) = (Seeded::new(GIGABYTE)?, Seeded::new(THREE)?);
-    // What the seeds wrote must not be on its way to the disk while others are measured.
-    rustix::fs::sync();
     let (mut ways, mut of_three) = (Ways::default(), Samples::default());
     for round in 0..rounds.min(FEW) {
         let task = format!("task-{round}");
@@ -86,6 +84,11 @@ fn rival_name(rival: &str) -> &'static str {
         "small" => "`up` with 1 GB",
         _ => "the same again",
     }
+}
+
+/// Waits until all is on the disk that was written before: it must not be on its way there while another way is measured.
+fn settle() {
+    rustix::fs::sync();
 }
 
 /// Measures `up` of two empty servers whose base is there.
@@ -164,6 +167,7 @@ impl Seeded {
 
     /// Returns how long a branch takes.
     fn branch(&self, task: &str) -> Result<f64, Fault> {
+        settle();
         let up = timed(&mut self.sandbox.envtree_with(&["up", task]))?;
         Ok(up + self.query(&self.server(task), FIRST)?)
     }
@@ -174,6 +178,7 @@ impl Seeded {
 
     /// Returns how long an empty server takes into which a dump is restored.
     fn restore(&self, task: &str) -> Result<f64, Fault> {
+        settle();
         let project = ComposeProject::new(&self.plain, &format!("{task}-restore"));
         let up = timed(&mut project.up())?;
         let server = project.container("postgres");
@@ -188,6 +193,7 @@ impl Seeded {
 
     /// Returns how long a server takes on a copy of the base's volume.
     fn copy(&self, task: &str) -> Result<f64, Fault> {
+        settle();
         let project = ComposeProject::new(&self.plain, &format!("{task}-copy"));
         let from = self.volume_of_base()?;
         let to = project.volume("postgres-data");
@@ -205,6 +211,7 @@ impl Seeded {
 
     /// Returns how long a server that runs takes for a database like the one that it has.
     fn template(&self, server: &str) -> Result<f64, Fault> {
+        settle();
         let words = ["psql", "-U", "app", "-d", "postgres", "-qc", "CREATE DATABASE copied TEMPLATE app"];
         let made = timed(&mut self.exec(server, &words))?;
         let words = ["psql", "-U", "app", "-d", "copied", "-qtAc", FIRST];
