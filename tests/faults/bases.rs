@@ -36,6 +36,9 @@ data:
 /// One request of so many meets a kind of harm: what makes a base from nothing meets it at every request elsewhere.
 const EVERY: usize = 6;
 
+/// The same for a command that asks the Engine for more than a hundred things, and waits for servers in between.
+const EVERY_OF_MANY: usize = 13;
+
 struct Stage {
     range: Range,
     /// What the Engine has between two rounds.
@@ -257,7 +260,7 @@ fn harm_while_a_dump_is_imported() {
         if !is_met {
             break;
         }
-        number += EVERY;
+        number += EVERY_OF_MANY;
     }
     println!("harm while a dump is imported: {}", range.report);
     assert!(range.report.harmed >= 5, "{}", range.report);

@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::common::{Ran, Sandbox};
 use crate::crowd::WEB;
 use crate::engine::checked;
+use crate::engine_death::STORE;
 use crate::leftovers::{leftovers, state_directory};
 use crate::private_engine::PrivateEngine;
 
@@ -145,17 +146,7 @@ fn a_full_disk_under_the_engine_is_told_and_mended() {
     drop(engine);
 }
 
-/// A service with data of eight megabytes, which the seed writes.
-const STORE: &str = "\
-services:
-  store:
-    image: busybox:1
-    command: sleep inf
-    init: true
-    stop_signal: SIGTERM
-    volumes: ['data:/data']
-volumes: { data: }
-";
+/// Data of eight megabytes.
 const SEED: &str = "\
 data:
   volumes: [data]

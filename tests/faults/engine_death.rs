@@ -55,8 +55,8 @@ fn an_engine_that_is_killed_leaves_what_the_next_up_completes() {
     println!("the Engine was killed {killed} times; leftovers 0");
 }
 
-/// A service with data, which the seed writes in two steps.
-const STORE: &str = "\
+/// A service whose data a seed in it writes, and whose ending says that it ended well.
+pub(crate) const STORE: &str = "\
 services:
   store:
     image: busybox:1
@@ -66,6 +66,7 @@ services:
     volumes: ['data:/data']
 volumes: { data: }
 ";
+/// Data in two steps.
 const SEED: &str = "\
 data:
   volumes: [data]
