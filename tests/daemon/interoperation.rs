@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::common::{Ran, Sandbox};
+use crate::common::{Ran, SOON, Sandbox, eventually};
 use crate::stage::{answer, beside, done, environment, idle, refused, sandbox_with, worktree};
 use crate::support::{docker, inspect};
 
@@ -108,8 +108,9 @@ fn compose_works_from_any_folder_on_what_envtree_made() {
     let mut theirs = Theirs::of_fix(&sandbox, Path::new("/"));
     for folder in [Path::new("/").to_owned(), worktree(&sandbox, "fix")] {
         theirs.folder = folder;
-        let shown = theirs.compose(&["ps", "--format", "{{.Service}} {{.State}} {{.Health}}"]).stdout;
-        assert_eq!(shown, "app running \ncache running healthy\n");
+        // `up` runs the check itself, and does not wait for the Engine to have done so.
+        let shown = || theirs.compose(&["ps", "--format", "{{.Service}} {{.State}} {{.Health}}"]).stdout;
+        eventually(|| shown() == "app running \ncache running healthy\n", SOON);
         assert!(theirs.compose(&["logs", "--no-log-prefix", "app"]).stdout.contains("hello\n"));
         assert_eq!(theirs.compose(&["exec", "-T", "app", "cat", "/data/file"]).stdout, "kept\n");
         theirs.compose(&["stop", "--timeout", "1"]);
