@@ -11,6 +11,7 @@ pub mod compose_file;
 pub mod config_hash;
 pub mod database;
 pub mod decimal;
+pub mod devcontainer;
 pub mod dump;
 pub mod engine;
 pub mod given;

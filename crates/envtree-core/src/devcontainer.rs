@@ -1,0 +1,15 @@
+//! Dev containers: the text of a `devcontainer.json` → [`document`] → [`parse`] → what an environment's container is made
+//! of, and what runs in it.
+//!
+//! Properties are called as the specification calls them. What depends on the container, such as its environment
+//! variables or the label of its image, comes from the caller.
+
+pub mod document;
+mod fields;
+pub mod lifecycle;
+pub mod mount;
+mod old_properties;
+pub mod parse;
+mod path;
+pub mod property;
+mod quantity;
