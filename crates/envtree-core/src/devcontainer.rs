@@ -1,5 +1,5 @@
-//! Dev containers: the text of a `devcontainer.json` → [`document`] → [`parse`] → what an environment's container is made
-//! of, and what runs in it.
+//! Dev containers: the text of a `devcontainer.json` → [`document`] → [`substitute`] → [`parse`] →
+//! what an environment's container is made of, and what runs in it.
 //!
 //! Properties are called as the specification calls them. What depends on the container, such as its environment
 //! variables or the label of its image, comes from the caller.
@@ -13,3 +13,5 @@ pub mod parse;
 mod path;
 pub mod property;
 mod quantity;
+pub mod substitute;
+pub mod workspace;

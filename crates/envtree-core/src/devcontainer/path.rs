@@ -13,6 +13,13 @@ pub(super) fn cleaned(path: &str) -> Option<String> {
     Some(format!("/{}", parts.join("/")))
 }
 
+/// Returns the last part of a path, which is empty for `/`; on Windows a backslash parts too.
+pub(super) fn base_name(path: &str, is_windows: bool) -> &str {
+    let is_separator = |character: char| character == '/' || (is_windows && character == '\\');
+    let trimmed = path.trim_end_matches(is_separator);
+    trimmed.rsplit(is_separator).next().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -23,5 +30,13 @@ mod tests {
             assert_eq!(cleaned(path).as_deref(), Some(clean), "{path}");
         }
         assert_eq!(cleaned("a"), None);
+    }
+
+    #[test]
+    fn the_last_part_of_a_path_is_its_name() {
+        assert_eq!(base_name("/src/shop/", false), "shop");
+        assert_eq!(base_name("/", false), "");
+        assert_eq!(base_name(r"C:\src\shop", true), "shop");
+        assert_eq!(base_name(r"C:\src\shop", false), r"C:\src\shop");
     }
 }
