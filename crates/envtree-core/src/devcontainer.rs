@@ -7,6 +7,7 @@
 pub mod document;
 mod fields;
 pub mod lifecycle;
+pub mod locate;
 pub mod mount;
 mod old_properties;
 pub mod parse;
