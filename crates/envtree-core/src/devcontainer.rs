@@ -1,4 +1,4 @@
-//! Dev containers: the text of a `devcontainer.json` → [`document`] → [`substitute`] → [`parse`] →
+//! Dev containers: the text of a `devcontainer.json` → [`document`] → [`substitute`] → [`parse`] → [`metadata`] merged →
 //! what an environment's container is made of, and what runs in it.
 //!
 //! Properties are called as the specification calls them. What depends on the container, such as its environment
@@ -8,6 +8,7 @@ pub mod document;
 mod fields;
 pub mod lifecycle;
 pub mod locate;
+pub mod metadata;
 pub mod mount;
 mod old_properties;
 pub mod parse;
