@@ -6,6 +6,7 @@
 
 pub mod document;
 mod fields;
+pub mod git_view;
 pub mod lifecycle;
 pub mod locate;
 pub mod metadata;

@@ -1,5 +1,7 @@
 //! Absolute paths as texts.
 
+use crate::isolate::is_within;
+
 /// Returns an absolute path without empty parts, `.` and `..`, and nothing if it is not absolute.
 pub(super) fn cleaned(path: &str) -> Option<String> {
     let mut parts = Vec::new();
@@ -20,6 +22,16 @@ pub(super) fn base_name(path: &str, is_windows: bool) -> &str {
     trimmed.rsplit(is_separator).next().unwrap_or_default()
 }
 
+/// Returns whether `path` is `folder` or lies in it; both are clean.
+pub(super) fn lies_in(path: &str, folder: &str) -> bool {
+    folder == "/" || is_within(path, folder)
+}
+
+/// Returns `path` from the root of the file system on where it is relative to `folder`.
+pub(super) fn joined(folder: &str, path: &str) -> Option<String> {
+    if path.starts_with('/') { cleaned(path) } else { cleaned(&format!("{folder}/{path}")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,6 +42,8 @@ mod tests {
             assert_eq!(cleaned(path).as_deref(), Some(clean), "{path}");
         }
         assert_eq!(cleaned("a"), None);
+        assert_eq!(joined("/a/b", "../c").as_deref(), Some("/a/c"));
+        assert_eq!(joined("/a/b", "/c").as_deref(), Some("/c"));
     }
 
     #[test]
@@ -38,5 +52,11 @@ mod tests {
         assert_eq!(base_name("/", false), "");
         assert_eq!(base_name(r"C:\src\shop", true), "shop");
         assert_eq!(base_name(r"C:\src\shop", false), r"C:\src\shop");
+    }
+
+    #[test]
+    fn everything_lies_in_the_root() {
+        assert!(lies_in("/a", "/") && lies_in("/a/b", "/a") && lies_in("/a", "/a"));
+        assert!(!lies_in("/ab", "/a"));
     }
 }
