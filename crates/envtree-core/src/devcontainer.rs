@@ -16,5 +16,6 @@ pub mod parse;
 mod path;
 pub mod property;
 mod quantity;
+pub mod run_args;
 pub mod substitute;
 pub mod workspace;
