@@ -14,6 +14,7 @@ pub mod mount;
 mod old_properties;
 pub mod parse;
 mod path;
+pub mod ports;
 pub mod property;
 mod quantity;
 pub mod run_args;
