@@ -12,6 +12,7 @@ pub mod locate;
 pub mod metadata;
 pub mod mount;
 mod old_properties;
+pub mod overlay;
 pub mod parse;
 mod path;
 pub mod ports;
