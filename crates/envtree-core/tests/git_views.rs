@@ -177,10 +177,24 @@ proptest! {
     }
 
     #[test]
+    fn nothing_that_is_protected_can_be_moved_away(repository in repositories(), options in options()) {
+        let Ok(view) = git_view(&repository, &options, &Surroundings::default()) else { return Ok(()) };
+        for mount in view.mounts.iter().filter(|mount| mount.read_only) {
+            let mut rest = mount.target.as_str();
+            while let Some((folder, _)) = rest.rsplit_once('/').filter(|(folder, _)| !folder.is_empty()) {
+                // Only a folder that is a mount, or in one that is read-only, stays where it is on the host.
+                if let Some(holder) = view.mount_of(folder) {
+                    prop_assert!(holder.target == folder || holder.read_only, "{folder} of {}", mount.target);
+                }
+                rest = folder;
+            }
+        }
+    }
+
+    #[test]
     fn a_view_keeps_siblings_from_being_changed(repository in repositories(), options in options()) {
         let Ok(view) = git_view(&repository, &options, &Surroundings::default()) else { return Ok(()) };
-        let has_siblings = repository.entries.contains("worktrees") || options.protection != Protection::Guarded;
-        for root in view.mounts.iter().filter(|mount| mount.source == repository.common_dir && has_siblings) {
+        for root in view.mounts.iter().filter(|mount| mount.source == repository.common_dir) {
             let path = format!("{}/worktrees/sibling/HEAD", root.target);
             prop_assert_eq!(reached(&view, &path).map(|(_, is_writable)| is_writable), Some(false), "{}", path);
         }

@@ -3,7 +3,8 @@
 //! The worktree lies at the path where tools look for it and at its own; the common git directory lies at its own, and
 //! wherever a relative `.git` file leads. So what git writes down inside is right outside, and the other way round.
 //! A read-only mount is always one of a folder or of a file whose folder is a mount too, because a file that the host
-//! replaces loses its mount: under [`Protection::Strict`] what is not allowed is read-only by the mount above it.
+//! replaces loses its mount: under [`Protection::Strict`] what is not allowed is read-only by the mount above it. Folders
+//! that lead to a read-only path are mounts too, because a folder with a mount in it can be moved, and replaced.
 //!
 //! What a container may write to anywhere is what the host's git must not trust: the index, `logs`, `refs` and the
 //! files of the worktree, of which any can become a symlink or a repository of its own.

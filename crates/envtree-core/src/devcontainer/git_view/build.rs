@@ -100,15 +100,14 @@ impl<'a> Builder<'a> {
     fn guarded(&mut self) {
         let common_dir = &self.repository.common_dir;
         self.show(common_dir, false);
-        let mut read_only = vec!["config", "worktrees"];
-        if self.repository.admin_dir.is_some() {
-            // Those of the main worktree; a linked one has its own.
-            read_only.push("modules");
+        // The submodules that are there are the main worktree's; a linked one has its own.
+        let is_linked = self.repository.admin_dir.is_some();
+        let kept: &[&str] = if is_linked { &["config", "modules"] } else { &["config", "worktrees"] };
+        for name in kept.iter().filter(|name| self.repository.entries.contains(**name)) {
+            self.show(&format!("{common_dir}/{name}"), true);
         }
-        for name in read_only {
-            if self.repository.entries.contains(name) {
-                self.show(&format!("{common_dir}/{name}"), true);
-            }
+        if is_linked {
+            self.show(&format!("{common_dir}/worktrees"), true);
         }
         self.add_empty_file(&format!("{common_dir}/{CONFIG_WORKTREE}"));
         self.add_hooks();
@@ -119,9 +118,9 @@ impl<'a> Builder<'a> {
     fn read_only(&mut self) {
         self.show(&self.repository.common_dir, true);
         for submodule in &self.repository.submodules {
-            self.show(&submodule.git_dir, true);
+            self.keep(&submodule.git_dir);
             if submodule.is_separate() {
-                self.show(&submodule.git_file(), true);
+                self.keep(&submodule.git_file());
             }
         }
     }
@@ -143,7 +142,7 @@ impl<'a> Builder<'a> {
         }
         for submodule in &self.repository.submodules {
             let Submodule { git_dir, entries, .. } = submodule;
-            self.show(git_dir, true);
+            self.keep(git_dir);
             for name in WRITABLE_OF_SUBMODULE.into_iter().filter(|name| entries.contains(*name)) {
                 self.show(&format!("{git_dir}/{name}"), false);
             }
@@ -153,9 +152,38 @@ impl<'a> Builder<'a> {
                 self.show(&info, true);
             }
             if submodule.is_separate() {
-                self.show(&submodule.git_file(), true);
+                self.keep(&submodule.git_file());
             }
         }
+    }
+
+    /// Shows a path read-only, and keeps the folders that lead to it in their places.
+    ///
+    /// A mount moves along with the folder that it lies in, and another file could then be made where it was. A folder
+    /// that is a mount itself cannot be moved.
+    fn keep(&mut self, path: &str) {
+        self.show(path, true);
+        let Some(root) = self.writable_root(path) else { return };
+        let mut rest = path;
+        while let Some((folder, _)) = rest.rsplit_once('/').filter(|(folder, _)| folder.len() > root.len()) {
+            let is_in_git_dir = |submodule: &Submodule| lies_in(folder, &submodule.git_dir);
+            if !self.repository.submodules.iter().any(is_in_git_dir) {
+                self.show(folder, false);
+            }
+            rest = folder;
+        }
+    }
+
+    /// Returns the folder that the container may write to and that `path` lies in.
+    fn writable_root(&self, path: &str) -> Option<&'a str> {
+        let repository = self.repository;
+        let git_dir = match (&repository.admin_dir, self.options.protection) {
+            (_, Protection::ReadOnly | Protection::Off) => None,
+            (None, _) => Some(&repository.common_dir),
+            (admin_dir, _) => admin_dir.as_ref(),
+        };
+        let roots = git_dir.into_iter().chain([&repository.worktree]).map(String::as_str);
+        roots.filter(|root| lies_in(path, root)).max_by_key(|root| root.len())
     }
 
     fn add_hooks(&mut self) {

@@ -62,9 +62,9 @@ pub(super) fn mounts(
     for (index, planned) in built.mounts.iter().enumerate() {
         faults.extend(hidden(planned, &surroundings.image_folders));
         faults.extend(made_on_host(planned, &built.mounts[..index]));
-        let is_of_worktree = planned.covers.as_ref() == Some(&repository.worktree);
+        let is_of_git = is_of_git(planned, repository);
         let others = surroundings.mounts.iter();
-        faults.extend(others.filter_map(|other| collision(planned, is_of_worktree, other)));
+        faults.extend(others.filter_map(|other| collision(planned, is_of_git, other)));
     }
     if matches!(options.protection, Protection::Strict | Protection::ReadOnly) {
         faults.extend(surroundings.mounts.iter().filter_map(|other| exposed(other, repository)));
@@ -99,9 +99,18 @@ fn made_on_host(planned: &Planned, earlier: &[Planned]) -> Option<ViewError> {
     })
 }
 
-fn collision(planned: &Planned, is_of_worktree: bool, other: &OtherMount) -> Option<ViewError> {
+/// Returns whether a mount is git's own, rather than one of the worktree's files, into which anything may be mounted.
+fn is_of_git(planned: &Planned, repository: &Repository) -> bool {
+    let Some(path) = planned.covers.as_ref().filter(|_| !planned.mount.read_only) else { return true };
+    let (worktree, common_dir) = (&repository.worktree, &repository.common_dir);
+    let is_in_common_dir = lies_in(path, common_dir) && lies_in(common_dir, worktree);
+    let mut git_dirs = repository.submodules.iter().map(|submodule| &submodule.git_dir);
+    !lies_in(path, worktree) || is_in_common_dir || git_dirs.any(|git_dir| lies_in(path, git_dir))
+}
+
+fn collision(planned: &Planned, is_of_git: bool, other: &OtherMount) -> Option<ViewError> {
     let target = &planned.mount.target;
-    let collides = *target == other.target || (lies_in(&other.target, target) && !is_of_worktree);
+    let collides = *target == other.target || (lies_in(&other.target, target) && is_of_git);
     if collides {
         return Some(ViewError::Collides { target: target.clone(), other: other.target.clone() });
     }

@@ -184,8 +184,8 @@ fn what_a_repository_has_besides_is_shown_too() {
 fn submodules_may_be_committed_to_only_where_that_is_wanted() {
     let repository = Repository {
         submodules: vec![Submodule {
-            worktree: "/src/shop.worktrees/fix/sub".into(),
-            git_dir: "/src/shop/.git/worktrees/fix/modules/sub".into(),
+            worktree: "/src/shop.worktrees/fix/libs/sub".into(),
+            git_dir: "/src/shop/.git/worktrees/fix/modules/libs/sub".into(),
             entries: names(&["HEAD", "config", "objects", "refs"]),
         }],
         ..repository()
@@ -196,12 +196,18 @@ fn submodules_may_be_committed_to_only_where_that_is_wanted() {
     let further: Vec<_> =
         with_them.mounts.iter().filter(|mount| !without.mounts.contains(mount)).cloned().collect();
     insta::assert_snapshot!(shown(&GitView { mounts: further, ..GitView::default() }), @"
-    ro /src/shop/.git/worktrees/fix/modules/sub
-    rw /src/shop/.git/worktrees/fix/modules/sub/objects
-    ro /src/shop/.git/worktrees/fix/modules/sub/objects/info
-    rw /src/shop/.git/worktrees/fix/modules/sub/refs
-    ro /src/shop.worktrees/fix/sub/.git
-    ro /workspaces/fix/sub/.git <- /src/shop.worktrees/fix/sub/.git
+    rw /src/shop/.git/worktrees/fix/modules
+    rw /src/shop/.git/worktrees/fix/modules/libs
+    ro /src/shop/.git/worktrees/fix/modules/libs/sub
+    rw /src/shop/.git/worktrees/fix/modules/libs/sub/objects
+    ro /src/shop/.git/worktrees/fix/modules/libs/sub/objects/info
+    rw /src/shop/.git/worktrees/fix/modules/libs/sub/refs
+    rw /src/shop.worktrees/fix/libs
+    rw /src/shop.worktrees/fix/libs/sub
+    ro /src/shop.worktrees/fix/libs/sub/.git
+    rw /workspaces/fix/libs <- /src/shop.worktrees/fix/libs
+    rw /workspaces/fix/libs/sub <- /src/shop.worktrees/fix/libs/sub
+    ro /workspaces/fix/libs/sub/.git <- /src/shop.worktrees/fix/libs/sub/.git
     ");
     let writable = ViewOptions { writable_submodules: true, ..strict };
     assert_eq!(view(&repository, &writable), without);
@@ -351,8 +357,20 @@ fn mounts_of_the_configuration_keep_away_from_git() {
         let surroundings = with_mount(target, source, read_only);
         assert!(git_view(&repository(), &strict, &surroundings).is_ok(), "{target}");
     }
+    let submodule = Submodule {
+        worktree: "/src/shop.worktrees/fix/sub".into(),
+        git_dir: "/src/shop/.git/worktrees/fix/modules/sub".into(),
+        entries: names(&["objects"]),
+    };
+    let repository = Repository { submodules: vec![submodule], ..repository() };
+    let below = |target: &str| git_view(&repository, &strict, &with_mount(target, None, false)).is_ok();
+    assert!(below("/workspaces/fix/sub/node_modules"));
+    assert!(!below("/src/shop/.git/worktrees/fix/modules/other"));
+    let guarded = options(Protection::Guarded);
+    let inner = with_mount("/workspaces/fix/.git/lfs", None, false);
+    assert!(git_view(&main_worktree(), &guarded, &inner).is_err());
     let parent = with_mount("/host", Some("/src"), false);
-    assert!(git_view(&repository(), &options(Protection::Guarded), &parent).is_ok());
+    assert!(git_view(&repository, &guarded, &parent).is_ok());
 }
 
 #[test]
